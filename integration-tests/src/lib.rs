@@ -1,0 +1,1 @@
+//! Suites that hold the whole workspace together; see `tests/`.

@@ -1,0 +1,3 @@
+//! How values of the protocol become bytes.
+
+pub mod varint;
