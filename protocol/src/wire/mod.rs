@@ -1,3 +1,25 @@
-//! How values of the protocol become bytes.
+//! How values of the protocol become bytes, and bytes values.
+//!
+//! [`Message`] is what most callers need; [`Reader`] and [`Writer`] are what messages are read
+//! from and written into.
 
+mod error;
+mod frame;
+mod message;
+mod primitive;
+mod reader;
+mod record_chunks;
+mod tagged;
 pub mod varint;
+mod writer;
+
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use frame::{Frame, FrameError, take_frame};
+pub use message::{CoordinatorKey, Message, Request, Response, Wire};
+pub use reader::Reader;
+pub use record_chunks::RecordChunks;
+pub use tagged::{UnknownTaggedField, UnknownTaggedFields};
+pub use writer::Writer;
+
+/// The longest string, in bytes: even compact ones are read into a signed 16-bit length by Kafka.
+pub const MAX_STRING_LEN: usize = i16::MAX as usize;

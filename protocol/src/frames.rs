@@ -1,0 +1,193 @@
+//! Whole frames: length, header and message.
+
+use bytes::Bytes;
+
+use crate::messages::{AnyRequest, AnyResponse, ApiKey, RequestHeader, ResponseHeader};
+use crate::wire::{
+    DecodeError, DecodeErrorKind, EncodeError, Frame, Message, Reader, Request, Response, Writer,
+};
+
+/// A request as it goes over a connection: length, header, body.
+///
+/// # Errors
+///
+/// [`EncodeError`], when `version` is unknown or cannot carry the request.
+pub fn encode_request<R: Request>(
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+) -> Result<Frame, EncodeError> {
+    let header = request_header(R::API, version, correlation_id, client_id);
+    let header_version = R::API.request_header_version(version);
+    encode_frame(&header, header_version, |writer| request.encode_into(writer, version))
+}
+
+/// As [`encode_request`], for a request of any API.
+///
+/// # Errors
+///
+/// As [`encode_request`].
+pub fn encode_any_request(
+    request: &AnyRequest,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+) -> Result<Frame, EncodeError> {
+    let api = request.api();
+    let header = request_header(api, version, correlation_id, client_id);
+    let header_version = api.request_header_version(version);
+    encode_frame(&header, header_version, |writer| request.encode_into(writer, version))
+}
+
+/// A response as it goes over a connection: length, header, body.
+///
+/// # Errors
+///
+/// [`EncodeError`], when `version` is unknown or cannot carry the response.
+pub fn encode_response<R: Response>(
+    response: &R,
+    version: i16,
+    correlation_id: i32,
+) -> Result<Frame, EncodeError> {
+    let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
+    let header_version = R::API.response_header_version(version);
+    encode_frame(&header, header_version, |writer| response.encode_into(writer, version))
+}
+
+/// As [`encode_response`], for a response of any API.
+///
+/// # Errors
+///
+/// As [`encode_response`].
+pub fn encode_any_response(
+    response: &AnyResponse,
+    version: i16,
+    correlation_id: i32,
+) -> Result<Frame, EncodeError> {
+    let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
+    let header_version = response.api().response_header_version(version);
+    encode_frame(&header, header_version, |writer| response.encode_into(writer, version))
+}
+
+/// A request frame taken apart as far as its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestFrame {
+    /// The API that is asked.
+    pub api: ApiKey,
+    /// The version of the request. It may be one that is not known here: see
+    /// [`ApiKey::versions`].
+    pub version: i16,
+    /// What the response must carry, so that the client knows which request it answers.
+    pub correlation_id: i32,
+    /// What the client calls itself; `None` for null.
+    pub client_id: Option<bytestring::ByteString>,
+    /// The request behind the header, sharing the memory of the frame.
+    pub body: Bytes,
+}
+
+impl RequestFrame {
+    /// Reads the header of `frame`, which comes without its length.
+    ///
+    /// The header of a version that is not known here is read as that of a flexible one, so that a
+    /// broker can answer `ApiVersions` from a client newer than itself (KIP-511).
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when the API is not known here or the bytes are not a request header.
+    pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
+        let in_header = |error: DecodeError| error.in_message(RequestHeader::NAME);
+        let mut start = Reader::new(frame, false);
+        let code = start.i16("request_api_key").map_err(in_header)?;
+        let version = start.i16("request_api_version").map_err(in_header)?;
+        let unknown = DecodeErrorKind::UnknownType { code };
+        let api = ApiKey::from_code(code)
+            .ok_or_else(|| in_header(DecodeError::new("request_api_key", 0, unknown)))?;
+        let mut reader = Reader::new(frame, false);
+        let header = RequestHeader::decode_from(&mut reader, api.request_header_version(version))?;
+        let RequestHeader { correlation_id, client_id, .. } = header;
+        Ok(Self { api, version, correlation_id, client_id, body: reader.into_rest() })
+    }
+
+    /// Reads the request.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when the version is unknown, or the body is not such a request or goes on
+    /// after it.
+    pub fn request(&self) -> Result<AnyRequest, DecodeError> {
+        let mut reader = Reader::new(&self.body, false);
+        let request = AnyRequest::decode_from(self.api, &mut reader, self.version)?;
+        reader.expect_end("end").map_err(|error| error.in_message(self.api.name()))?;
+        Ok(request)
+    }
+}
+
+/// A response frame taken apart as far as its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseFrame {
+    /// The correlation id of the request that this answers.
+    pub correlation_id: i32,
+    /// The response behind the header, sharing the memory of the frame.
+    pub body: Bytes,
+}
+
+impl ResponseFrame {
+    /// Reads the header of `frame`, which comes without its length and answers a request of `api`
+    /// in `version`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when the bytes are not a response header.
+    pub fn decode(frame: &Bytes, api: ApiKey, version: i16) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(frame, false);
+        let header_version = api.response_header_version(version);
+        let header = ResponseHeader::decode_from(&mut reader, header_version)?;
+        Ok(Self { correlation_id: header.correlation_id, body: reader.into_rest() })
+    }
+
+    /// Reads the response.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when `version` is unknown, or the body is not such a response or goes on
+    /// after it.
+    pub fn response(&self, api: ApiKey, version: i16) -> Result<AnyResponse, DecodeError> {
+        let mut reader = Reader::new(&self.body, false);
+        let response = AnyResponse::decode_from(api, &mut reader, version)?;
+        reader.expect_end("end").map_err(|error| error.in_message(api.name()))?;
+        Ok(response)
+    }
+}
+
+fn request_header(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+) -> RequestHeader {
+    RequestHeader {
+        request_api_key: api.code(),
+        request_api_version: version,
+        correlation_id,
+        client_id: client_id.map(Into::into),
+        unknown_tagged_fields: Vec::new(),
+    }
+}
+
+fn encode_frame(
+    header: &impl Message,
+    header_version: i16,
+    body: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+) -> Result<Frame, EncodeError> {
+    let mut writer = Writer::with_capacity(FRAME_CAPACITY);
+    // The length, known only when everything behind it has been written.
+    writer.i32(0);
+    header.encode_into(&mut writer, header_version)?;
+    body(&mut writer)?;
+    writer.patch_frame_length()?;
+    Ok(writer.finish())
+}
+
+/// Room for the frames of most APIs, in bytes, so that they are written without growing.
+const FRAME_CAPACITY: usize = 256;

@@ -1,0 +1,62 @@
+//! Values that can be the elements of an array.
+
+use bytestring::ByteString;
+
+use super::error::{DecodeError, EncodeError};
+use super::{Reader, Wire, Writer};
+use crate::uuid::Uuid;
+
+/// What errors call an element that has no name of its own.
+const ELEMENT: &str = "value";
+
+/// Numbers of a fixed width are read in one go.
+macro_rules! fixed_width {
+    ($($type:ty, $method:ident, $from:expr;)*) => {$(
+        impl Wire for $type {
+            fn min_size(_: i16) -> usize {
+                size_of::<Self>()
+            }
+
+            fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
+                writer.$method(*self);
+                Ok(())
+            }
+
+            fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+                reader.$method(ELEMENT)
+            }
+
+            fn read_array(
+                reader: &mut Reader<'_>,
+                field: &'static str,
+                count: usize,
+                _: i16,
+            ) -> Result<Vec<Self>, DecodeError> {
+                reader.fixed_array(field, count, $from)
+            }
+        }
+    )*};
+}
+
+fixed_width! {
+    i8, i8, Self::from_be_bytes;
+    i16, i16, Self::from_be_bytes;
+    i32, i32, Self::from_be_bytes;
+    i64, i64, Self::from_be_bytes;
+    Uuid, uuid, Self::from_bytes;
+}
+
+impl Wire for ByteString {
+    fn min_size(_: i16) -> usize {
+        // One byte in flexible versions. In others two, but then the frame ends that much earlier.
+        1
+    }
+
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
+        writer.string(ELEMENT, self)
+    }
+
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        reader.string(ELEMENT)
+    }
+}

@@ -1,0 +1,350 @@
+//! Reading values from the front of a frame.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::error::{DecodeError, DecodeErrorKind};
+use super::tagged::{UnknownTaggedField, UnknownTaggedFields};
+use super::varint::{self, VarintError};
+use super::{MAX_STRING_LEN, RecordChunks, Wire};
+use crate::uuid::Uuid;
+
+/// A cursor over one frame.
+///
+/// What it returns borrows from the frame: strings, bytes and records are slices that share its
+/// memory. Nothing is allocated before the bytes that would fill it are known to be there.
+///
+/// Each method takes the name of the field it reads, for the error.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    frame: &'a Bytes,
+    /// What has not been read yet.
+    rest: &'a [u8],
+    /// Bytes of the frame after `rest`: not zero while a tagged field is being read.
+    beyond: usize,
+    flexible: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// A cursor at the start of `frame`. It reads compact lengths and tagged fields if `flexible`
+    /// (KIP-482).
+    #[must_use]
+    pub fn new(frame: &'a Bytes, flexible: bool) -> Self {
+        Self { frame, rest: frame, beyond: 0, flexible }
+    }
+
+    /// Bytes not read yet.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// What has not been read yet, sharing the memory of the frame.
+    #[must_use]
+    pub fn into_rest(self) -> Bytes {
+        let offset = self.offset();
+        self.frame.slice(offset..offset + self.rest.len())
+    }
+
+    /// Changes whether the fields that follow are flexible.
+    pub(crate) fn set_flexible(&mut self, flexible: bool) {
+        self.flexible = flexible;
+    }
+
+    /// Reads a boolean: any byte but 0 is true.
+    pub(crate) fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+        self.fixed::<1>(field).map(|bytes| bytes != [0])
+    }
+
+    pub(crate) fn i8(&mut self, field: &'static str) -> Result<i8, DecodeError> {
+        self.fixed(field).map(i8::from_be_bytes)
+    }
+
+    pub(crate) fn i16(&mut self, field: &'static str) -> Result<i16, DecodeError> {
+        self.fixed(field).map(i16::from_be_bytes)
+    }
+
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        self.fixed(field).map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn i32(&mut self, field: &'static str) -> Result<i32, DecodeError> {
+        self.fixed(field).map(i32::from_be_bytes)
+    }
+
+    pub(crate) fn i64(&mut self, field: &'static str) -> Result<i64, DecodeError> {
+        self.fixed(field).map(i64::from_be_bytes)
+    }
+
+    pub(crate) fn f64(&mut self, field: &'static str) -> Result<f64, DecodeError> {
+        self.fixed(field).map(f64::from_be_bytes)
+    }
+
+    pub(crate) fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
+        self.fixed(field).map(Uuid::from_bytes)
+    }
+
+    pub(crate) fn string(&mut self, field: &'static str) -> Result<ByteString, DecodeError> {
+        let offset = self.offset();
+        self.nullable_string(field)?.ok_or_else(|| unexpected_null(field, offset))
+    }
+
+    pub(crate) fn nullable_string(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<ByteString>, DecodeError> {
+        if self.flexible {
+            let length = self.compact_length(field)?;
+            return self.string_of(field, length);
+        }
+        self.inflexible_nullable_string(field)
+    }
+
+    /// Reads a string with a two-byte length even where the rest of the message is flexible.
+    pub(crate) fn inflexible_nullable_string(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<ByteString>, DecodeError> {
+        let offset = self.offset();
+        let length = i64::from(self.i16(field)?);
+        let length = nullable_length(field, offset, length)?;
+        self.string_of(field, length)
+    }
+
+    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
+        let offset = self.offset();
+        self.nullable_bytes(field)?.ok_or_else(|| unexpected_null(field, offset))
+    }
+
+    pub(crate) fn nullable_bytes(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Bytes>, DecodeError> {
+        let Some(length) = self.length(field)? else { return Ok(None) };
+        self.slice(field, length).map(Some)
+    }
+
+    pub(crate) fn records(&mut self, field: &'static str) -> Result<RecordChunks, DecodeError> {
+        self.bytes(field).map(RecordChunks::from)
+    }
+
+    pub(crate) fn nullable_records(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<RecordChunks>, DecodeError> {
+        Ok(self.nullable_bytes(field)?.map(RecordChunks::from))
+    }
+
+    pub(crate) fn array<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<Vec<T>, DecodeError> {
+        let offset = self.offset();
+        self.nullable_array(field, version)?.ok_or_else(|| unexpected_null(field, offset))
+    }
+
+    pub(crate) fn nullable_array<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let offset = self.offset();
+        let Some(count) = self.length(field)? else { return Ok(None) };
+        let each = T::min_size(version).max(1);
+        if count > self.rest.len() / each {
+            let remaining = self.rest.len();
+            let kind = DecodeErrorKind::ArrayTooLong { count, remaining, each };
+            return Err(DecodeError::new(field, offset, kind));
+        }
+        T::read_array(self, field, count, version).map(Some)
+    }
+
+    pub(crate) fn structure<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<T, DecodeError> {
+        T::read(self, version).map_err(|error| error.in_field(field))
+    }
+
+    /// Reads a structure behind a byte that says whether it is there: −1 for null, else 1.
+    pub(crate) fn nullable_structure<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.i8(field)? < 0 {
+            return Ok(None);
+        }
+        self.structure(field, version).map(Some)
+    }
+
+    /// Reads the tagged fields that end a structure, none of which is known.
+    pub(crate) fn tagged_fields(&mut self) -> Result<UnknownTaggedFields, DecodeError> {
+        // Almost every structure ends so, and the loop of the general case costs a call.
+        if let [0, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(Vec::new());
+        }
+        self.known_tagged_fields(|_, _| Ok(false))
+    }
+
+    /// Reads the tagged fields that end a structure. `known` reads those it has a name for and
+    /// returns true; the others are returned.
+    pub(crate) fn known_tagged_fields(
+        &mut self,
+        mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
+    ) -> Result<UnknownTaggedFields, DecodeError> {
+        let mut unknown = Vec::new();
+        let mut previous = None;
+        for _ in 0..self.varint(TAGGED_FIELDS)? {
+            let offset = self.offset();
+            let tag = self.varint(TAGGED_FIELDS)?;
+            if previous.is_some_and(|previous| tag <= previous) {
+                let kind = DecodeErrorKind::UnorderedTag { tag };
+                return Err(DecodeError::new(TAGGED_FIELDS, offset, kind));
+            }
+            previous = Some(tag);
+            let size = self.varint(TAGGED_FIELDS)? as usize;
+            let mut content = self.split_front(TAGGED_FIELDS, size)?;
+            if known(tag, &mut content)? {
+                content.expect_end(TAGGED_FIELDS)?;
+            } else {
+                unknown.push(UnknownTaggedField { tag, data: content.into_rest() });
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Fails if anything is left to read.
+    pub(crate) fn expect_end(&self, field: &'static str) -> Result<(), DecodeError> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let kind = DecodeErrorKind::TrailingBytes { count: self.rest.len() };
+        Err(DecodeError::new(field, self.offset(), kind))
+    }
+
+    /// Takes `count` fixed-width elements off the front at once. The caller has checked that they
+    /// are there.
+    pub(crate) fn fixed_array<const N: usize, T>(
+        &mut self,
+        field: &'static str,
+        count: usize,
+        read: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, DecodeError> {
+        let Some((front, rest)) = self.rest.split_at_checked(count.saturating_mul(N)) else {
+            return Err(self.truncated(field, count.saturating_mul(N)));
+        };
+        self.rest = rest;
+        let (elements, _) = front.as_chunks::<N>();
+        Ok(elements.iter().map(|element| read(*element)).collect())
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let Some((front, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.truncated(field, N));
+        };
+        self.rest = rest;
+        Ok(*front)
+    }
+
+    /// Reads the length of bytes or the count of an array; `None` for null.
+    fn length(&mut self, field: &'static str) -> Result<Option<usize>, DecodeError> {
+        if self.flexible {
+            return self.compact_length(field);
+        }
+        let offset = self.offset();
+        let length = i64::from(self.i32(field)?);
+        nullable_length(field, offset, length)
+    }
+
+    /// Reads a length written as itself plus one, with 0 for null.
+    fn compact_length(&mut self, field: &'static str) -> Result<Option<usize>, DecodeError> {
+        Ok((self.varint(field)? as usize).checked_sub(1))
+    }
+
+    fn varint(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        match varint::read_u32(self.rest) {
+            Ok((value, rest)) => {
+                self.rest = rest;
+                Ok(value)
+            }
+            Err(VarintError::Truncated) => Err(self.truncated(field, self.rest.len() + 1)),
+            Err(VarintError::Overflow) => {
+                Err(DecodeError::new(field, self.offset(), DecodeErrorKind::VarintOverflow))
+            }
+        }
+    }
+
+    fn string_of(
+        &mut self,
+        field: &'static str,
+        length: Option<usize>,
+    ) -> Result<Option<ByteString>, DecodeError> {
+        let Some(length) = length else { return Ok(None) };
+        let offset = self.offset();
+        if length > MAX_STRING_LEN {
+            let length = i64::try_from(length).unwrap_or(i64::MAX);
+            return Err(DecodeError::new(field, offset, DecodeErrorKind::InvalidLength { length }));
+        }
+        if length == 0 {
+            return Ok(Some(ByteString::new()));
+        }
+        let bytes = self.slice(field, length)?;
+        // Checked twice, because the conversion's error does not say where: only on failure.
+        ByteString::try_from(bytes.clone()).map(Some).map_err(|_| {
+            let valid_up_to = str::from_utf8(&bytes).map_or_else(|e| e.valid_up_to(), str::len);
+            DecodeError::new(field, offset, DecodeErrorKind::InvalidUtf8 { valid_up_to })
+        })
+    }
+
+    /// Takes `length` bytes off the front, sharing the memory of the frame.
+    fn slice(&mut self, field: &'static str, length: usize) -> Result<Bytes, DecodeError> {
+        Ok(self.split_front(field, length)?.into_rest())
+    }
+
+    /// A cursor over the next `length` bytes, which this one has then passed.
+    fn split_front(&mut self, field: &'static str, length: usize) -> Result<Self, DecodeError> {
+        let Some((front, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.truncated(field, length));
+        };
+        self.rest = rest;
+        let beyond = self.beyond + rest.len();
+        Ok(Reader { frame: self.frame, rest: front, beyond, flexible: self.flexible })
+    }
+
+    /// Bytes of the frame that lie before what has not been read yet.
+    fn offset(&self) -> usize {
+        self.frame.len() - self.beyond - self.rest.len()
+    }
+
+    #[cold]
+    fn truncated(&self, field: &'static str, needed: usize) -> DecodeError {
+        let kind = DecodeErrorKind::Truncated { needed, remaining: self.rest.len() };
+        DecodeError::new(field, self.offset(), kind)
+    }
+}
+
+/// What errors call the tagged fields of a structure.
+const TAGGED_FIELDS: &str = "tagged_fields";
+
+/// A length of which −1 means null.
+fn nullable_length(
+    field: &'static str,
+    offset: usize,
+    length: i64,
+) -> Result<Option<usize>, DecodeError> {
+    if length == -1 {
+        return Ok(None);
+    }
+    let invalid = |_| DecodeError::new(field, offset, DecodeErrorKind::InvalidLength { length });
+    usize::try_from(length).map(Some).map_err(invalid)
+}
+
+#[cold]
+fn unexpected_null(field: &'static str, offset: usize) -> DecodeError {
+    DecodeError::new(field, offset, DecodeErrorKind::UnexpectedNull)
+}
