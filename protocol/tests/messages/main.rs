@@ -1,0 +1,6 @@
+//! Every message in every version, held against other opinions of what its bytes are.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a suite says what failed by panicking")]
+
+mod schema;
+#[path = "../support/mod.rs"]
+mod support;

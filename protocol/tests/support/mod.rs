@@ -1,0 +1,50 @@
+//! What the suites of this crate share.
+
+#[rustfmt::skip]
+pub(crate) mod every_message;
+
+use bytes::Bytes;
+use every_message::every_message;
+use ottla_codegen::schema::{Message as MessageSchema, Schema};
+use ottla_protocol::wire::Message;
+use ottla_protocol::{DecodeError, EncodeError};
+
+/// Every message of the schema files.
+pub(crate) fn every_schema() -> Vec<MessageSchema> {
+    let schemas: Vec<Schema> = ottla_codegen::read_schemas().unwrap();
+    schemas.into_iter().flat_map(|schema| schema.messages).collect()
+}
+
+/// A message seen without its type: what the suites do with each of them.
+pub(crate) struct AnyMessage {
+    /// Decodes bytes and encodes what they said.
+    pub(crate) recode: fn(&Bytes, i16) -> Result<Encoded, DecodeError>,
+    /// Decodes bytes and shows what they said.
+    pub(crate) show: fn(&Bytes, i16) -> Result<String, DecodeError>,
+}
+
+/// A message's bytes, where it has some.
+pub(crate) type Encoded = Result<Bytes, EncodeError>;
+
+/// The message called `name`.
+pub(crate) fn message(name: &str) -> AnyMessage {
+    macro_rules! find {
+        ($($message:ident)*) => {
+            match name {
+                $(stringify!($message) => any_message::<ottla_protocol::messages::$message>(),)*
+                _ => panic!("{name} has a schema but no generated message"),
+            }
+        };
+    }
+    every_message!(find)
+}
+
+fn any_message<M: Message + std::fmt::Debug>() -> AnyMessage {
+    AnyMessage {
+        recode: |bytes, version| {
+            let decoded = M::decode(bytes, version)?;
+            Ok(decoded.encode(version).map(ottla_protocol::Frame::into_bytes))
+        },
+        show: |bytes, version| M::decode(bytes, version).map(|message| format!("{message:?}")),
+    }
+}
