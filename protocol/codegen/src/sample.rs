@@ -333,6 +333,8 @@ impl Bytes {
             self.length(LengthForm::Varint, Some(*tag as usize));
             let mut content = Self { flexible: true, sample: Sample::default() };
             match value {
+                // The one null that is written otherwise in a tagged field.
+                Some(Value::NullableStructure(None)) => content.raw(&[0]),
                 Some(value) => content.value(value),
                 None => content.raw(data),
             }

@@ -315,7 +315,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: Some(ByteString::new()),
             rebalance_timeout_ms: -1,
             server_assignor: Some(ByteString::new()),
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
             unknown_tagged_fields: Vec::new(),
         }
     }
@@ -337,13 +337,13 @@ impl Wire for ConsumerGroupMemberMetadataValue {
         writer.nullable_string("server_assignor", self.server_assignor.as_deref(), true)?;
         let mut known = 0;
         let mut last = -1;
-        if self.classic_member_metadata.is_some() {
+        if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
             known += 1;
             last = 0;
         }
         writer.tagged_field_count(known, &self.unknown_tagged_fields);
-        if self.classic_member_metadata.is_some() {
-            writer.tagged_field(0, |writer| writer.nullable_structure("classic_member_metadata", self.classic_member_metadata.as_ref(), version, true))?;
+        if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
+            writer.tagged_field(0, |writer| writer.tagged_nullable_structure("classic_member_metadata", self.classic_member_metadata.as_ref(), version, true))?;
         }
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
         Ok(())
@@ -359,12 +359,12 @@ impl Wire for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: reader.nullable_string("subscribed_topic_regex")?,
             rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
             server_assignor: reader.nullable_string("server_assignor")?,
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
             unknown_tagged_fields: Vec::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
-                0 => value.classic_member_metadata = reader.nullable_structure("classic_member_metadata", version)?,
+                0 => value.classic_member_metadata = reader.tagged_nullable_structure("classic_member_metadata", version)?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -724,7 +724,7 @@ impl Wire for ConsumerGroupCurrentMemberAssignmentValue {
 }
 
 /// `TopicPartitions` of [`ConsumerGroupCurrentMemberAssignmentValue`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPartitions {
     /// `TopicId`.
     pub topic_id: Uuid,
@@ -734,6 +734,17 @@ pub struct TopicPartitions {
     pub assignment_epochs: Option<Vec<i32>>,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
+}
+
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self {
+            topic_id: Uuid::default(),
+            partitions: Vec::new(),
+            assignment_epochs: Some(Vec::new()),
+            unknown_tagged_fields: Vec::new(),
+        }
+    }
 }
 
 impl Wire for TopicPartitions {
@@ -746,12 +757,12 @@ impl Wire for TopicPartitions {
         writer.array("partitions", &self.partitions, version)?;
         let mut known = 0;
         let mut last = -1;
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
             known += 1;
             last = 0;
         }
         writer.tagged_field_count(known, &self.unknown_tagged_fields);
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
             writer.tagged_field(0, |writer| writer.nullable_array("assignment_epochs", self.assignment_epochs.as_deref(), version, true))?;
         }
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
@@ -762,7 +773,7 @@ impl Wire for TopicPartitions {
         let mut value = Self {
             topic_id: reader.uuid("topic_id")?,
             partitions: reader.array("partitions", version)?,
-            assignment_epochs: None,
+            assignment_epochs: Some(Vec::new()),
             unknown_tagged_fields: Vec::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {

@@ -66,7 +66,7 @@ impl Default for StreamsGroupMetadataValue {
             epoch: 0,
             metadata_hash: 0,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
             stored_description_topology_epoch: -1,
             failed_description_topology_epoch: -1,
             unknown_tagged_fields: Vec::new(),
@@ -88,7 +88,7 @@ impl Wire for StreamsGroupMetadataValue {
             known += 1;
             last = 0;
         }
-        if self.last_assignment_configs.is_some() {
+        if self.last_assignment_configs.as_ref().is_none_or(|value| !value.is_empty()) {
             known += 1;
             last = 1;
         }
@@ -104,7 +104,7 @@ impl Wire for StreamsGroupMetadataValue {
         if self.validated_topology_epoch != -1 {
             writer.tagged_field(0, |writer| { writer.i32(self.validated_topology_epoch); Ok(()) })?;
         }
-        if self.last_assignment_configs.is_some() {
+        if self.last_assignment_configs.as_ref().is_none_or(|value| !value.is_empty()) {
             writer.tagged_field(1, |writer| writer.nullable_array("last_assignment_configs", self.last_assignment_configs.as_deref(), version, true))?;
         }
         if self.stored_description_topology_epoch != -1 {
@@ -122,7 +122,7 @@ impl Wire for StreamsGroupMetadataValue {
             epoch: reader.i32("epoch")?,
             metadata_hash: reader.i64("metadata_hash")?,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
             stored_description_topology_epoch: -1,
             failed_description_topology_epoch: -1,
             unknown_tagged_fields: Vec::new(),
@@ -671,7 +671,7 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValue {
 }
 
 /// `TaskIds` of [`StreamsGroupCurrentMemberAssignmentValue`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamsGroupCurrentMemberAssignmentValueTaskIds {
     /// `SubtopologyId`.
     pub subtopology_id: ByteString,
@@ -681,6 +681,17 @@ pub struct StreamsGroupCurrentMemberAssignmentValueTaskIds {
     pub assignment_epochs: Option<Vec<i32>>,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
+}
+
+impl Default for StreamsGroupCurrentMemberAssignmentValueTaskIds {
+    fn default() -> Self {
+        Self {
+            subtopology_id: ByteString::new(),
+            partitions: Vec::new(),
+            assignment_epochs: Some(Vec::new()),
+            unknown_tagged_fields: Vec::new(),
+        }
+    }
 }
 
 impl Wire for StreamsGroupCurrentMemberAssignmentValueTaskIds {
@@ -693,12 +704,12 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValueTaskIds {
         writer.array("partitions", &self.partitions, version)?;
         let mut known = 0;
         let mut last = -1;
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
             known += 1;
             last = 0;
         }
         writer.tagged_field_count(known, &self.unknown_tagged_fields);
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
             writer.tagged_field(0, |writer| writer.nullable_array("assignment_epochs", self.assignment_epochs.as_deref(), version, true))?;
         }
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
@@ -709,7 +720,7 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValueTaskIds {
         let mut value = Self {
             subtopology_id: reader.string("subtopology_id")?,
             partitions: reader.array("partitions", version)?,
-            assignment_epochs: None,
+            assignment_epochs: Some(Vec::new()),
             unknown_tagged_fields: Vec::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {

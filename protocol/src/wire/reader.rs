@@ -180,6 +180,18 @@ impl<'a> Reader<'a> {
         self.structure(field, version).map(Some)
     }
 
+    /// Reads a structure that is a tagged field: behind 0 for null, else 1.
+    pub(crate) fn tagged_nullable_structure<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.i8(field)? == 0 {
+            return Ok(None);
+        }
+        self.structure(field, version).map(Some)
+    }
+
     /// Reads the tagged fields that end a structure, none of which is known.
     pub(crate) fn tagged_fields(&mut self) -> Result<UnknownTaggedFields, DecodeError> {
         // Almost every structure ends so, and the loop of the general case costs a call.

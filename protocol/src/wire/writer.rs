@@ -226,12 +226,37 @@ impl Writer {
         version: i16,
         nullable: bool,
     ) -> Result<(), EncodeError> {
-        let Some(value) = value else {
-            self.i8(-1);
-            return if nullable { Ok(()) } else { Err(unexpected_null(field)) };
-        };
-        self.i8(1);
-        self.structure(field, value, version)
+        match value {
+            Some(value) => {
+                self.i8(1);
+                self.structure(field, value, version)
+            }
+            None if nullable => {
+                self.i8(-1);
+                Ok(())
+            }
+            None => Err(unexpected_null(field)),
+        }
+    }
+
+    /// Writes a structure that is a tagged field: behind 0 for null, else 1.
+    ///
+    /// Unlike other nullable structures, whose null is −1: Kafka writes a length of 0 here.
+    pub(crate) fn tagged_nullable_structure<T: Wire>(
+        &mut self,
+        field: &'static str,
+        value: Option<&T>,
+        version: i16,
+        nullable: bool,
+    ) -> Result<(), EncodeError> {
+        match value {
+            Some(_) => self.nullable_structure(field, value, version, nullable),
+            None if nullable => {
+                self.i8(0);
+                Ok(())
+            }
+            None => Err(unexpected_null(field)),
+        }
     }
 
     /// Writes how many tagged fields follow: `known` of the message's own and the `unknown` ones.

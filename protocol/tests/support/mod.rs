@@ -19,6 +19,8 @@ pub(crate) fn every_schema() -> Vec<MessageSchema> {
 pub(crate) struct AnyMessage {
     /// Decodes bytes and encodes what they said.
     pub(crate) recode: fn(&Bytes, i16) -> Result<Encoded, DecodeError>,
+    /// Encodes the default.
+    pub(crate) encode_default: fn(i16) -> Encoded,
     /// Decodes bytes and shows what they said.
     pub(crate) show: fn(&Bytes, i16) -> Result<String, DecodeError>,
 }
@@ -44,6 +46,9 @@ fn any_message<M: Message + std::fmt::Debug>() -> AnyMessage {
         recode: |bytes, version| {
             let decoded = M::decode(bytes, version)?;
             Ok(decoded.encode(version).map(ottla_protocol::Frame::into_bytes))
+        },
+        encode_default: |version| {
+            M::default().encode(version).map(ottla_protocol::Frame::into_bytes)
         },
         show: |bytes, version| M::decode(bytes, version).map(|message| format!("{message:?}")),
     }

@@ -144,14 +144,12 @@ impl FieldCode<'_> {
         } else {
             "as_deref"
         };
+        let method = self.nullable_method(kind);
         let nullable =
             condition(self.nullable(), self.present()).unwrap_or_else(|| "true".to_owned());
-        (
-            format!(
-                "writer.nullable_{kind}(\"{path}\", self.{name}.{view}(){version}, {nullable})"
-            ),
-            true,
-        )
+        let call =
+            format!("writer.{method}(\"{path}\", self.{name}.{view}(){version}, {nullable})");
+        (call, true)
     }
 
     /// Reads the field's value; an expression that uses `?`.
@@ -168,10 +166,19 @@ impl FieldCode<'_> {
         if !self.is_nullable() {
             return plain;
         }
-        let nullable = format!("reader.nullable_{kind}(\"{path}\"{version})?");
+        let method = self.nullable_method(kind);
+        let nullable = format!("reader.{method}(\"{path}\"{version})?");
         match condition(self.nullable(), self.present()) {
             None => nullable,
             Some(condition) => format!("if {condition} {{ {nullable} }} else {{ Some({plain}) }}"),
+        }
+    }
+
+    /// A structure's null depends on whether it is a tagged field.
+    fn nullable_method(&self, kind: &str) -> String {
+        match (&self.field.ty, self.field.tag) {
+            (Type::Structure(_), Some(_)) => format!("tagged_nullable_{kind}"),
+            _ => format!("nullable_{kind}"),
         }
     }
 
