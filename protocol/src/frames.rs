@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::messages::{AnyRequest, AnyResponse, ApiKey, RequestHeader, ResponseHeader};
 use crate::wire::{
-    DecodeError, DecodeErrorKind, EncodeError, Frame, Message, Reader, Request, Response, Writer,
+    DecodeError, DecodeErrorKind, EncodeError, Frame, Message, Reader, Request, Response,
+    UnknownTaggedFields, Writer,
 };
 
 /// A request as it goes over a connection: length, header, body.
@@ -171,7 +172,7 @@ fn request_header(
         request_api_version: version,
         correlation_id,
         client_id: client_id.map(Into::into),
-        unknown_tagged_fields: Vec::new(),
+        unknown_tagged_fields: UnknownTaggedFields::new(),
     }
 }
 

@@ -46,12 +46,13 @@ impl Wire for AddOffsetsToTxnRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             transactional_id: reader.string("transactional_id")?,
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i16("producer_epoch")?,
+            producer_id: { run = reader.run::<10>(&[("producer_id", 8), ("producer_epoch", 2)])?; run.i64() },
+            producer_epoch: run.i16(),
             group_id: reader.string("group_id")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -99,10 +100,11 @@ impl Wire for AddOffsetsToTxnResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

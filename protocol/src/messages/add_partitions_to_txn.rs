@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `AddPartitionsToTxnRequest`, versions 0–5, flexible from 3 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,7 +76,7 @@ impl Wire for AddPartitionsToTxnRequest {
             v3_and_below_producer_id: if version <= 3 { reader.i64("v3_and_below_producer_id")? } else { 0 },
             v3_and_below_producer_epoch: if version <= 3 { reader.i16("v3_and_below_producer_epoch")? } else { 0 },
             v3_and_below_topics: if version <= 3 { reader.array("v3_and_below_topics", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -149,7 +149,7 @@ impl Wire for AddPartitionsToTxnTransaction {
             producer_epoch: if version >= 4 { reader.i16("producer_epoch")? } else { 0 },
             verify_only: if version >= 4 { reader.bool("verify_only")? } else { false },
             topics: if version >= 4 { reader.array("topics", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -160,7 +160,7 @@ pub struct AddPartitionsToTxnTopic {
     /// `Name`.
     pub name: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -175,7 +175,7 @@ impl Wire for AddPartitionsToTxnTopic {
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         writer.string("name", &self.name)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         if version >= 3 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -188,8 +188,8 @@ impl Wire for AddPartitionsToTxnTopic {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            partitions: reader.int32_array("partitions")?,
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -259,7 +259,7 @@ impl Wire for AddPartitionsToTxnResponse {
             error_code: if version >= 4 { reader.i16("error_code")? } else { 0 },
             results_by_transaction: if version >= 4 { reader.array("results_by_transaction", version)? } else { Vec::new() },
             results_by_topic_v3_and_below: if version <= 3 { reader.array("results_by_topic_v3_and_below", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -308,7 +308,7 @@ impl Wire for AddPartitionsToTxnResult {
         Ok(Self {
             transactional_id: if version >= 4 { reader.string("transactional_id")? } else { ByteString::new() },
             topic_results: if version >= 4 { reader.array("topic_results", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -348,7 +348,7 @@ impl Wire for AddPartitionsToTxnTopicResult {
         Ok(Self {
             name: reader.string("name")?,
             results_by_partition: reader.array("results_by_partition", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -385,10 +385,11 @@ impl Wire for AddPartitionsToTxnPartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            partition_error_code: reader.i16("partition_error_code")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("partition_error_code", 2)])?; run.i32() },
+            partition_error_code: run.i16(),
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

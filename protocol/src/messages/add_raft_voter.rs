@@ -37,7 +37,7 @@ impl Default for AddRaftVoterRequest {
             voter_directory_id: Uuid::default(),
             listeners: Vec::new(),
             ack_when_committed: true,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -67,11 +67,12 @@ impl Wire for AddRaftVoterRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             cluster_id: reader.nullable_string("cluster_id")?,
-            timeout_ms: reader.i32("timeout_ms")?,
-            voter_id: reader.i32("voter_id")?,
-            voter_directory_id: reader.uuid("voter_directory_id")?,
+            timeout_ms: { run = reader.run::<24>(&[("timeout_ms", 4), ("voter_id", 4), ("voter_directory_id", 16)])?; run.i32() },
+            voter_id: run.i32(),
+            voter_directory_id: run.uuid(),
             listeners: reader.array("listeners", version)?,
             ack_when_committed: if version >= 1 { reader.bool("ack_when_committed")? } else { true },
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -146,7 +147,7 @@ impl Default for AddRaftVoterResponse {
             throttle_time_ms: 0,
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -166,9 +167,10 @@ impl Wire for AddRaftVoterResponse {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -43,7 +43,7 @@ impl Wire for AlterClientQuotasRequest {
         Ok(Self {
             entries: reader.array("entries", version)?,
             validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -83,7 +83,7 @@ impl Wire for AlterClientQuotasRequestEntryData {
         Ok(Self {
             entity: reader.array("entity", version)?,
             ops: reader.array("ops", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -104,7 +104,7 @@ impl Default for AlterClientQuotasRequestEntityData {
         Self {
             entity_type: ByteString::new(),
             entity_name: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -133,7 +133,7 @@ impl Wire for AlterClientQuotasRequestEntityData {
         Ok(Self {
             entity_type: reader.string("entity_type")?,
             entity_name: reader.nullable_string("entity_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -174,7 +174,7 @@ impl Wire for OpData {
             key: reader.string("key")?,
             value: reader.f64("value")?,
             remove: reader.bool("remove")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -225,7 +225,7 @@ impl Wire for AlterClientQuotasResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             entries: reader.array("entries", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -249,7 +249,7 @@ impl Default for AlterClientQuotasResponseEntryData {
             error_code: 0,
             error_message: Some(ByteString::new()),
             entity: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -280,7 +280,7 @@ impl Wire for AlterClientQuotasResponseEntryData {
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
             entity: reader.array("entity", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -301,7 +301,7 @@ impl Default for AlterClientQuotasResponseEntityData {
         Self {
             entity_type: ByteString::new(),
             entity_name: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -330,7 +330,7 @@ impl Wire for AlterClientQuotasResponseEntityData {
         Ok(Self {
             entity_type: reader.string("entity_type")?,
             entity_name: reader.nullable_string("entity_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -43,7 +43,7 @@ impl Wire for AlterConfigsRequest {
         Ok(Self {
             resources: reader.array("resources", version)?,
             validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -87,7 +87,7 @@ impl Wire for AlterConfigsResource {
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
             configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -108,7 +108,7 @@ impl Default for AlterableConfig {
         Self {
             name: ByteString::new(),
             value: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -137,7 +137,7 @@ impl Wire for AlterableConfig {
         Ok(Self {
             name: reader.string("name")?,
             value: reader.nullable_string("value")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -188,7 +188,7 @@ impl Wire for AlterConfigsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             responses: reader.array("responses", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -215,7 +215,7 @@ impl Default for AlterConfigsResourceResponse {
             error_message: Some(ByteString::new()),
             resource_type: 0,
             resource_name: ByteString::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -248,7 +248,7 @@ impl Wire for AlterConfigsResourceResponse {
             error_message: reader.nullable_string("error_message")?,
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

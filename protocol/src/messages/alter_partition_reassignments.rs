@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `AlterPartitionReassignmentsRequest`, versions 0–1, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Default for AlterPartitionReassignmentsRequest {
             timeout_ms: 60_000,
             allow_replication_factor_change: true,
             topics: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -102,7 +102,7 @@ pub struct ReassignablePartition {
     /// `PartitionIndex`.
     pub partition_index: i32,
     /// `Replicas`; `None` is null.
-    pub replicas: Option<Vec<i32>>,
+    pub replicas: Option<Int32Array>,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -112,18 +112,18 @@ impl Wire for ReassignablePartition {
         6
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.i32(self.partition_index);
-        writer.nullable_array("replicas", self.replicas.as_deref(), version, true)?;
+        writer.nullable_int32_array("replicas", self.replicas.as_deref(), true)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             partition_index: reader.i32("partition_index")?,
-            replicas: reader.nullable_array("replicas", version)?,
+            replicas: reader.nullable_int32_array("replicas")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -165,7 +165,7 @@ impl Default for AlterPartitionReassignmentsResponse {
             error_code: 0,
             error_message: Some(ByteString::new()),
             responses: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -255,7 +255,7 @@ impl Default for ReassignablePartitionResponse {
             partition_index: 0,
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -275,9 +275,10 @@ impl Wire for ReassignablePartitionResponse {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

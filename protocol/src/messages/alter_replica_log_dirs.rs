@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `AlterReplicaLogDirsRequest`, versions 1–2, flexible from 2 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +39,7 @@ impl Wire for AlterReplicaLogDirsRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             dirs: reader.array("dirs", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -79,7 +79,7 @@ impl Wire for AlterReplicaLogDir {
         Ok(Self {
             path: reader.string("path")?,
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -90,7 +90,7 @@ pub struct AlterReplicaLogDirTopic {
     /// `Name`.
     pub name: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -105,7 +105,7 @@ impl Wire for AlterReplicaLogDirTopic {
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         writer.string("name", &self.name)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         if version >= 2 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -118,8 +118,8 @@ impl Wire for AlterReplicaLogDirTopic {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partitions: reader.int32_array("partitions")?,
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -170,7 +170,7 @@ impl Wire for AlterReplicaLogDirsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -210,7 +210,7 @@ impl Wire for AlterReplicaLogDirTopicResult {
         Ok(Self {
             topic_name: reader.string("topic_name")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -247,10 +247,11 @@ impl Wire for AlterReplicaLogDirPartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

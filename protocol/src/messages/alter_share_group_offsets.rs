@@ -100,9 +100,10 @@ impl Wire for AlterShareGroupOffsetsRequestPartition {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            start_offset: reader.i64("start_offset")?,
+            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("start_offset", 8)])?; run.i32() },
+            start_offset: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -150,9 +151,10 @@ impl Wire for AlterShareGroupOffsetsResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             responses: reader.array("responses", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -225,9 +227,10 @@ impl Wire for AlterShareGroupOffsetsResponsePartition {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -109,10 +109,11 @@ impl Wire for ScramCredentialUpsertion {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             name: reader.string("name")?,
-            mechanism: reader.i8("mechanism")?,
-            iterations: reader.i32("iterations")?,
+            mechanism: { run = reader.run::<5>(&[("mechanism", 1), ("iterations", 4)])?; run.i8() },
+            iterations: run.i32(),
             salt: reader.bytes("salt")?,
             salted_password: reader.bytes("salted_password")?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -183,7 +184,7 @@ impl Default for AlterUserScramCredentialsResult {
             user: ByteString::new(),
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }

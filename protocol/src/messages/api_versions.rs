@@ -30,7 +30,7 @@ impl Default for ApiVersionsRequest {
             client_software_version: ByteString::new(),
             cluster_id: None,
             node_id: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -72,7 +72,7 @@ impl Wire for ApiVersionsRequest {
             client_software_version: if version >= 3 { reader.string("client_software_version")? } else { ByteString::new() },
             cluster_id: if version >= 5 { reader.nullable_string("cluster_id")? } else { None },
             node_id: if version >= 5 { reader.i32("node_id")? } else { -1 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -119,7 +119,7 @@ impl Default for ApiVersionsResponse {
             finalized_features_epoch: -1,
             finalized_features: Vec::new(),
             zk_migration_ready: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -187,7 +187,7 @@ impl Wire for ApiVersionsResponse {
             finalized_features_epoch: -1,
             finalized_features: Vec::new(),
             zk_migration_ready: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 3 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -240,11 +240,12 @@ impl Wire for ApiVersion {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            api_key: reader.i16("api_key")?,
-            min_version: reader.i16("min_version")?,
-            max_version: reader.i16("max_version")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            api_key: { run = reader.run::<6>(&[("api_key", 2), ("min_version", 2), ("max_version", 2)])?; run.i16() },
+            min_version: run.i16(),
+            max_version: run.i16(),
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -300,7 +301,7 @@ impl Wire for SupportedFeatureKey {
             name: if version >= 3 { reader.string("name")? } else { ByteString::new() },
             min_version: if version >= 3 { reader.i16("min_version")? } else { 0 },
             max_version: if version >= 3 { reader.i16("max_version")? } else { 0 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -356,7 +357,7 @@ impl Wire for FinalizedFeatureKey {
             name: if version >= 3 { reader.string("name")? } else { ByteString::new() },
             max_version_level: if version >= 3 { reader.i16("max_version_level")? } else { 0 },
             min_version_level: if version >= 3 { reader.i16("min_version_level")? } else { 0 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `ConsumerGroupDescribeRequest`, versions 0–1, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -123,7 +123,7 @@ impl Default for DescribedGroup {
             assignor_name: ByteString::new(),
             members: Vec::new(),
             authorized_operations: i32::MIN,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -149,13 +149,14 @@ impl Wire for DescribedGroup {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
             group_id: reader.string("group_id")?,
             group_state: reader.string("group_state")?,
-            group_epoch: reader.i32("group_epoch")?,
-            assignment_epoch: reader.i32("assignment_epoch")?,
+            group_epoch: { run = reader.run::<8>(&[("group_epoch", 4), ("assignment_epoch", 4)])?; run.i32() },
+            assignment_epoch: run.i32(),
             assignor_name: reader.string("assignor_name")?,
             members: reader.array("members", version)?,
             authorized_operations: reader.i32("authorized_operations")?,
@@ -207,7 +208,7 @@ impl Default for Member {
             assignment: Assignment::default(),
             target_assignment: Assignment::default(),
             member_type: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -265,7 +266,7 @@ pub struct TopicPartitions {
     /// `TopicName`.
     pub topic_name: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -275,20 +276,20 @@ impl Wire for TopicPartitions {
         19
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
         writer.string("topic_name", &self.topic_name)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
             topic_name: reader.string("topic_name")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Message, Reader, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Int32Array, Message, Reader, UnknownTaggedFields, Wire, Writer};
 
 /// `ConsumerGroupMetadataKey`, versions 0–0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,7 +79,7 @@ impl Wire for ConsumerGroupMetadataValue {
         let mut value = Self {
             epoch: reader.i32("epoch")?,
             metadata_hash: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -316,7 +316,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             rebalance_timeout_ms: -1,
             server_assignor: Some(ByteString::new()),
             classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -360,7 +360,7 @@ impl Wire for ConsumerGroupMemberMetadataValue {
             rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
             server_assignor: reader.nullable_string("server_assignor")?,
             classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -515,7 +515,7 @@ impl Wire for ConsumerGroupTargetAssignmentMetadataValue {
         let mut value = Self {
             assignment_epoch: reader.i32("assignment_epoch")?,
             assignment_timestamp: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -607,7 +607,7 @@ pub struct TopicPartition {
     /// `TopicId`.
     pub topic_id: Uuid,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -617,18 +617,18 @@ impl Wire for TopicPartition {
         18
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -712,10 +712,11 @@ impl Wire for ConsumerGroupCurrentMemberAssignmentValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            member_epoch: reader.i32("member_epoch")?,
-            previous_member_epoch: reader.i32("previous_member_epoch")?,
-            state: reader.i8("state")?,
+            member_epoch: { run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?; run.i32() },
+            previous_member_epoch: run.i32(),
+            state: run.i8(),
             assigned_partitions: reader.array("assigned_partitions", version)?,
             partitions_pending_revocation: reader.array("partitions_pending_revocation", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -729,9 +730,9 @@ pub struct TopicPartitions {
     /// `TopicId`.
     pub topic_id: Uuid,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// `AssignmentEpochs`; tag 0; `None` is null.
-    pub assignment_epochs: Option<Vec<i32>>,
+    pub assignment_epochs: Option<Int32Array>,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -740,9 +741,9 @@ impl Default for TopicPartitions {
     fn default() -> Self {
         Self {
             topic_id: Uuid::default(),
-            partitions: Vec::new(),
-            assignment_epochs: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            partitions: Int32Array::new(),
+            assignment_epochs: Some(Int32Array::new()),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -752,9 +753,9 @@ impl Wire for TopicPartitions {
         18
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         let mut known = 0;
         let mut last = -1;
         if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
@@ -763,22 +764,22 @@ impl Wire for TopicPartitions {
         }
         writer.tagged_field_count(known, &self.unknown_tagged_fields);
         if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
-            writer.tagged_field(0, |writer| writer.nullable_array("assignment_epochs", self.assignment_epochs.as_deref(), version, true))?;
+            writer.tagged_field(0, |writer| writer.nullable_int32_array("assignment_epochs", self.assignment_epochs.as_deref(), true))?;
         }
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         let mut value = Self {
             topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
-            assignment_epochs: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            partitions: reader.int32_array("partitions")?,
+            assignment_epochs: Some(Int32Array::new()),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
-                0 => value.assignment_epochs = reader.nullable_array("assignment_epochs", version)?,
+                0 => value.assignment_epochs = reader.nullable_int32_array("assignment_epochs")?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -859,10 +860,11 @@ impl Wire for ConsumerGroupRegularExpressionValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             topics: reader.array("topics", version)?,
-            version: reader.i64("version")?,
-            timestamp: reader.i64("timestamp")?,
+            version: { run = reader.run::<16>(&[("version", 8), ("timestamp", 8)])?; run.i64() },
+            timestamp: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Wire, Writer};
 
 /// `ConsumerProtocolSubscription`, versions 0–3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub struct ConsumerProtocolSubscriptionTopicPartition {
     /// `Topic`; versions 1+.
     pub topic: ByteString,
     /// `Partitions`; versions 1+.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
 }
 
 impl Wire for ConsumerProtocolSubscriptionTopicPartition {
@@ -95,7 +95,7 @@ impl Wire for ConsumerProtocolSubscriptionTopicPartition {
             return Err(EncodeError::unsupported("topic", version));
         }
         if version >= 1 {
-            writer.array("partitions", &self.partitions, version)?;
+            writer.int32_array("partitions", &self.partitions)?;
         } else if !self.partitions.is_empty() {
             return Err(EncodeError::unsupported("partitions", version));
         }
@@ -105,7 +105,7 @@ impl Wire for ConsumerProtocolSubscriptionTopicPartition {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: if version >= 1 { reader.string("topic")? } else { ByteString::new() },
-            partitions: if version >= 1 { reader.array("partitions", version)? } else { Vec::new() },
+            partitions: if version >= 1 { reader.int32_array("partitions")? } else { Int32Array::new() },
         })
     }
 }
@@ -150,7 +150,7 @@ pub struct ConsumerProtocolAssignmentTopicPartition {
     /// `Topic`.
     pub topic: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
 }
 
 impl Wire for ConsumerProtocolAssignmentTopicPartition {
@@ -158,16 +158,16 @@ impl Wire for ConsumerProtocolAssignmentTopicPartition {
         6
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("topic", &self.topic)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
         })
     }
 }

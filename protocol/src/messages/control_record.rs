@@ -99,9 +99,10 @@ impl Wire for LeaderChangeMessage {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            version: reader.i16("version")?,
-            leader_id: reader.i32("leader_id")?,
+            version: { run = reader.run::<6>(&[("version", 2), ("leader_id", 4)])?; run.i16() },
+            leader_id: run.i32(),
             voters: reader.array("voters", version)?,
             granting_voters: reader.array("granting_voters", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -180,9 +181,10 @@ impl Wire for SnapshotHeaderRecord {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            version: reader.i16("version")?,
-            last_contained_log_timestamp: reader.i64("last_contained_log_timestamp")?,
+            version: { run = reader.run::<10>(&[("version", 2), ("last_contained_log_timestamp", 8)])?; run.i16() },
+            last_contained_log_timestamp: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -254,9 +256,10 @@ impl Wire for KRaftVersionRecord {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            version: reader.i16("version")?,
-            k_raft_version: reader.i16("k_raft_version")?,
+            version: { run = reader.run::<4>(&[("version", 2), ("k_raft_version", 2)])?; run.i16() },
+            k_raft_version: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -332,9 +335,10 @@ impl Wire for VotersRecordVoter {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            voter_id: reader.i32("voter_id")?,
-            voter_directory_id: reader.uuid("voter_directory_id")?,
+            voter_id: { run = reader.run::<20>(&[("voter_id", 4), ("voter_directory_id", 16)])?; run.i32() },
+            voter_directory_id: run.uuid(),
             endpoints: reader.array("endpoints", version)?,
             k_raft_version_feature: reader.structure("k_raft_version_feature", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -404,9 +408,10 @@ impl Wire for KRaftVersionFeature {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            min_supported_version: reader.i16("min_supported_version")?,
-            max_supported_version: reader.i16("max_supported_version")?,
+            min_supported_version: { run = reader.run::<4>(&[("min_supported_version", 2), ("max_supported_version", 2)])?; run.i16() },
+            max_supported_version: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -39,7 +39,7 @@ impl Wire for CreateAclsRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             creations: reader.array("creations", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -75,7 +75,7 @@ impl Default for AclCreation {
             host: ByteString::new(),
             operation: 0,
             permission_type: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -106,15 +106,16 @@ impl Wire for AclCreation {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
             resource_pattern_type: reader.i8("resource_pattern_type")?,
             principal: reader.string("principal")?,
             host: reader.string("host")?,
-            operation: reader.i8("operation")?,
-            permission_type: reader.i8("permission_type")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
+            permission_type: run.i8(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -165,7 +166,7 @@ impl Wire for CreateAclsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -186,7 +187,7 @@ impl Default for AclCreationResult {
         Self {
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -212,7 +213,7 @@ impl Wire for AclCreationResult {
         Ok(Self {
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -31,7 +31,7 @@ impl Default for CreateDelegationTokenRequest {
             owner_principal_name: Some(ByteString::new()),
             renewers: Vec::new(),
             max_lifetime_ms: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Wire for CreateDelegationTokenRequest {
             owner_principal_name: if version >= 3 { reader.nullable_string("owner_principal_name")? } else { Some(ByteString::new()) },
             renewers: reader.array("renewers", version)?,
             max_lifetime_ms: reader.i64("max_lifetime_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -113,7 +113,7 @@ impl Wire for CreatableRenewers {
         Ok(Self {
             principal_type: reader.string("principal_type")?,
             principal_name: reader.string("principal_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -197,19 +197,20 @@ impl Wire for CreateDelegationTokenResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             error_code: reader.i16("error_code")?,
             principal_type: reader.string("principal_type")?,
             principal_name: reader.string("principal_name")?,
             token_requester_principal_type: if version >= 3 { reader.string("token_requester_principal_type")? } else { ByteString::new() },
             token_requester_principal_name: if version >= 3 { reader.string("token_requester_principal_name")? } else { ByteString::new() },
-            issue_timestamp_ms: reader.i64("issue_timestamp_ms")?,
-            expiry_timestamp_ms: reader.i64("expiry_timestamp_ms")?,
-            max_timestamp_ms: reader.i64("max_timestamp_ms")?,
+            issue_timestamp_ms: { run = reader.run::<24>(&[("issue_timestamp_ms", 8), ("expiry_timestamp_ms", 8), ("max_timestamp_ms", 8)])?; run.i64() },
+            expiry_timestamp_ms: run.i64(),
+            max_timestamp_ms: run.i64(),
             token_id: reader.string("token_id")?,
             hmac: reader.bytes("hmac")?,
             throttle_time_ms: reader.i32("throttle_time_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

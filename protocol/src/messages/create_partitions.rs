@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `CreatePartitionsRequest`, versions 0–3, flexible from 2 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,11 +43,12 @@ impl Wire for CreatePartitionsRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             topics: reader.array("topics", version)?,
-            timeout_ms: reader.i32("timeout_ms")?,
-            validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            timeout_ms: { run = reader.run::<5>(&[("timeout_ms", 4), ("validate_only", 1)])?; run.i32() },
+            validate_only: run.bool(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -71,7 +72,7 @@ impl Default for CreatePartitionsTopic {
             name: ByteString::new(),
             count: 0,
             assignments: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -102,7 +103,7 @@ impl Wire for CreatePartitionsTopic {
             name: reader.string("name")?,
             count: reader.i32("count")?,
             assignments: reader.nullable_array("assignments", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -111,7 +112,7 @@ impl Wire for CreatePartitionsTopic {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CreatePartitionsAssignment {
     /// `BrokerIds`.
-    pub broker_ids: Vec<i32>,
+    pub broker_ids: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -125,7 +126,7 @@ impl Wire for CreatePartitionsAssignment {
     }
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
-        writer.array("broker_ids", &self.broker_ids, version)?;
+        writer.int32_array("broker_ids", &self.broker_ids)?;
         if version >= 2 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -137,8 +138,8 @@ impl Wire for CreatePartitionsAssignment {
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
-            broker_ids: reader.array("broker_ids", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            broker_ids: reader.int32_array("broker_ids")?,
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -189,7 +190,7 @@ impl Wire for CreatePartitionsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -233,7 +234,7 @@ impl Wire for CreatePartitionsTopicResult {
             name: reader.string("name")?,
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

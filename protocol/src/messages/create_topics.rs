@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `CreateTopicsRequest`, versions 2–7, flexible from 5 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Default for CreateTopicsRequest {
             topics: Vec::new(),
             timeout_ms: 60_000,
             validate_only: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -55,11 +55,12 @@ impl Wire for CreateTopicsRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             topics: reader.array("topics", version)?,
-            timeout_ms: reader.i32("timeout_ms")?,
-            validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            timeout_ms: { run = reader.run::<5>(&[("timeout_ms", 4), ("validate_only", 1)])?; run.i32() },
+            validate_only: run.bool(),
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -105,13 +106,14 @@ impl Wire for CreatableTopic {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             name: reader.string("name")?,
-            num_partitions: reader.i32("num_partitions")?,
-            replication_factor: reader.i16("replication_factor")?,
+            num_partitions: { run = reader.run::<6>(&[("num_partitions", 4), ("replication_factor", 2)])?; run.i32() },
+            replication_factor: run.i16(),
             assignments: reader.array("assignments", version)?,
             configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -122,7 +124,7 @@ pub struct CreatableReplicaAssignment {
     /// `PartitionIndex`.
     pub partition_index: i32,
     /// `BrokerIds`.
-    pub broker_ids: Vec<i32>,
+    pub broker_ids: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -137,7 +139,7 @@ impl Wire for CreatableReplicaAssignment {
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         writer.i32(self.partition_index);
-        writer.array("broker_ids", &self.broker_ids, version)?;
+        writer.int32_array("broker_ids", &self.broker_ids)?;
         if version >= 5 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -150,8 +152,8 @@ impl Wire for CreatableReplicaAssignment {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             partition_index: reader.i32("partition_index")?,
-            broker_ids: reader.array("broker_ids", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            broker_ids: reader.int32_array("broker_ids")?,
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -172,7 +174,7 @@ impl Default for CreatableTopicConfig {
         Self {
             name: ByteString::new(),
             value: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -201,7 +203,7 @@ impl Wire for CreatableTopicConfig {
         Ok(Self {
             name: reader.string("name")?,
             value: reader.nullable_string("value")?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -252,7 +254,7 @@ impl Wire for CreateTopicsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -291,7 +293,7 @@ impl Default for CreatableTopicResult {
             num_partitions: -1,
             replication_factor: -1,
             configs: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -349,7 +351,7 @@ impl Wire for CreatableTopicResult {
             num_partitions: if version >= 5 { reader.i32("num_partitions")? } else { -1 },
             replication_factor: if version >= 5 { reader.i16("replication_factor")? } else { -1 },
             configs: if version >= 5 { reader.nullable_array("configs", version)? } else { Some(Vec::new()) },
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 5 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -389,7 +391,7 @@ impl Default for CreatableTopicConfigs {
             read_only: false,
             config_source: -1,
             is_sensitive: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -442,7 +444,7 @@ impl Wire for CreatableTopicConfigs {
             read_only: if version >= 5 { reader.bool("read_only")? } else { false },
             config_source: if version >= 5 { reader.i8("config_source")? } else { -1 },
             is_sensitive: if version >= 5 { reader.bool("is_sensitive")? } else { false },
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

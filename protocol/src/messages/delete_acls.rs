@@ -39,7 +39,7 @@ impl Wire for DeleteAclsRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             filters: reader.array("filters", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -75,7 +75,7 @@ impl Default for DeleteAclsFilter {
             host_filter: Some(ByteString::new()),
             operation: 0,
             permission_type: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -106,15 +106,16 @@ impl Wire for DeleteAclsFilter {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             resource_type_filter: reader.i8("resource_type_filter")?,
             resource_name_filter: reader.nullable_string("resource_name_filter")?,
             pattern_type_filter: reader.i8("pattern_type_filter")?,
             principal_filter: reader.nullable_string("principal_filter")?,
             host_filter: reader.nullable_string("host_filter")?,
-            operation: reader.i8("operation")?,
-            permission_type: reader.i8("permission_type")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
+            permission_type: run.i8(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -165,7 +166,7 @@ impl Wire for DeleteAclsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             filter_results: reader.array("filter_results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -189,7 +190,7 @@ impl Default for DeleteAclsFilterResult {
             error_code: 0,
             error_message: Some(ByteString::new()),
             matching_acls: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -220,7 +221,7 @@ impl Wire for DeleteAclsFilterResult {
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
             matching_acls: reader.array("matching_acls", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -262,7 +263,7 @@ impl Default for DeleteAclsMatchingAcl {
             host: ByteString::new(),
             operation: 0,
             permission_type: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -295,6 +296,7 @@ impl Wire for DeleteAclsMatchingAcl {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
@@ -303,9 +305,9 @@ impl Wire for DeleteAclsMatchingAcl {
             pattern_type: reader.i8("pattern_type")?,
             principal: reader.string("principal")?,
             host: reader.string("host")?,
-            operation: reader.i8("operation")?,
-            permission_type: reader.i8("permission_type")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
+            permission_type: run.i8(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

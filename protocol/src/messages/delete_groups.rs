@@ -39,7 +39,7 @@ impl Wire for DeleteGroupsRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             groups_names: reader.array("groups_names", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -90,7 +90,7 @@ impl Wire for DeleteGroupsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -136,7 +136,7 @@ impl Wire for DeletableGroupResult {
             group_id: reader.string("group_id")?,
             error_code: reader.i16("error_code")?,
             error_message: if version >= 3 { reader.nullable_string("error_message")? } else { None },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

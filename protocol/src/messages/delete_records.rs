@@ -43,7 +43,7 @@ impl Wire for DeleteRecordsRequest {
         Ok(Self {
             topics: reader.array("topics", version)?,
             timeout_ms: reader.i32("timeout_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -83,7 +83,7 @@ impl Wire for DeleteRecordsTopic {
         Ok(Self {
             name: reader.string("name")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -120,10 +120,11 @@ impl Wire for DeleteRecordsPartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            offset: reader.i64("offset")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("offset", 8)])?; run.i32() },
+            offset: run.i64(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -174,7 +175,7 @@ impl Wire for DeleteRecordsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -214,7 +215,7 @@ impl Wire for DeleteRecordsTopicResult {
         Ok(Self {
             name: reader.string("name")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -254,11 +255,12 @@ impl Wire for DeleteRecordsPartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            low_watermark: reader.i64("low_watermark")?,
-            error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<14>(&[("partition_index", 4), ("low_watermark", 8), ("error_code", 2)])?; run.i32() },
+            low_watermark: run.i64(),
+            error_code: run.i16(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -113,9 +113,10 @@ impl Wire for DeleteShareGroupOffsetsResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             responses: reader.array("responses", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -154,10 +155,11 @@ impl Wire for DeleteShareGroupOffsetsResponseTopic {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             topic_name: reader.string("topic_name")?,
-            topic_id: reader.uuid("topic_id")?,
-            error_code: reader.i16("error_code")?,
+            topic_id: { run = reader.run::<18>(&[("topic_id", 16), ("error_code", 2)])?; run.uuid() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

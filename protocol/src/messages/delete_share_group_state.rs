@@ -205,9 +205,10 @@ impl Wire for PartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            error_code: reader.i16("error_code")?,
+            partition: { run = reader.run::<6>(&[("partition", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -54,7 +54,7 @@ impl Wire for DeleteTopicsRequest {
             topics: if version >= 6 { reader.array("topics", version)? } else { Vec::new() },
             topic_names: if version <= 5 { reader.array("topic_names", version)? } else { Vec::new() },
             timeout_ms: reader.i32("timeout_ms")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -103,7 +103,7 @@ impl Wire for DeleteTopicState {
         Ok(Self {
             name: if version >= 6 { reader.nullable_string("name")? } else { None },
             topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -154,7 +154,7 @@ impl Wire for DeleteTopicsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             responses: reader.array("responses", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -181,7 +181,7 @@ impl Default for DeletableTopicResult {
             topic_id: Uuid::default(),
             error_code: 0,
             error_message: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -219,7 +219,7 @@ impl Wire for DeletableTopicResult {
             topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
             error_code: reader.i16("error_code")?,
             error_message: if version >= 5 { reader.nullable_string("error_message")? } else { None },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

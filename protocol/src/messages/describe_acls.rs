@@ -39,7 +39,7 @@ impl Default for DescribeAclsRequest {
             host_filter: Some(ByteString::new()),
             operation: 0,
             permission_type: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -70,15 +70,16 @@ impl Wire for DescribeAclsRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             resource_type_filter: reader.i8("resource_type_filter")?,
             resource_name_filter: reader.nullable_string("resource_name_filter")?,
             pattern_type_filter: reader.i8("pattern_type_filter")?,
             principal_filter: reader.nullable_string("principal_filter")?,
             host_filter: reader.nullable_string("host_filter")?,
-            operation: reader.i8("operation")?,
-            permission_type: reader.i8("permission_type")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
+            permission_type: run.i8(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -116,7 +117,7 @@ impl Default for DescribeAclsResponse {
             error_code: 0,
             error_message: Some(ByteString::new()),
             resources: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -144,12 +145,13 @@ impl Wire for DescribeAclsResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             resources: reader.array("resources", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -176,7 +178,7 @@ impl Default for DescribeAclsResource {
             resource_name: ByteString::new(),
             pattern_type: 3,
             acls: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -209,7 +211,7 @@ impl Wire for DescribeAclsResource {
             resource_name: reader.string("resource_name")?,
             pattern_type: reader.i8("pattern_type")?,
             acls: reader.array("acls", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -252,12 +254,13 @@ impl Wire for AclDescription {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             principal: reader.string("principal")?,
             host: reader.string("host")?,
-            operation: reader.i8("operation")?,
-            permission_type: reader.i8("permission_type")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
+            permission_type: run.i8(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

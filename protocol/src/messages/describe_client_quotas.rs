@@ -43,7 +43,7 @@ impl Wire for DescribeClientQuotasRequest {
         Ok(Self {
             components: reader.array("components", version)?,
             strict: reader.bool("strict")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -67,7 +67,7 @@ impl Default for ComponentData {
             entity_type: ByteString::new(),
             match_type: 0,
             r#match: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -98,7 +98,7 @@ impl Wire for ComponentData {
             entity_type: reader.string("entity_type")?,
             match_type: reader.i8("match_type")?,
             r#match: reader.nullable_string("match")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -136,7 +136,7 @@ impl Default for DescribeClientQuotasResponse {
             error_code: 0,
             error_message: Some(ByteString::new()),
             entries: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -164,12 +164,13 @@ impl Wire for DescribeClientQuotasResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             entries: reader.nullable_array("entries", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -209,7 +210,7 @@ impl Wire for EntryData {
         Ok(Self {
             entity: reader.array("entity", version)?,
             values: reader.array("values", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -230,7 +231,7 @@ impl Default for EntityData {
         Self {
             entity_type: ByteString::new(),
             entity_name: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -259,7 +260,7 @@ impl Wire for EntityData {
         Ok(Self {
             entity_type: reader.string("entity_type")?,
             entity_name: reader.nullable_string("entity_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -296,7 +297,7 @@ impl Wire for ValueData {
         Ok(Self {
             key: reader.string("key")?,
             value: reader.f64("value")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

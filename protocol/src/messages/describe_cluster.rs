@@ -27,7 +27,7 @@ impl Default for DescribeClusterRequest {
             include_cluster_authorized_operations: false,
             endpoint_type: 1,
             include_fenced_brokers: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Default for DescribeClusterResponse {
             controller_id: -1,
             brokers: Vec::new(),
             cluster_authorized_operations: i32::MIN,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -145,9 +145,10 @@ impl Wire for DescribeClusterResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             endpoint_type: if version >= 1 { reader.i8("endpoint_type")? } else { 1 },
             cluster_id: reader.string("cluster_id")?,

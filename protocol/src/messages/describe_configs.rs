@@ -52,7 +52,7 @@ impl Wire for DescribeConfigsRequest {
             resources: reader.array("resources", version)?,
             include_synonyms: reader.bool("include_synonyms")?,
             include_documentation: if version >= 3 { reader.bool("include_documentation")? } else { false },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -76,7 +76,7 @@ impl Default for DescribeConfigsResource {
             resource_type: 0,
             resource_name: ByteString::new(),
             configuration_keys: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Wire for DescribeConfigsResource {
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
             configuration_keys: reader.nullable_array("configuration_keys", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -158,7 +158,7 @@ impl Wire for DescribeConfigsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -188,7 +188,7 @@ impl Default for DescribeConfigsResult {
             resource_type: 0,
             resource_name: ByteString::new(),
             configs: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -223,7 +223,7 @@ impl Wire for DescribeConfigsResult {
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
             configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -262,7 +262,7 @@ impl Default for DescribeConfigsResourceResult {
             synonyms: Vec::new(),
             config_type: 0,
             documentation: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -299,16 +299,17 @@ impl Wire for DescribeConfigsResourceResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             name: reader.string("name")?,
             value: reader.nullable_string("value")?,
-            read_only: reader.bool("read_only")?,
-            config_source: reader.i8("config_source")?,
-            is_sensitive: reader.bool("is_sensitive")?,
+            read_only: { run = reader.run::<3>(&[("read_only", 1), ("config_source", 1), ("is_sensitive", 1)])?; run.bool() },
+            config_source: run.i8(),
+            is_sensitive: run.bool(),
             synonyms: reader.array("synonyms", version)?,
             config_type: if version >= 3 { reader.i8("config_type")? } else { 0 },
             documentation: if version >= 3 { reader.nullable_string("documentation")? } else { Some(ByteString::new()) },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -332,7 +333,7 @@ impl Default for DescribeConfigsSynonym {
             name: ByteString::new(),
             value: Some(ByteString::new()),
             source: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -363,7 +364,7 @@ impl Wire for DescribeConfigsSynonym {
             name: reader.string("name")?,
             value: reader.nullable_string("value")?,
             source: reader.i8("source")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

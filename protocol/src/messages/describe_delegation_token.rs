@@ -22,7 +22,7 @@ impl Default for DescribeDelegationTokenRequest {
     fn default() -> Self {
         Self {
             owners: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -49,7 +49,7 @@ impl Wire for DescribeDelegationTokenRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             owners: reader.nullable_array("owners", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -89,7 +89,7 @@ impl Wire for DescribeDelegationTokenOwner {
         Ok(Self {
             principal_type: reader.string("principal_type")?,
             principal_name: reader.string("principal_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -144,7 +144,7 @@ impl Wire for DescribeDelegationTokenResponse {
             error_code: reader.i16("error_code")?,
             tokens: reader.array("tokens", version)?,
             throttle_time_ms: reader.i32("throttle_time_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -214,18 +214,19 @@ impl Wire for DescribedDelegationToken {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             principal_type: reader.string("principal_type")?,
             principal_name: reader.string("principal_name")?,
             token_requester_principal_type: if version >= 3 { reader.string("token_requester_principal_type")? } else { ByteString::new() },
             token_requester_principal_name: if version >= 3 { reader.string("token_requester_principal_name")? } else { ByteString::new() },
-            issue_timestamp: reader.i64("issue_timestamp")?,
-            expiry_timestamp: reader.i64("expiry_timestamp")?,
-            max_timestamp: reader.i64("max_timestamp")?,
+            issue_timestamp: { run = reader.run::<24>(&[("issue_timestamp", 8), ("expiry_timestamp", 8), ("max_timestamp", 8)])?; run.i64() },
+            expiry_timestamp: run.i64(),
+            max_timestamp: run.i64(),
             token_id: reader.string("token_id")?,
             hmac: reader.bytes("hmac")?,
             renewers: reader.array("renewers", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -265,7 +266,7 @@ impl Wire for DescribedDelegationTokenRenewer {
         Ok(Self {
             principal_type: reader.string("principal_type")?,
             principal_name: reader.string("principal_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -49,7 +49,7 @@ impl Wire for DescribeGroupsRequest {
         Ok(Self {
             groups: reader.array("groups", version)?,
             include_authorized_operations: if version >= 3 { reader.bool("include_authorized_operations")? } else { false },
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -103,7 +103,7 @@ impl Wire for DescribeGroupsResponse {
         Ok(Self {
             throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
             groups: reader.array("groups", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -142,7 +142,7 @@ impl Default for DescribedGroup {
             protocol_data: ByteString::new(),
             members: Vec::new(),
             authorized_operations: i32::MIN,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -193,7 +193,7 @@ impl Wire for DescribedGroup {
             protocol_data: reader.string("protocol_data")?,
             members: reader.array("members", version)?,
             authorized_operations: if version >= 3 { reader.i32("authorized_operations")? } else { i32::MIN },
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -252,7 +252,7 @@ impl Wire for DescribedGroupMember {
             client_host: reader.string("client_host")?,
             member_metadata: reader.bytes("member_metadata")?,
             member_assignment: reader.bytes("member_assignment")?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

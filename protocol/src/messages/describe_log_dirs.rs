@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `DescribeLogDirsRequest`, versions 1–5, flexible from 2 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Default for DescribeLogDirsRequest {
     fn default() -> Self {
         Self {
             topics: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -48,7 +48,7 @@ impl Wire for DescribeLogDirsRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topics: reader.nullable_array("topics", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -59,7 +59,7 @@ pub struct DescribableLogDirTopic {
     /// `Topic`.
     pub topic: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -74,7 +74,7 @@ impl Wire for DescribableLogDirTopic {
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         writer.string("topic", &self.topic)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         if version >= 2 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -87,8 +87,8 @@ impl Wire for DescribableLogDirTopic {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partitions: reader.int32_array("partitions")?,
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -146,7 +146,7 @@ impl Wire for DescribeLogDirsResponse {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             error_code: if version >= 3 { reader.i16("error_code")? } else { 0 },
             results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -179,7 +179,7 @@ impl Default for DescribeLogDirsResult {
             total_bytes: -1,
             usable_bytes: -1,
             is_cordoned: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -224,7 +224,7 @@ impl Wire for DescribeLogDirsResult {
             total_bytes: if version >= 4 { reader.i64("total_bytes")? } else { -1 },
             usable_bytes: if version >= 4 { reader.i64("usable_bytes")? } else { -1 },
             is_cordoned: if version >= 5 { reader.bool("is_cordoned")? } else { false },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -264,7 +264,7 @@ impl Wire for DescribeLogDirsTopic {
         Ok(Self {
             name: reader.string("name")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -307,12 +307,13 @@ impl Wire for DescribeLogDirsPartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            partition_size: reader.i64("partition_size")?,
-            offset_lag: reader.i64("offset_lag")?,
-            is_future_key: reader.bool("is_future_key")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<21>(&[("partition_index", 4), ("partition_size", 8), ("offset_lag", 8), ("is_future_key", 1)])?; run.i32() },
+            partition_size: run.i64(),
+            offset_lag: run.i64(),
+            is_future_key: run.bool(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `DescribeProducersRequest`, versions 0–0, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ pub struct TopicRequest {
     /// `Name`.
     pub name: ByteString,
     /// `PartitionIndexes`.
-    pub partition_indexes: Vec<i32>,
+    pub partition_indexes: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -53,18 +53,18 @@ impl Wire for TopicRequest {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("name", &self.name)?;
-        writer.array("partition_indexes", &self.partition_indexes, version)?;
+        writer.int32_array("partition_indexes", &self.partition_indexes)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             name: reader.string("name")?,
-            partition_indexes: reader.array("partition_indexes", version)?,
+            partition_indexes: reader.int32_array("partition_indexes")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -178,9 +178,10 @@ impl Wire for PartitionResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             active_producers: reader.array("active_producers", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -216,7 +217,7 @@ impl Default for ProducerState {
             last_timestamp: -1,
             coordinator_epoch: 0,
             current_txn_start_offset: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -239,13 +240,14 @@ impl Wire for ProducerState {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i32("producer_epoch")?,
-            last_sequence: reader.i32("last_sequence")?,
-            last_timestamp: reader.i64("last_timestamp")?,
-            coordinator_epoch: reader.i32("coordinator_epoch")?,
-            current_txn_start_offset: reader.i64("current_txn_start_offset")?,
+            producer_id: { run = reader.run::<36>(&[("producer_id", 8), ("producer_epoch", 4), ("last_sequence", 4), ("last_timestamp", 8), ("coordinator_epoch", 4), ("current_txn_start_offset", 8)])?; run.i64() },
+            producer_epoch: run.i32(),
+            last_sequence: run.i32(),
+            last_timestamp: run.i64(),
+            coordinator_epoch: run.i32(),
+            current_txn_start_offset: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -133,7 +133,7 @@ impl Default for DescribeQuorumResponse {
             error_message: Some(ByteString::new()),
             topics: Vec::new(),
             nodes: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -240,7 +240,7 @@ impl Default for DescribeQuorumResponsePartitionData {
             high_watermark: 0,
             current_voters: Vec::new(),
             observers: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -270,13 +270,14 @@ impl Wire for DescribeQuorumResponsePartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: if version >= 2 { reader.nullable_string("error_message")? } else { Some(ByteString::new()) },
-            leader_id: reader.i32("leader_id")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            high_watermark: reader.i64("high_watermark")?,
+            leader_id: { run = reader.run::<16>(&[("leader_id", 4), ("leader_epoch", 4), ("high_watermark", 8)])?; run.i32() },
+            leader_epoch: run.i32(),
+            high_watermark: run.i64(),
             current_voters: reader.array("current_voters", version)?,
             observers: reader.array("observers", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -405,7 +406,7 @@ impl Default for ReplicaState {
             log_end_offset: 0,
             last_fetch_timestamp: -1,
             last_caught_up_timestamp: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }

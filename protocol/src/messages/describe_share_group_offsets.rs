@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `DescribeShareGroupOffsetsRequest`, versions 0–1, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,7 +54,7 @@ impl Default for DescribeShareGroupOffsetsRequestGroup {
         Self {
             group_id: ByteString::new(),
             topics: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -87,7 +87,7 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
     /// `TopicName`.
     pub topic_name: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -97,18 +97,18 @@ impl Wire for DescribeShareGroupOffsetsRequestTopic {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("topic_name", &self.topic_name)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_name: reader.string("topic_name")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -264,7 +264,7 @@ impl Default for DescribeShareGroupOffsetsResponsePartition {
             lag: -1,
             error_code: 0,
             error_message: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -292,10 +292,11 @@ impl Wire for DescribeShareGroupOffsetsResponsePartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            start_offset: reader.i64("start_offset")?,
-            leader_epoch: reader.i32("leader_epoch")?,
+            partition_index: { run = reader.run::<16>(&[("partition_index", 4), ("start_offset", 8), ("leader_epoch", 4)])?; run.i32() },
+            start_offset: run.i64(),
+            leader_epoch: run.i32(),
             lag: if version >= 1 { reader.i64("lag")? } else { -1 },
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `DescribeTopicPartitionsRequest`, versions 0–0, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Default for DescribeTopicPartitionsRequest {
             topics: Vec::new(),
             response_partition_limit: 2000,
             cursor: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -195,7 +195,7 @@ impl Default for DescribeTopicPartitionsResponseTopic {
             is_internal: false,
             partitions: Vec::new(),
             topic_authorized_operations: i32::MIN,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -218,11 +218,12 @@ impl Wire for DescribeTopicPartitionsResponseTopic {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             error_code: reader.i16("error_code")?,
             name: reader.nullable_string("name")?,
-            topic_id: reader.uuid("topic_id")?,
-            is_internal: reader.bool("is_internal")?,
+            topic_id: { run = reader.run::<17>(&[("topic_id", 16), ("is_internal", 1)])?; run.uuid() },
+            is_internal: run.bool(),
             partitions: reader.array("partitions", version)?,
             topic_authorized_operations: reader.i32("topic_authorized_operations")?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -242,15 +243,15 @@ pub struct DescribeTopicPartitionsResponsePartition {
     /// `LeaderEpoch`; −1 by default.
     pub leader_epoch: i32,
     /// `ReplicaNodes`.
-    pub replica_nodes: Vec<i32>,
+    pub replica_nodes: Int32Array,
     /// `IsrNodes`.
-    pub isr_nodes: Vec<i32>,
+    pub isr_nodes: Int32Array,
     /// `EligibleLeaderReplicas`; `None` is null.
-    pub eligible_leader_replicas: Option<Vec<i32>>,
+    pub eligible_leader_replicas: Option<Int32Array>,
     /// `LastKnownElr`; `None` is null.
-    pub last_known_elr: Option<Vec<i32>>,
+    pub last_known_elr: Option<Int32Array>,
     /// `OfflineReplicas`.
-    pub offline_replicas: Vec<i32>,
+    pub offline_replicas: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -262,12 +263,12 @@ impl Default for DescribeTopicPartitionsResponsePartition {
             partition_index: 0,
             leader_id: 0,
             leader_epoch: -1,
-            replica_nodes: Vec::new(),
-            isr_nodes: Vec::new(),
+            replica_nodes: Int32Array::new(),
+            isr_nodes: Int32Array::new(),
             eligible_leader_replicas: None,
             last_known_elr: None,
-            offline_replicas: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            offline_replicas: Int32Array::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -277,32 +278,33 @@ impl Wire for DescribeTopicPartitionsResponsePartition {
         20
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.i16(self.error_code);
         writer.i32(self.partition_index);
         writer.i32(self.leader_id);
         writer.i32(self.leader_epoch);
-        writer.array("replica_nodes", &self.replica_nodes, version)?;
-        writer.array("isr_nodes", &self.isr_nodes, version)?;
-        writer.nullable_array("eligible_leader_replicas", self.eligible_leader_replicas.as_deref(), version, true)?;
-        writer.nullable_array("last_known_elr", self.last_known_elr.as_deref(), version, true)?;
-        writer.array("offline_replicas", &self.offline_replicas, version)?;
+        writer.int32_array("replica_nodes", &self.replica_nodes)?;
+        writer.int32_array("isr_nodes", &self.isr_nodes)?;
+        writer.nullable_int32_array("eligible_leader_replicas", self.eligible_leader_replicas.as_deref(), true)?;
+        writer.nullable_int32_array("last_known_elr", self.last_known_elr.as_deref(), true)?;
+        writer.int32_array("offline_replicas", &self.offline_replicas)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            error_code: reader.i16("error_code")?,
-            partition_index: reader.i32("partition_index")?,
-            leader_id: reader.i32("leader_id")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            replica_nodes: reader.array("replica_nodes", version)?,
-            isr_nodes: reader.array("isr_nodes", version)?,
-            eligible_leader_replicas: reader.nullable_array("eligible_leader_replicas", version)?,
-            last_known_elr: reader.nullable_array("last_known_elr", version)?,
-            offline_replicas: reader.array("offline_replicas", version)?,
+            error_code: { run = reader.run::<14>(&[("error_code", 2), ("partition_index", 4), ("leader_id", 4), ("leader_epoch", 4)])?; run.i16() },
+            partition_index: run.i32(),
+            leader_id: run.i32(),
+            leader_epoch: run.i32(),
+            replica_nodes: reader.int32_array("replica_nodes")?,
+            isr_nodes: reader.int32_array("isr_nodes")?,
+            eligible_leader_replicas: reader.nullable_int32_array("eligible_leader_replicas")?,
+            last_known_elr: reader.nullable_int32_array("last_known_elr")?,
+            offline_replicas: reader.int32_array("offline_replicas")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `DescribeTransactionsRequest`, versions 0–0, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -124,14 +124,15 @@ impl Wire for TransactionState {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             error_code: reader.i16("error_code")?,
             transactional_id: reader.string("transactional_id")?,
             transaction_state: reader.string("transaction_state")?,
-            transaction_timeout_ms: reader.i32("transaction_timeout_ms")?,
-            transaction_start_time_ms: reader.i64("transaction_start_time_ms")?,
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i16("producer_epoch")?,
+            transaction_timeout_ms: { run = reader.run::<22>(&[("transaction_timeout_ms", 4), ("transaction_start_time_ms", 8), ("producer_id", 8), ("producer_epoch", 2)])?; run.i32() },
+            transaction_start_time_ms: run.i64(),
+            producer_id: run.i64(),
+            producer_epoch: run.i16(),
             topics: reader.array("topics", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -144,7 +145,7 @@ pub struct TopicData {
     /// `Topic`.
     pub topic: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -154,18 +155,18 @@ impl Wire for TopicData {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("topic", &self.topic)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

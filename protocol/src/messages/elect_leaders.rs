@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `ElectLeadersRequest`, versions 0–2, flexible from 2 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Default for ElectLeadersRequest {
             election_type: 0,
             topic_partitions: Some(Vec::new()),
             timeout_ms: 60_000,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Wire for ElectLeadersRequest {
             election_type: if version >= 1 { reader.i8("election_type")? } else { 0 },
             topic_partitions: reader.nullable_array("topic_partitions", version)?,
             timeout_ms: reader.i32("timeout_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -74,7 +74,7 @@ pub struct TopicPartitions {
     /// `Topic`.
     pub topic: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -89,7 +89,7 @@ impl Wire for TopicPartitions {
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         writer.string("topic", &self.topic)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         if version >= 2 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -102,8 +102,8 @@ impl Wire for TopicPartitions {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            partitions: reader.int32_array("partitions")?,
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -163,7 +163,7 @@ impl Wire for ElectLeadersResponse {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             error_code: if version >= 1 { reader.i16("error_code")? } else { 0 },
             replica_election_results: reader.array("replica_election_results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -203,7 +203,7 @@ impl Wire for ReplicaElectionResult {
         Ok(Self {
             topic: reader.string("topic")?,
             partition_result: reader.array("partition_result", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -227,7 +227,7 @@ impl Default for PartitionResult {
             partition_id: 0,
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -251,11 +251,12 @@ impl Wire for PartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_id: reader.i32("partition_id")?,
-            error_code: reader.i16("error_code")?,
+            partition_id: { run = reader.run::<6>(&[("partition_id", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

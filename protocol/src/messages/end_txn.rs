@@ -43,12 +43,13 @@ impl Wire for EndTxnRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             transactional_id: reader.string("transactional_id")?,
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i16("producer_epoch")?,
-            committed: reader.bool("committed")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            producer_id: { run = reader.run::<11>(&[("producer_id", 8), ("producer_epoch", 2), ("committed", 1)])?; run.i64() },
+            producer_epoch: run.i16(),
+            committed: run.bool(),
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -86,7 +87,7 @@ impl Default for EndTxnResponse {
             error_code: 0,
             producer_id: -1,
             producer_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -119,12 +120,13 @@ impl Wire for EndTxnResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             producer_id: if version >= 5 { reader.i64("producer_id")? } else { -1 },
             producer_epoch: if version >= 5 { reader.i16("producer_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

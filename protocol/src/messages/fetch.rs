@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, RecordChunks, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, RecordChunks, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `FetchRequest`, versions 4–18, flexible from 12 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct FetchRequest {
     pub cluster_id: Option<ByteString>,
     /// `ReplicaId`; versions 4–14; −1 by default.
     pub replica_id: i32,
-    /// `ReplicaState`; versions 15+; tag 1.
-    pub replica_state: ReplicaState,
+    /// `ReplicaState`; versions 15+; tag 1; `None` where it is left out, which stands for its defaults.
+    pub replica_state: Option<Box<ReplicaState>>,
     /// `MaxWaitMs`, in milliseconds.
     pub max_wait_ms: i32,
     /// `MinBytes`.
@@ -45,7 +45,7 @@ impl Default for FetchRequest {
         Self {
             cluster_id: None,
             replica_id: -1,
-            replica_state: ReplicaState::default(),
+            replica_state: None,
             max_wait_ms: 0,
             min_bytes: 0,
             max_bytes: i32::MAX,
@@ -55,7 +55,7 @@ impl Default for FetchRequest {
             topics: Vec::new(),
             forgotten_topics_data: Vec::new(),
             rack_id: ByteString::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -77,7 +77,7 @@ impl Wire for FetchRequest {
         } else if self.replica_id != -1 {
             return Err(EncodeError::unsupported("replica_id", version));
         }
-        if version < 15 && self.replica_state != ReplicaState::default() {
+        if version < 15 && self.replica_state.is_some() {
             return Err(EncodeError::unsupported("replica_state", version));
         }
         writer.i32(self.max_wait_ms);
@@ -106,7 +106,7 @@ impl Wire for FetchRequest {
                 known += 1;
                 last = 0;
             }
-            if version >= 15 && self.replica_state != ReplicaState::default() {
+            if version >= 15 && self.replica_state.is_some() {
                 known += 1;
                 last = 1;
             }
@@ -114,8 +114,8 @@ impl Wire for FetchRequest {
             if self.cluster_id.is_some() {
                 writer.tagged_field(0, |writer| writer.nullable_string("cluster_id", self.cluster_id.as_deref(), true))?;
             }
-            if version >= 15 && self.replica_state != ReplicaState::default() {
-                writer.tagged_field(1, |writer| writer.structure("replica_state", &self.replica_state, version))?;
+            if version >= 15 && self.replica_state.is_some() {
+                writer.tagged_field(1, |writer| writer.optional_structure("replica_state", self.replica_state.as_deref(), version))?;
             }
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
         } else if !self.unknown_tagged_fields.is_empty() {
@@ -125,26 +125,27 @@ impl Wire for FetchRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
             cluster_id: None,
             replica_id: if version <= 14 { reader.i32("replica_id")? } else { -1 },
-            replica_state: ReplicaState::default(),
-            max_wait_ms: reader.i32("max_wait_ms")?,
-            min_bytes: reader.i32("min_bytes")?,
-            max_bytes: reader.i32("max_bytes")?,
-            isolation_level: reader.i8("isolation_level")?,
+            replica_state: None,
+            max_wait_ms: { run = reader.run::<13>(&[("max_wait_ms", 4), ("min_bytes", 4), ("max_bytes", 4), ("isolation_level", 1)])?; run.i32() },
+            min_bytes: run.i32(),
+            max_bytes: run.i32(),
+            isolation_level: run.i8(),
             session_id: if version >= 7 { reader.i32("session_id")? } else { 0 },
             session_epoch: if version >= 7 { reader.i32("session_epoch")? } else { -1 },
             topics: reader.array("topics", version)?,
             forgotten_topics_data: if version >= 7 { reader.array("forgotten_topics_data", version)? } else { Vec::new() },
             rack_id: if version >= 11 { reader.string("rack_id")? } else { ByteString::new() },
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 12 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
                 match tag {
                     0 => value.cluster_id = reader.nullable_string("cluster_id")?,
-                    1 if version >= 15 => value.replica_state = reader.structure("replica_state", version)?,
+                    1 if version >= 15 => value.replica_state = Some(Box::new(reader.structure("replica_state", version)?)),
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -170,7 +171,7 @@ impl Default for ReplicaState {
         Self {
             replica_id: -1,
             replica_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -208,7 +209,7 @@ impl Wire for ReplicaState {
         Ok(Self {
             replica_id: if version >= 15 { reader.i32("replica_id")? } else { -1 },
             replica_epoch: if version >= 15 { reader.i64("replica_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -257,7 +258,7 @@ impl Wire for FetchTopic {
             topic: if version <= 12 { reader.string("topic")? } else { ByteString::new() },
             topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -296,7 +297,7 @@ impl Default for FetchPartition {
             partition_max_bytes: 0,
             replica_directory_id: Uuid::default(),
             high_watermark: i64::MAX,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -361,7 +362,7 @@ impl Wire for FetchPartition {
             partition_max_bytes: reader.i32("partition_max_bytes")?,
             replica_directory_id: Uuid::default(),
             high_watermark: i64::MAX,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 12 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -385,7 +386,7 @@ pub struct ForgottenTopic {
     /// `TopicId`; versions 13+; silently left out of other versions.
     pub topic_id: Uuid,
     /// `Partitions`; versions 7+.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -408,7 +409,7 @@ impl Wire for ForgottenTopic {
             writer.uuid(self.topic_id);
         }
         if version >= 7 {
-            writer.array("partitions", &self.partitions, version)?;
+            writer.int32_array("partitions", &self.partitions)?;
         } else if !self.partitions.is_empty() {
             return Err(EncodeError::unsupported("partitions", version));
         }
@@ -425,8 +426,8 @@ impl Wire for ForgottenTopic {
         Ok(Self {
             topic: if (7..=12).contains(&version) { reader.string("topic")? } else { ByteString::new() },
             topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: if version >= 7 { reader.array("partitions", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            partitions: if version >= 7 { reader.int32_array("partitions")? } else { Int32Array::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -507,7 +508,7 @@ impl Wire for FetchResponse {
             session_id: if version >= 7 { reader.i32("session_id")? } else { 0 },
             responses: reader.array("responses", version)?,
             node_endpoints: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 12 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -566,7 +567,7 @@ impl Wire for FetchableTopicResponse {
             topic: if version <= 12 { reader.string("topic")? } else { ByteString::new() },
             topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -584,12 +585,12 @@ pub struct PartitionData {
     pub last_stable_offset: i64,
     /// `LogStartOffset`; versions 5+; −1 by default; silently left out of other versions.
     pub log_start_offset: i64,
-    /// `DivergingEpoch`; versions 12+; tag 0.
-    pub diverging_epoch: EpochEndOffset,
-    /// `CurrentLeader`; versions 12+; tag 1.
-    pub current_leader: LeaderIdAndEpoch,
-    /// `SnapshotId`; versions 12+; tag 2.
-    pub snapshot_id: SnapshotId,
+    /// `DivergingEpoch`; versions 12+; tag 0; `None` where it is left out, which stands for its defaults.
+    pub diverging_epoch: Option<Box<EpochEndOffset>>,
+    /// `CurrentLeader`; versions 12+; tag 1; `None` where it is left out, which stands for its defaults.
+    pub current_leader: Option<Box<LeaderIdAndEpoch>>,
+    /// `SnapshotId`; versions 12+; tag 2; `None` where it is left out, which stands for its defaults.
+    pub snapshot_id: Option<Box<SnapshotId>>,
     /// `AbortedTransactions`; `None` is null.
     pub aborted_transactions: Option<Vec<AbortedTransaction>>,
     /// `PreferredReadReplica`; versions 11+; −1 by default.
@@ -608,13 +609,13 @@ impl Default for PartitionData {
             high_watermark: 0,
             last_stable_offset: -1,
             log_start_offset: -1,
-            diverging_epoch: EpochEndOffset::default(),
-            current_leader: LeaderIdAndEpoch::default(),
-            snapshot_id: SnapshotId::default(),
+            diverging_epoch: None,
+            current_leader: None,
+            snapshot_id: None,
             aborted_transactions: Some(Vec::new()),
             preferred_read_replica: -1,
             records: Some(RecordChunks::default()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -637,13 +638,13 @@ impl Wire for PartitionData {
         if version >= 5 {
             writer.i64(self.log_start_offset);
         }
-        if version < 12 && self.diverging_epoch != EpochEndOffset::default() {
+        if version < 12 && self.diverging_epoch.is_some() {
             return Err(EncodeError::unsupported("diverging_epoch", version));
         }
-        if version < 12 && self.current_leader != LeaderIdAndEpoch::default() {
+        if version < 12 && self.current_leader.is_some() {
             return Err(EncodeError::unsupported("current_leader", version));
         }
-        if version < 12 && self.snapshot_id != SnapshotId::default() {
+        if version < 12 && self.snapshot_id.is_some() {
             return Err(EncodeError::unsupported("snapshot_id", version));
         }
         writer.nullable_array("aborted_transactions", self.aborted_transactions.as_deref(), version, true)?;
@@ -656,27 +657,27 @@ impl Wire for PartitionData {
         if version >= 12 {
             let mut known = 0;
             let mut last = -1;
-            if self.diverging_epoch != EpochEndOffset::default() {
+            if self.diverging_epoch.is_some() {
                 known += 1;
                 last = 0;
             }
-            if self.current_leader != LeaderIdAndEpoch::default() {
+            if self.current_leader.is_some() {
                 known += 1;
                 last = 1;
             }
-            if self.snapshot_id != SnapshotId::default() {
+            if self.snapshot_id.is_some() {
                 known += 1;
                 last = 2;
             }
             writer.tagged_field_count(known, &self.unknown_tagged_fields);
-            if self.diverging_epoch != EpochEndOffset::default() {
-                writer.tagged_field(0, |writer| writer.structure("diverging_epoch", &self.diverging_epoch, version))?;
+            if self.diverging_epoch.is_some() {
+                writer.tagged_field(0, |writer| writer.optional_structure("diverging_epoch", self.diverging_epoch.as_deref(), version))?;
             }
-            if self.current_leader != LeaderIdAndEpoch::default() {
-                writer.tagged_field(1, |writer| writer.structure("current_leader", &self.current_leader, version))?;
+            if self.current_leader.is_some() {
+                writer.tagged_field(1, |writer| writer.optional_structure("current_leader", self.current_leader.as_deref(), version))?;
             }
-            if self.snapshot_id != SnapshotId::default() {
-                writer.tagged_field(2, |writer| writer.structure("snapshot_id", &self.snapshot_id, version))?;
+            if self.snapshot_id.is_some() {
+                writer.tagged_field(2, |writer| writer.optional_structure("snapshot_id", self.snapshot_id.as_deref(), version))?;
             }
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
         } else if !self.unknown_tagged_fields.is_empty() {
@@ -686,26 +687,27 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
-            high_watermark: reader.i64("high_watermark")?,
-            last_stable_offset: reader.i64("last_stable_offset")?,
+            partition_index: { run = reader.run::<22>(&[("partition_index", 4), ("error_code", 2), ("high_watermark", 8), ("last_stable_offset", 8)])?; run.i32() },
+            error_code: run.i16(),
+            high_watermark: run.i64(),
+            last_stable_offset: run.i64(),
             log_start_offset: if version >= 5 { reader.i64("log_start_offset")? } else { -1 },
-            diverging_epoch: EpochEndOffset::default(),
-            current_leader: LeaderIdAndEpoch::default(),
-            snapshot_id: SnapshotId::default(),
+            diverging_epoch: None,
+            current_leader: None,
+            snapshot_id: None,
             aborted_transactions: reader.nullable_array("aborted_transactions", version)?,
             preferred_read_replica: if version >= 11 { reader.i32("preferred_read_replica")? } else { -1 },
             records: reader.nullable_records("records")?,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 12 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
                 match tag {
-                    0 => value.diverging_epoch = reader.structure("diverging_epoch", version)?,
-                    1 => value.current_leader = reader.structure("current_leader", version)?,
-                    2 => value.snapshot_id = reader.structure("snapshot_id", version)?,
+                    0 => value.diverging_epoch = Some(Box::new(reader.structure("diverging_epoch", version)?)),
+                    1 => value.current_leader = Some(Box::new(reader.structure("current_leader", version)?)),
+                    2 => value.snapshot_id = Some(Box::new(reader.structure("snapshot_id", version)?)),
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -731,7 +733,7 @@ impl Default for EpochEndOffset {
         Self {
             epoch: -1,
             end_offset: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -768,7 +770,7 @@ impl Wire for EpochEndOffset {
         Ok(Self {
             epoch: if version >= 12 { reader.i32("epoch")? } else { -1 },
             end_offset: if version >= 12 { reader.i64("end_offset")? } else { -1 },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -789,7 +791,7 @@ impl Default for LeaderIdAndEpoch {
         Self {
             leader_id: -1,
             leader_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -826,7 +828,7 @@ impl Wire for LeaderIdAndEpoch {
         Ok(Self {
             leader_id: if version >= 12 { reader.i32("leader_id")? } else { -1 },
             leader_epoch: if version >= 12 { reader.i32("leader_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -847,7 +849,7 @@ impl Default for SnapshotId {
         Self {
             end_offset: -1,
             epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -873,10 +875,11 @@ impl Wire for SnapshotId {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            end_offset: reader.i64("end_offset")?,
-            epoch: reader.i32("epoch")?,
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            end_offset: { run = reader.run::<12>(&[("end_offset", 8), ("epoch", 4)])?; run.i64() },
+            epoch: run.i32(),
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -913,10 +916,11 @@ impl Wire for AbortedTransaction {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            producer_id: reader.i64("producer_id")?,
-            first_offset: reader.i64("first_offset")?,
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            producer_id: { run = reader.run::<16>(&[("producer_id", 8), ("first_offset", 8)])?; run.i64() },
+            first_offset: run.i64(),
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -981,7 +985,7 @@ impl Wire for NodeEndpoint {
             host: if version >= 16 { reader.string("host")? } else { ByteString::new() },
             port: if version >= 16 { reader.i32("port")? } else { 0 },
             rack: if version >= 16 { reader.nullable_string("rack")? } else { None },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

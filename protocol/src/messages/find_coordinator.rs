@@ -59,7 +59,7 @@ impl Wire for FindCoordinatorRequest {
             key: if version <= 3 { reader.string("key")? } else { ByteString::new() },
             key_type: if version >= 1 { reader.i8("key_type")? } else { 0 },
             coordinator_keys: if version >= 4 { reader.array("coordinator_keys", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -106,7 +106,7 @@ impl Default for FindCoordinatorResponse {
             host: ByteString::new(),
             port: 0,
             coordinators: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -171,7 +171,7 @@ impl Wire for FindCoordinatorResponse {
             host: if version <= 3 { reader.string("host")? } else { ByteString::new() },
             port: if version <= 3 { reader.i32("port")? } else { 0 },
             coordinators: if version >= 4 { reader.array("coordinators", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -204,7 +204,7 @@ impl Default for Coordinator {
             port: 0,
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -264,7 +264,7 @@ impl Wire for Coordinator {
             port: if version >= 4 { reader.i32("port")? } else { 0 },
             error_code: if version >= 4 { reader.i16("error_code")? } else { 0 },
             error_message: if version >= 4 { reader.nullable_string("error_message")? } else { Some(ByteString::new()) },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -95,15 +95,16 @@ impl Wire for GetTelemetrySubscriptionsResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
-            client_instance_id: reader.uuid("client_instance_id")?,
-            subscription_id: reader.i32("subscription_id")?,
+            throttle_time_ms: { run = reader.run::<26>(&[("throttle_time_ms", 4), ("error_code", 2), ("client_instance_id", 16), ("subscription_id", 4)])?; run.i32() },
+            error_code: run.i16(),
+            client_instance_id: run.uuid(),
+            subscription_id: run.i32(),
             accepted_compression_types: reader.array("accepted_compression_types", version)?,
-            push_interval_ms: reader.i32("push_interval_ms")?,
-            telemetry_max_bytes: reader.i32("telemetry_max_bytes")?,
-            delta_temporality: reader.bool("delta_temporality")?,
+            push_interval_ms: { run = reader.run::<9>(&[("push_interval_ms", 4), ("telemetry_max_bytes", 4), ("delta_temporality", 1)])?; run.i32() },
+            telemetry_max_bytes: run.i32(),
+            delta_temporality: run.bool(),
             requested_metrics: reader.array("requested_metrics", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -159,7 +159,7 @@ impl Default for OffsetCommitValue {
             commit_timestamp: 0,
             expire_timestamp: -1,
             topic_id: Uuid::default(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -210,7 +210,7 @@ impl Wire for OffsetCommitValue {
             commit_timestamp: reader.i64("commit_timestamp")?,
             expire_timestamp: if version == 1 { reader.i64("expire_timestamp")? } else { -1 },
             topic_id: Uuid::default(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 4 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -293,7 +293,7 @@ impl Default for GroupMetadataValue {
             leader: Some(ByteString::new()),
             current_state_timestamp: -1,
             members: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -333,7 +333,7 @@ impl Wire for GroupMetadataValue {
             leader: reader.nullable_string("leader")?,
             current_state_timestamp: if version >= 2 { reader.i64("current_state_timestamp")? } else { -1 },
             members: reader.array("members", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -372,7 +372,7 @@ impl Default for MemberMetadata {
             session_timeout: 0,
             subscription: Bytes::new(),
             assignment: Bytes::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -419,7 +419,7 @@ impl Wire for MemberMetadata {
             session_timeout: reader.i32("session_timeout")?,
             subscription: reader.bytes("subscription")?,
             assignment: reader.bytes("assignment")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

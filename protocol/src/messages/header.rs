@@ -29,7 +29,7 @@ impl Default for RequestHeader {
             request_api_version: 0,
             correlation_id: 0,
             client_id: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -57,12 +57,13 @@ impl Wire for RequestHeader {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            request_api_key: reader.i16("request_api_key")?,
-            request_api_version: reader.i16("request_api_version")?,
-            correlation_id: reader.i32("correlation_id")?,
+            request_api_key: { run = reader.run::<8>(&[("request_api_key", 2), ("request_api_version", 2), ("correlation_id", 4)])?; run.i16() },
+            request_api_version: run.i16(),
+            correlation_id: run.i32(),
             client_id: reader.inflexible_nullable_string("client_id")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -104,7 +105,7 @@ impl Wire for ResponseHeader {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             correlation_id: reader.i32("correlation_id")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -56,7 +56,7 @@ impl Wire for HeartbeatRequest {
             generation_id: reader.i32("generation_id")?,
             member_id: reader.string("member_id")?,
             group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -110,7 +110,7 @@ impl Wire for HeartbeatResponse {
         Ok(Self {
             throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
             error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -43,7 +43,7 @@ impl Wire for IncrementalAlterConfigsRequest {
         Ok(Self {
             resources: reader.array("resources", version)?,
             validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -87,7 +87,7 @@ impl Wire for AlterConfigsResource {
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
             configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -111,7 +111,7 @@ impl Default for AlterableConfig {
             name: ByteString::new(),
             config_operation: 0,
             value: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -142,7 +142,7 @@ impl Wire for AlterableConfig {
             name: reader.string("name")?,
             config_operation: reader.i8("config_operation")?,
             value: reader.nullable_string("value")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -193,7 +193,7 @@ impl Wire for IncrementalAlterConfigsResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             responses: reader.array("responses", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -220,7 +220,7 @@ impl Default for AlterConfigsResourceResponse {
             error_message: Some(ByteString::new()),
             resource_type: 0,
             resource_name: ByteString::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -253,7 +253,7 @@ impl Wire for AlterConfigsResourceResponse {
             error_message: reader.nullable_string("error_message")?,
             resource_type: reader.i8("resource_type")?,
             resource_name: reader.string("resource_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -36,7 +36,7 @@ impl Default for InitProducerIdRequest {
             producer_epoch: -1,
             enable2_pc: false,
             keep_prepared_txn: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -90,7 +90,7 @@ impl Wire for InitProducerIdRequest {
             producer_epoch: if version >= 3 { reader.i16("producer_epoch")? } else { -1 },
             enable2_pc: if version >= 6 { reader.bool("enable2_pc")? } else { false },
             keep_prepared_txn: if version >= 6 { reader.bool("keep_prepared_txn")? } else { false },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -134,7 +134,7 @@ impl Default for InitProducerIdResponse {
             producer_epoch: 0,
             ongoing_txn_producer_id: -1,
             ongoing_txn_producer_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -173,14 +173,15 @@ impl Wire for InitProducerIdResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i16("producer_epoch")?,
+            throttle_time_ms: { run = reader.run::<16>(&[("throttle_time_ms", 4), ("error_code", 2), ("producer_id", 8), ("producer_epoch", 2)])?; run.i32() },
+            error_code: run.i16(),
+            producer_id: run.i64(),
+            producer_epoch: run.i16(),
             ongoing_txn_producer_id: if version >= 6 { reader.i64("ongoing_txn_producer_id")? } else { -1 },
             ongoing_txn_producer_epoch: if version >= 6 { reader.i16("ongoing_txn_producer_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -103,10 +103,11 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            state_epoch: reader.i32("state_epoch")?,
-            start_offset: reader.i64("start_offset")?,
+            partition: { run = reader.run::<16>(&[("partition", 4), ("state_epoch", 4), ("start_offset", 8)])?; run.i32() },
+            state_epoch: run.i32(),
+            start_offset: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -213,9 +214,10 @@ impl Wire for PartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            error_code: reader.i16("error_code")?,
+            partition: { run = reader.run::<6>(&[("partition", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -43,7 +43,7 @@ impl Default for JoinGroupRequest {
             protocol_type: ByteString::new(),
             protocols: Vec::new(),
             reason: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Wire for JoinGroupRequest {
             protocol_type: reader.string("protocol_type")?,
             protocols: reader.array("protocols", version)?,
             reason: if version >= 8 { reader.nullable_string("reason")? } else { None },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -135,7 +135,7 @@ impl Wire for JoinGroupRequestProtocol {
         Ok(Self {
             name: reader.string("name")?,
             metadata: reader.bytes("metadata")?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -188,7 +188,7 @@ impl Default for JoinGroupResponse {
             skip_assignment: false,
             member_id: ByteString::new(),
             members: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -232,17 +232,18 @@ impl Wire for JoinGroupResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             throttle_time_ms: if version >= 2 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: reader.i16("error_code")?,
-            generation_id: reader.i32("generation_id")?,
+            error_code: { run = reader.run::<6>(&[("error_code", 2), ("generation_id", 4)])?; run.i16() },
+            generation_id: run.i32(),
             protocol_type: if version >= 7 { reader.nullable_string("protocol_type")? } else { None },
             protocol_name: if version >= 7 { reader.nullable_string("protocol_name")? } else { Some(reader.string("protocol_name")?) },
             leader: reader.string("leader")?,
             skip_assignment: if version >= 9 { reader.bool("skip_assignment")? } else { false },
             member_id: reader.string("member_id")?,
             members: reader.array("members", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -289,7 +290,7 @@ impl Wire for JoinGroupResponseMember {
             member_id: reader.string("member_id")?,
             group_instance_id: if version >= 5 { reader.nullable_string("group_instance_id")? } else { None },
             metadata: reader.bytes("metadata")?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -56,7 +56,7 @@ impl Wire for LeaveGroupRequest {
             group_id: reader.string("group_id")?,
             member_id: if version <= 2 { reader.string("member_id")? } else { ByteString::new() },
             members: if version >= 3 { reader.array("members", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -112,7 +112,7 @@ impl Wire for MemberIdentity {
             member_id: if version >= 3 { reader.string("member_id")? } else { ByteString::new() },
             group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
             reason: if version >= 5 { reader.nullable_string("reason")? } else { None },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -175,7 +175,7 @@ impl Wire for LeaveGroupResponse {
             throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
             error_code: reader.i16("error_code")?,
             members: if version >= 3 { reader.array("members", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -199,7 +199,7 @@ impl Default for MemberResponse {
             member_id: ByteString::new(),
             group_instance_id: Some(ByteString::new()),
             error_code: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -243,7 +243,7 @@ impl Wire for MemberResponse {
             member_id: if version >= 3 { reader.string("member_id")? } else { ByteString::new() },
             group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { Some(ByteString::new()) },
             error_code: if version >= 3 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

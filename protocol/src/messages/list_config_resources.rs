@@ -83,9 +83,10 @@ impl Wire for ListConfigResourcesResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             config_resources: reader.array("config_resources", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -108,7 +109,7 @@ impl Default for ConfigResource {
         Self {
             resource_name: ByteString::new(),
             resource_type: 16,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Wire for ListGroupsRequest {
         Ok(Self {
             states_filter: if version >= 4 { reader.array("states_filter", version)? } else { Vec::new() },
             types_filter: if version >= 5 { reader.array("types_filter", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -111,7 +111,7 @@ impl Wire for ListGroupsResponse {
             throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
             error_code: reader.i16("error_code")?,
             groups: reader.array("groups", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -165,7 +165,7 @@ impl Wire for ListedGroup {
             protocol_type: reader.string("protocol_type")?,
             group_state: if version >= 4 { reader.string("group_state")? } else { ByteString::new() },
             group_type: if version >= 5 { reader.string("group_type")? } else { ByteString::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

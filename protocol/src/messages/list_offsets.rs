@@ -59,7 +59,7 @@ impl Wire for ListOffsetsRequest {
             isolation_level: if version >= 2 { reader.i8("isolation_level")? } else { 0 },
             topics: reader.array("topics", version)?,
             timeout_ms: if version >= 10 { reader.i32("timeout_ms")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -99,7 +99,7 @@ impl Wire for ListOffsetsTopic {
         Ok(Self {
             name: reader.string("name")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -123,7 +123,7 @@ impl Default for ListOffsetsPartition {
             partition_index: 0,
             current_leader_epoch: -1,
             timestamp: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -157,7 +157,7 @@ impl Wire for ListOffsetsPartition {
             partition_index: reader.i32("partition_index")?,
             current_leader_epoch: if version >= 4 { reader.i32("current_leader_epoch")? } else { -1 },
             timestamp: reader.i64("timestamp")?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -211,7 +211,7 @@ impl Wire for ListOffsetsResponse {
         Ok(Self {
             throttle_time_ms: if version >= 2 { reader.i32("throttle_time_ms")? } else { 0 },
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -251,7 +251,7 @@ impl Wire for ListOffsetsTopicResponse {
         Ok(Self {
             name: reader.string("name")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -281,7 +281,7 @@ impl Default for ListOffsetsPartitionResponse {
             timestamp: -1,
             offset: -1,
             leader_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -315,13 +315,14 @@ impl Wire for ListOffsetsPartitionResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
-            timestamp: reader.i64("timestamp")?,
-            offset: reader.i64("offset")?,
+            partition_index: { run = reader.run::<22>(&[("partition_index", 4), ("error_code", 2), ("timestamp", 8), ("offset", 8)])?; run.i32() },
+            error_code: run.i16(),
+            timestamp: run.i64(),
+            offset: run.i64(),
             leader_epoch: if version >= 4 { reader.i32("leader_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `ListPartitionReassignmentsRequest`, versions 0–0, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Default for ListPartitionReassignmentsRequest {
         Self {
             timeout_ms: 60_000,
             topics: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -57,7 +57,7 @@ pub struct ListPartitionReassignmentsTopics {
     /// `Name`.
     pub name: ByteString,
     /// `PartitionIndexes`.
-    pub partition_indexes: Vec<i32>,
+    pub partition_indexes: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -67,18 +67,18 @@ impl Wire for ListPartitionReassignmentsTopics {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("name", &self.name)?;
-        writer.array("partition_indexes", &self.partition_indexes, version)?;
+        writer.int32_array("partition_indexes", &self.partition_indexes)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             name: reader.string("name")?,
-            partition_indexes: reader.array("partition_indexes", version)?,
+            partition_indexes: reader.int32_array("partition_indexes")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -117,7 +117,7 @@ impl Default for ListPartitionReassignmentsResponse {
             error_code: 0,
             error_message: Some(ByteString::new()),
             topics: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -138,9 +138,10 @@ impl Wire for ListPartitionReassignmentsResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             topics: reader.array("topics", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -187,11 +188,11 @@ pub struct OngoingPartitionReassignment {
     /// `PartitionIndex`.
     pub partition_index: i32,
     /// `Replicas`.
-    pub replicas: Vec<i32>,
+    pub replicas: Int32Array,
     /// `AddingReplicas`.
-    pub adding_replicas: Vec<i32>,
+    pub adding_replicas: Int32Array,
     /// `RemovingReplicas`.
-    pub removing_replicas: Vec<i32>,
+    pub removing_replicas: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -201,22 +202,22 @@ impl Wire for OngoingPartitionReassignment {
         8
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.i32(self.partition_index);
-        writer.array("replicas", &self.replicas, version)?;
-        writer.array("adding_replicas", &self.adding_replicas, version)?;
-        writer.array("removing_replicas", &self.removing_replicas, version)?;
+        writer.int32_array("replicas", &self.replicas)?;
+        writer.int32_array("adding_replicas", &self.adding_replicas)?;
+        writer.int32_array("removing_replicas", &self.removing_replicas)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             partition_index: reader.i32("partition_index")?,
-            replicas: reader.array("replicas", version)?,
-            adding_replicas: reader.array("adding_replicas", version)?,
-            removing_replicas: reader.array("removing_replicas", version)?,
+            replicas: reader.int32_array("replicas")?,
+            adding_replicas: reader.int32_array("adding_replicas")?,
+            removing_replicas: reader.int32_array("removing_replicas")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

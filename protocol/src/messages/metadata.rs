@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `MetadataRequest`, versions 0–13, flexible from 9 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Default for MetadataRequest {
             allow_auto_topic_creation: true,
             include_cluster_authorized_operations: false,
             include_topic_authorized_operations: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -79,7 +79,7 @@ impl Wire for MetadataRequest {
             allow_auto_topic_creation: if version >= 4 { reader.bool("allow_auto_topic_creation")? } else { true },
             include_cluster_authorized_operations: if (8..=10).contains(&version) { reader.bool("include_cluster_authorized_operations")? } else { false },
             include_topic_authorized_operations: if version >= 8 { reader.bool("include_topic_authorized_operations")? } else { false },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -100,7 +100,7 @@ impl Default for MetadataRequestTopic {
         Self {
             topic_id: Uuid::default(),
             name: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Wire for MetadataRequestTopic {
         Ok(Self {
             topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
             name: if version >= 10 { reader.nullable_string("name")? } else { Some(reader.string("name")?) },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -178,7 +178,7 @@ impl Default for MetadataResponse {
             topics: Vec::new(),
             cluster_authorized_operations: i32::MIN,
             error_code: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -235,7 +235,7 @@ impl Wire for MetadataResponse {
             topics: reader.array("topics", version)?,
             cluster_authorized_operations: if (8..=10).contains(&version) { reader.i32("cluster_authorized_operations")? } else { i32::MIN },
             error_code: if version >= 13 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -286,7 +286,7 @@ impl Wire for MetadataResponseBroker {
             host: reader.string("host")?,
             port: reader.i32("port")?,
             rack: if version >= 1 { reader.nullable_string("rack")? } else { None },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -319,7 +319,7 @@ impl Default for MetadataResponseTopic {
             is_internal: false,
             partitions: Vec::new(),
             topic_authorized_operations: i32::MIN,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -367,7 +367,7 @@ impl Wire for MetadataResponseTopic {
             is_internal: if version >= 1 { reader.bool("is_internal")? } else { false },
             partitions: reader.array("partitions", version)?,
             topic_authorized_operations: if version >= 8 { reader.i32("topic_authorized_operations")? } else { i32::MIN },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -384,11 +384,11 @@ pub struct MetadataResponsePartition {
     /// `LeaderEpoch`; versions 7+; −1 by default; silently left out of other versions.
     pub leader_epoch: i32,
     /// `ReplicaNodes`.
-    pub replica_nodes: Vec<i32>,
+    pub replica_nodes: Int32Array,
     /// `IsrNodes`.
-    pub isr_nodes: Vec<i32>,
+    pub isr_nodes: Int32Array,
     /// `OfflineReplicas`; versions 5+; silently left out of other versions.
-    pub offline_replicas: Vec<i32>,
+    pub offline_replicas: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -400,10 +400,10 @@ impl Default for MetadataResponsePartition {
             partition_index: 0,
             leader_id: 0,
             leader_epoch: -1,
-            replica_nodes: Vec::new(),
-            isr_nodes: Vec::new(),
-            offline_replicas: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            replica_nodes: Int32Array::new(),
+            isr_nodes: Int32Array::new(),
+            offline_replicas: Int32Array::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -425,10 +425,10 @@ impl Wire for MetadataResponsePartition {
         if version >= 7 {
             writer.i32(self.leader_epoch);
         }
-        writer.array("replica_nodes", &self.replica_nodes, version)?;
-        writer.array("isr_nodes", &self.isr_nodes, version)?;
+        writer.int32_array("replica_nodes", &self.replica_nodes)?;
+        writer.int32_array("isr_nodes", &self.isr_nodes)?;
         if version >= 5 {
-            writer.array("offline_replicas", &self.offline_replicas, version)?;
+            writer.int32_array("offline_replicas", &self.offline_replicas)?;
         }
         if version >= 9 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
@@ -440,15 +440,16 @@ impl Wire for MetadataResponsePartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            error_code: reader.i16("error_code")?,
-            partition_index: reader.i32("partition_index")?,
-            leader_id: reader.i32("leader_id")?,
+            error_code: { run = reader.run::<10>(&[("error_code", 2), ("partition_index", 4), ("leader_id", 4)])?; run.i16() },
+            partition_index: run.i32(),
+            leader_id: run.i32(),
             leader_epoch: if version >= 7 { reader.i32("leader_epoch")? } else { -1 },
-            replica_nodes: reader.array("replica_nodes", version)?,
-            isr_nodes: reader.array("isr_nodes", version)?,
-            offline_replicas: if version >= 5 { reader.array("offline_replicas", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            replica_nodes: reader.int32_array("replica_nodes")?,
+            isr_nodes: reader.int32_array("isr_nodes")?,
+            offline_replicas: if version >= 5 { reader.int32_array("offline_replicas")? } else { Int32Array::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

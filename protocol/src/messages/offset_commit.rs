@@ -37,7 +37,7 @@ impl Default for OffsetCommitRequest {
             group_instance_id: None,
             retention_time_ms: -1,
             topics: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Wire for OffsetCommitRequest {
             group_instance_id: if version >= 7 { reader.nullable_string("group_instance_id")? } else { None },
             retention_time_ms: if version <= 4 { reader.i64("retention_time_ms")? } else { -1 },
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -131,7 +131,7 @@ impl Wire for OffsetCommitRequestTopic {
             name: if version <= 9 { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -158,7 +158,7 @@ impl Default for OffsetCommitRequestPartition {
             committed_offset: 0,
             committed_leader_epoch: -1,
             committed_metadata: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -188,12 +188,13 @@ impl Wire for OffsetCommitRequestPartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            committed_offset: reader.i64("committed_offset")?,
+            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("committed_offset", 8)])?; run.i32() },
+            committed_offset: run.i64(),
             committed_leader_epoch: if version >= 6 { reader.i32("committed_leader_epoch")? } else { -1 },
             committed_metadata: reader.nullable_string("committed_metadata")?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -247,7 +248,7 @@ impl Wire for OffsetCommitResponse {
         Ok(Self {
             throttle_time_ms: if version >= 3 { reader.i32("throttle_time_ms")? } else { 0 },
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -296,7 +297,7 @@ impl Wire for OffsetCommitResponseTopic {
             name: if version <= 9 { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -333,10 +334,11 @@ impl Wire for OffsetCommitResponsePartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
+            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

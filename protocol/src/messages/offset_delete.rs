@@ -123,9 +123,10 @@ impl Wire for OffsetDeleteResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            error_code: reader.i16("error_code")?,
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
+            error_code: { run = reader.run::<6>(&[("error_code", 2), ("throttle_time_ms", 4)])?; run.i16() },
+            throttle_time_ms: run.i32(),
             topics: reader.array("topics", version)?,
         })
     }
@@ -180,9 +181,10 @@ impl Wire for OffsetDeleteResponsePartition {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
         })
     }
 }

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `OffsetFetchRequest`, versions 1–10, flexible from 6 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Default for OffsetFetchRequest {
             topics: Some(Vec::new()),
             groups: Vec::new(),
             require_stable: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Wire for OffsetFetchRequest {
             topics: if version <= 7 { if version >= 2 { reader.nullable_array("topics", version)? } else { Some(reader.array("topics", version)?) } } else { Some(Vec::new()) },
             groups: if version >= 8 { reader.array("groups", version)? } else { Vec::new() },
             require_stable: if version >= 7 { reader.bool("require_stable")? } else { false },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -93,7 +93,7 @@ pub struct OffsetFetchRequestTopic {
     /// `Name`; versions 1–7.
     pub name: ByteString,
     /// `PartitionIndexes`; versions 1–7.
-    pub partition_indexes: Vec<i32>,
+    pub partition_indexes: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -114,7 +114,7 @@ impl Wire for OffsetFetchRequestTopic {
             return Err(EncodeError::unsupported("name", version));
         }
         if version <= 7 {
-            writer.array("partition_indexes", &self.partition_indexes, version)?;
+            writer.int32_array("partition_indexes", &self.partition_indexes)?;
         } else if !self.partition_indexes.is_empty() {
             return Err(EncodeError::unsupported("partition_indexes", version));
         }
@@ -130,8 +130,8 @@ impl Wire for OffsetFetchRequestTopic {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             name: if version <= 7 { reader.string("name")? } else { ByteString::new() },
-            partition_indexes: if version <= 7 { reader.array("partition_indexes", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            partition_indexes: if version <= 7 { reader.int32_array("partition_indexes")? } else { Int32Array::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -158,7 +158,7 @@ impl Default for OffsetFetchRequestGroup {
             member_id: None,
             member_epoch: -1,
             topics: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -205,7 +205,7 @@ impl Wire for OffsetFetchRequestGroup {
             member_id: if version >= 9 { reader.nullable_string("member_id")? } else { None },
             member_epoch: if version >= 9 { reader.i32("member_epoch")? } else { -1 },
             topics: if version >= 8 { reader.nullable_array("topics", version)? } else { Some(Vec::new()) },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -218,7 +218,7 @@ pub struct OffsetFetchRequestTopics {
     /// `TopicId`; versions 10+; silently left out of other versions.
     pub topic_id: Uuid,
     /// `PartitionIndexes`; versions 8+.
-    pub partition_indexes: Vec<i32>,
+    pub partition_indexes: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -241,7 +241,7 @@ impl Wire for OffsetFetchRequestTopics {
             writer.uuid(self.topic_id);
         }
         if version >= 8 {
-            writer.array("partition_indexes", &self.partition_indexes, version)?;
+            writer.int32_array("partition_indexes", &self.partition_indexes)?;
         } else if !self.partition_indexes.is_empty() {
             return Err(EncodeError::unsupported("partition_indexes", version));
         }
@@ -258,8 +258,8 @@ impl Wire for OffsetFetchRequestTopics {
         Ok(Self {
             name: if (8..=9).contains(&version) { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partition_indexes: if version >= 8 { reader.array("partition_indexes", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            partition_indexes: if version >= 8 { reader.int32_array("partition_indexes")? } else { Int32Array::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -333,7 +333,7 @@ impl Wire for OffsetFetchResponse {
             topics: if version <= 7 { reader.array("topics", version)? } else { Vec::new() },
             error_code: if (2..=7).contains(&version) { reader.i16("error_code")? } else { 0 },
             groups: if version >= 8 { reader.array("groups", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -382,7 +382,7 @@ impl Wire for OffsetFetchResponseTopic {
         Ok(Self {
             name: if version <= 7 { reader.string("name")? } else { ByteString::new() },
             partitions: if version <= 7 { reader.array("partitions", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -412,7 +412,7 @@ impl Default for OffsetFetchResponsePartition {
             committed_leader_epoch: -1,
             metadata: Some(ByteString::new()),
             error_code: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -466,7 +466,7 @@ impl Wire for OffsetFetchResponsePartition {
             committed_leader_epoch: if (5..=7).contains(&version) { reader.i32("committed_leader_epoch")? } else { -1 },
             metadata: if version <= 7 { reader.nullable_string("metadata")? } else { Some(ByteString::new()) },
             error_code: if version <= 7 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -523,7 +523,7 @@ impl Wire for OffsetFetchResponseGroup {
             group_id: if version >= 8 { reader.string("group_id")? } else { ByteString::new() },
             topics: if version >= 8 { reader.array("topics", version)? } else { Vec::new() },
             error_code: if version >= 8 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -577,7 +577,7 @@ impl Wire for OffsetFetchResponseTopics {
             name: if (8..=9).contains(&version) { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: if version >= 8 { reader.array("partitions", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -607,7 +607,7 @@ impl Default for OffsetFetchResponsePartitions {
             committed_leader_epoch: -1,
             metadata: Some(ByteString::new()),
             error_code: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -661,7 +661,7 @@ impl Wire for OffsetFetchResponsePartitions {
             committed_leader_epoch: if version >= 8 { reader.i32("committed_leader_epoch")? } else { -1 },
             metadata: if version >= 8 { reader.nullable_string("metadata")? } else { Some(ByteString::new()) },
             error_code: if version >= 8 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

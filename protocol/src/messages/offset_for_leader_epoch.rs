@@ -24,7 +24,7 @@ impl Default for OffsetForLeaderEpochRequest {
         Self {
             replica_id: -2,
             topics: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -56,7 +56,7 @@ impl Wire for OffsetForLeaderEpochRequest {
         Ok(Self {
             replica_id: if version >= 3 { reader.i32("replica_id")? } else { -2 },
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -96,7 +96,7 @@ impl Wire for OffsetForLeaderTopic {
         Ok(Self {
             topic: reader.string("topic")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -120,7 +120,7 @@ impl Default for OffsetForLeaderPartition {
             partition: 0,
             current_leader_epoch: -1,
             leader_epoch: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -147,11 +147,12 @@ impl Wire for OffsetForLeaderPartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            current_leader_epoch: reader.i32("current_leader_epoch")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            partition: { run = reader.run::<12>(&[("partition", 4), ("current_leader_epoch", 4), ("leader_epoch", 4)])?; run.i32() },
+            current_leader_epoch: run.i32(),
+            leader_epoch: run.i32(),
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -202,7 +203,7 @@ impl Wire for OffsetForLeaderEpochResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -242,7 +243,7 @@ impl Wire for OffsetForLeaderTopicResult {
         Ok(Self {
             topic: reader.string("topic")?,
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -269,7 +270,7 @@ impl Default for EpochEndOffset {
             partition: 0,
             leader_epoch: -1,
             end_offset: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -297,12 +298,13 @@ impl Wire for EpochEndOffset {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            error_code: reader.i16("error_code")?,
-            partition: reader.i32("partition")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            end_offset: reader.i64("end_offset")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            error_code: { run = reader.run::<18>(&[("error_code", 2), ("partition", 4), ("leader_epoch", 4), ("end_offset", 8)])?; run.i16() },
+            partition: run.i32(),
+            leader_epoch: run.i32(),
+            end_offset: run.i64(),
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -47,12 +47,13 @@ impl Wire for ProduceRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             transactional_id: reader.nullable_string("transactional_id")?,
-            acks: reader.i16("acks")?,
-            timeout_ms: reader.i32("timeout_ms")?,
+            acks: { run = reader.run::<6>(&[("acks", 2), ("timeout_ms", 4)])?; run.i16() },
+            timeout_ms: run.i32(),
             topic_data: reader.array("topic_data", version)?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -101,7 +102,7 @@ impl Wire for TopicProduceData {
             name: if version <= 12 { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
             partition_data: reader.array("partition_data", version)?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -122,7 +123,7 @@ impl Default for PartitionProduceData {
         Self {
             index: 0,
             records: Some(RecordChunks::default()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -151,7 +152,7 @@ impl Wire for PartitionProduceData {
         Ok(Self {
             index: reader.i32("index")?,
             records: reader.nullable_records("records")?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -217,7 +218,7 @@ impl Wire for ProduceResponse {
             responses: reader.array("responses", version)?,
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             node_endpoints: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 9 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -276,7 +277,7 @@ impl Wire for TopicProduceResponse {
             name: if version <= 12 { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
             partition_responses: reader.array("partition_responses", version)?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -298,8 +299,8 @@ pub struct PartitionProduceResponse {
     pub record_errors: Vec<BatchIndexAndErrorMessage>,
     /// `ErrorMessage`; versions 8+; `None` is null; silently left out of other versions.
     pub error_message: Option<ByteString>,
-    /// `CurrentLeader`; versions 10+; tag 0.
-    pub current_leader: LeaderIdAndEpoch,
+    /// `CurrentLeader`; versions 10+; tag 0; `None` where it is left out, which stands for its defaults.
+    pub current_leader: Option<Box<LeaderIdAndEpoch>>,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -314,8 +315,8 @@ impl Default for PartitionProduceResponse {
             log_start_offset: -1,
             record_errors: Vec::new(),
             error_message: None,
-            current_leader: LeaderIdAndEpoch::default(),
-            unknown_tagged_fields: Vec::new(),
+            current_leader: None,
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -344,19 +345,19 @@ impl Wire for PartitionProduceResponse {
         if version >= 8 {
             writer.nullable_string("error_message", self.error_message.as_deref(), true)?;
         }
-        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
+        if version < 10 && self.current_leader.is_some() {
             return Err(EncodeError::unsupported("current_leader", version));
         }
         if version >= 9 {
             let mut known = 0;
             let mut last = -1;
-            if version >= 10 && self.current_leader != LeaderIdAndEpoch::default() {
+            if version >= 10 && self.current_leader.is_some() {
                 known += 1;
                 last = 0;
             }
             writer.tagged_field_count(known, &self.unknown_tagged_fields);
-            if version >= 10 && self.current_leader != LeaderIdAndEpoch::default() {
-                writer.tagged_field(0, |writer| writer.structure("current_leader", &self.current_leader, version))?;
+            if version >= 10 && self.current_leader.is_some() {
+                writer.tagged_field(0, |writer| writer.optional_structure("current_leader", self.current_leader.as_deref(), version))?;
             }
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
         } else if !self.unknown_tagged_fields.is_empty() {
@@ -366,21 +367,22 @@ impl Wire for PartitionProduceResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
-            index: reader.i32("index")?,
-            error_code: reader.i16("error_code")?,
-            base_offset: reader.i64("base_offset")?,
-            log_append_time_ms: reader.i64("log_append_time_ms")?,
+            index: { run = reader.run::<22>(&[("index", 4), ("error_code", 2), ("base_offset", 8), ("log_append_time_ms", 8)])?; run.i32() },
+            error_code: run.i16(),
+            base_offset: run.i64(),
+            log_append_time_ms: run.i64(),
             log_start_offset: if version >= 5 { reader.i64("log_start_offset")? } else { -1 },
             record_errors: if version >= 8 { reader.array("record_errors", version)? } else { Vec::new() },
             error_message: if version >= 8 { reader.nullable_string("error_message")? } else { None },
-            current_leader: LeaderIdAndEpoch::default(),
-            unknown_tagged_fields: Vec::new(),
+            current_leader: None,
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 9 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
                 match tag {
-                    0 if version >= 10 => value.current_leader = reader.structure("current_leader", version)?,
+                    0 if version >= 10 => value.current_leader = Some(Box::new(reader.structure("current_leader", version)?)),
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -433,7 +435,7 @@ impl Wire for BatchIndexAndErrorMessage {
         Ok(Self {
             batch_index: if version >= 8 { reader.i32("batch_index")? } else { 0 },
             batch_index_error_message: if version >= 8 { reader.nullable_string("batch_index_error_message")? } else { None },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -454,7 +456,7 @@ impl Default for LeaderIdAndEpoch {
         Self {
             leader_id: -1,
             leader_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -492,7 +494,7 @@ impl Wire for LeaderIdAndEpoch {
         Ok(Self {
             leader_id: if version >= 10 { reader.i32("leader_id")? } else { -1 },
             leader_epoch: if version >= 10 { reader.i32("leader_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -557,7 +559,7 @@ impl Wire for NodeEndpoint {
             host: if version >= 10 { reader.string("host")? } else { ByteString::new() },
             port: if version >= 10 { reader.i32("port")? } else { 0 },
             rack: if version >= 10 { reader.nullable_string("rack")? } else { None },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -43,11 +43,12 @@ impl Wire for PushTelemetryRequest {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            client_instance_id: reader.uuid("client_instance_id")?,
-            subscription_id: reader.i32("subscription_id")?,
-            terminating: reader.bool("terminating")?,
-            compression_type: reader.i8("compression_type")?,
+            client_instance_id: { run = reader.run::<22>(&[("client_instance_id", 16), ("subscription_id", 4), ("terminating", 1), ("compression_type", 1)])?; run.uuid() },
+            subscription_id: run.i32(),
+            terminating: run.bool(),
+            compression_type: run.i8(),
             metrics: reader.bytes("metrics")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -90,9 +91,10 @@ impl Wire for PushTelemetryResponse {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -100,9 +100,10 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            leader_epoch: reader.i32("leader_epoch")?,
+            partition: { run = reader.run::<8>(&[("partition", 4), ("leader_epoch", 4)])?; run.i32() },
+            leader_epoch: run.i32(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -218,12 +219,13 @@ impl Wire for PartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            error_code: reader.i16("error_code")?,
+            partition: { run = reader.run::<6>(&[("partition", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
-            state_epoch: reader.i32("state_epoch")?,
-            start_offset: reader.i64("start_offset")?,
+            state_epoch: { run = reader.run::<12>(&[("state_epoch", 4), ("start_offset", 8)])?; run.i32() },
+            start_offset: run.i64(),
             state_batches: reader.array("state_batches", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -261,11 +263,12 @@ impl Wire for StateBatch {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
-            delivery_state: reader.i8("delivery_state")?,
-            delivery_count: reader.i16("delivery_count")?,
+            first_offset: { run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?; run.i64() },
+            last_offset: run.i64(),
+            delivery_state: run.i8(),
+            delivery_count: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

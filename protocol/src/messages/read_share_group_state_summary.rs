@@ -100,9 +100,10 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            leader_epoch: reader.i32("leader_epoch")?,
+            partition: { run = reader.run::<8>(&[("partition", 4), ("leader_epoch", 4)])?; run.i32() },
+            leader_epoch: run.i32(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -212,7 +213,7 @@ impl Default for PartitionResult {
             leader_epoch: 0,
             start_offset: 0,
             delivery_complete_count: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -241,13 +242,14 @@ impl Wire for PartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            error_code: reader.i16("error_code")?,
+            partition: { run = reader.run::<6>(&[("partition", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
-            state_epoch: reader.i32("state_epoch")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            start_offset: reader.i64("start_offset")?,
+            state_epoch: { run = reader.run::<16>(&[("state_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?; run.i32() },
+            leader_epoch: run.i32(),
+            start_offset: run.i64(),
             delivery_complete_count: if version >= 1 { reader.i32("delivery_complete_count")? } else { -1 },
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -28,7 +28,7 @@ impl Default for RemoveRaftVoterRequest {
             cluster_id: Some(ByteString::new()),
             voter_id: 0,
             voter_directory_id: Uuid::default(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -48,10 +48,11 @@ impl Wire for RemoveRaftVoterRequest {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             cluster_id: reader.nullable_string("cluster_id")?,
-            voter_id: reader.i32("voter_id")?,
-            voter_directory_id: reader.uuid("voter_directory_id")?,
+            voter_id: { run = reader.run::<20>(&[("voter_id", 4), ("voter_directory_id", 16)])?; run.i32() },
+            voter_directory_id: run.uuid(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -87,7 +88,7 @@ impl Default for RemoveRaftVoterResponse {
             throttle_time_ms: 0,
             error_code: 0,
             error_message: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -107,9 +108,10 @@ impl Wire for RemoveRaftVoterResponse {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

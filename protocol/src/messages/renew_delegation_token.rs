@@ -43,7 +43,7 @@ impl Wire for RenewDelegationTokenRequest {
         Ok(Self {
             hmac: reader.bytes("hmac")?,
             renew_period_ms: reader.i64("renew_period_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -94,11 +94,12 @@ impl Wire for RenewDelegationTokenResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            error_code: reader.i16("error_code")?,
-            expiry_timestamp_ms: reader.i64("expiry_timestamp_ms")?,
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            error_code: { run = reader.run::<14>(&[("error_code", 2), ("expiry_timestamp_ms", 8), ("throttle_time_ms", 4)])?; run.i16() },
+            expiry_timestamp_ms: run.i64(),
+            throttle_time_ms: run.i32(),
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -40,7 +40,7 @@ impl Wire for SaslAuthenticateRequest {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             auth_bytes: reader.bytes("auth_bytes")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -78,7 +78,7 @@ impl Default for SaslAuthenticateResponse {
             error_message: Some(ByteString::new()),
             auth_bytes: Bytes::new(),
             session_lifetime_ms: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -114,7 +114,7 @@ impl Wire for SaslAuthenticateResponse {
             error_message: reader.nullable_string("error_message")?,
             auth_bytes: reader.bytes("auth_bytes")?,
             session_lifetime_ms: if version >= 1 { reader.i64("session_lifetime_ms")? } else { 0 },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -34,7 +34,7 @@ impl Default for ShareAcknowledgeRequest {
             share_session_epoch: 0,
             is_renew_ack: false,
             topics: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -168,9 +168,10 @@ impl Wire for AcknowledgementBatch {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
+            first_offset: { run = reader.run::<16>(&[("first_offset", 8), ("last_offset", 8)])?; run.i64() },
+            last_offset: run.i64(),
             acknowledge_types: reader.array("acknowledge_types", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -230,9 +231,10 @@ impl Wire for ShareAcknowledgeResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             acquisition_lock_timeout_ms: if version >= 2 { reader.i32("acquisition_lock_timeout_ms")? } else { 0 },
             responses: reader.array("responses", version)?,
@@ -306,9 +308,10 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             current_leader: reader.structure("current_leader", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -341,9 +344,10 @@ impl Wire for LeaderIdAndEpoch {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            leader_id: reader.i32("leader_id")?,
-            leader_epoch: reader.i32("leader_epoch")?,
+            leader_id: { run = reader.run::<8>(&[("leader_id", 4), ("leader_epoch", 4)])?; run.i32() },
+            leader_epoch: run.i32(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

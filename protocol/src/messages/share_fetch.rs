@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, RecordChunks, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, RecordChunks, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `ShareFetchRequest`, versions 1–2, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Default for ShareFetchRequest {
             is_renew_ack: false,
             topics: Vec::new(),
             forgotten_topics_data: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -93,15 +93,16 @@ impl Wire for ShareFetchRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             group_id: reader.nullable_string("group_id")?,
             member_id: reader.nullable_string("member_id")?,
-            share_session_epoch: reader.i32("share_session_epoch")?,
-            max_wait_ms: reader.i32("max_wait_ms")?,
-            min_bytes: reader.i32("min_bytes")?,
-            max_bytes: reader.i32("max_bytes")?,
-            max_records: reader.i32("max_records")?,
-            batch_size: reader.i32("batch_size")?,
+            share_session_epoch: { run = reader.run::<24>(&[("share_session_epoch", 4), ("max_wait_ms", 4), ("min_bytes", 4), ("max_bytes", 4), ("max_records", 4), ("batch_size", 4)])?; run.i32() },
+            max_wait_ms: run.i32(),
+            min_bytes: run.i32(),
+            max_bytes: run.i32(),
+            max_records: run.i32(),
+            batch_size: run.i32(),
             share_acquire_mode: if version >= 2 { reader.i8("share_acquire_mode")? } else { 0 },
             is_renew_ack: if version >= 2 { reader.bool("is_renew_ack")? } else { false },
             topics: reader.array("topics", version)?,
@@ -205,9 +206,10 @@ impl Wire for AcknowledgementBatch {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
+            first_offset: { run = reader.run::<16>(&[("first_offset", 8), ("last_offset", 8)])?; run.i64() },
+            last_offset: run.i64(),
             acknowledge_types: reader.array("acknowledge_types", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -220,7 +222,7 @@ pub struct ForgottenTopic {
     /// `TopicId`.
     pub topic_id: Uuid,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -230,18 +232,18 @@ impl Wire for ForgottenTopic {
         18
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -295,9 +297,10 @@ impl Wire for ShareFetchResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             acquisition_lock_timeout_ms: reader.i32("acquisition_lock_timeout_ms")?,
             responses: reader.array("responses", version)?,
@@ -383,9 +386,10 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             acknowledge_error_code: reader.i16("acknowledge_error_code")?,
             acknowledge_error_message: reader.nullable_string("acknowledge_error_message")?,
@@ -422,9 +426,10 @@ impl Wire for LeaderIdAndEpoch {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            leader_id: reader.i32("leader_id")?,
-            leader_epoch: reader.i32("leader_epoch")?,
+            leader_id: { run = reader.run::<8>(&[("leader_id", 4), ("leader_epoch", 4)])?; run.i32() },
+            leader_epoch: run.i32(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -458,10 +463,11 @@ impl Wire for AcquiredRecords {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
-            delivery_count: reader.i16("delivery_count")?,
+            first_offset: { run = reader.run::<18>(&[("first_offset", 8), ("last_offset", 8), ("delivery_count", 2)])?; run.i64() },
+            last_offset: run.i64(),
+            delivery_count: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

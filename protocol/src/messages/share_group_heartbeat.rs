@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::messages::ApiKey;
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `ShareGroupHeartbeatRequest`, versions 1–1, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -105,13 +105,14 @@ impl Wire for ShareGroupHeartbeatResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             member_id: reader.nullable_string("member_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            heartbeat_interval_ms: reader.i32("heartbeat_interval_ms")?,
+            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?; run.i32() },
+            heartbeat_interval_ms: run.i32(),
             assignment: reader.nullable_structure("assignment", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -153,7 +154,7 @@ pub struct TopicPartitions {
     /// `TopicId`.
     pub topic_id: Uuid,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -163,18 +164,18 @@ impl Wire for TopicPartitions {
         18
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::uuid::Uuid;
 use crate::version::VersionRange;
-use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Message, Reader, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Int32Array, Message, Reader, UnknownTaggedFields, Wire, Writer};
 
 /// `ShareGroupMemberMetadataKey`, versions 0–0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,7 +68,7 @@ impl Default for ShareGroupMemberMetadataValue {
             client_id: ByteString::new(),
             client_host: ByteString::new(),
             subscribed_topic_names: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -164,9 +164,10 @@ impl Wire for ShareGroupMetadataValue {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            epoch: reader.i32("epoch")?,
-            metadata_hash: reader.i64("metadata_hash")?,
+            epoch: { run = reader.run::<12>(&[("epoch", 4), ("metadata_hash", 8)])?; run.i32() },
+            metadata_hash: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -248,7 +249,7 @@ impl Wire for ShareGroupTargetAssignmentMetadataValue {
         let mut value = Self {
             assignment_epoch: reader.i32("assignment_epoch")?,
             assignment_timestamp: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -340,7 +341,7 @@ pub struct TopicPartition {
     /// `TopicId`.
     pub topic_id: Uuid,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -350,18 +351,18 @@ impl Wire for TopicPartition {
         18
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -442,10 +443,11 @@ impl Wire for ShareGroupCurrentMemberAssignmentValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            member_epoch: reader.i32("member_epoch")?,
-            previous_member_epoch: reader.i32("previous_member_epoch")?,
-            state: reader.i8("state")?,
+            member_epoch: { run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?; run.i32() },
+            previous_member_epoch: run.i32(),
+            state: run.i8(),
             assigned_partitions: reader.array("assigned_partitions", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -458,7 +460,7 @@ pub struct TopicPartitions {
     /// `TopicId`.
     pub topic_id: Uuid,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -468,18 +470,18 @@ impl Wire for TopicPartitions {
         18
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -570,7 +572,7 @@ pub struct TopicPartitionsInfo {
     /// `TopicName`.
     pub topic_name: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -580,20 +582,20 @@ impl Wire for TopicPartitionsInfo {
         19
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.uuid(self.topic_id);
         writer.string("topic_name", &self.topic_name)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic_id: reader.uuid("topic_id")?,
             topic_name: reader.string("topic_name")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

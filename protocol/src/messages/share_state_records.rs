@@ -32,10 +32,11 @@ impl Wire for ShareSnapshotKey {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             group_id: reader.string("group_id")?,
-            topic_id: reader.uuid("topic_id")?,
-            partition: reader.i32("partition")?,
+            topic_id: { run = reader.run::<20>(&[("topic_id", 16), ("partition", 4)])?; run.uuid() },
+            partition: run.i32(),
         })
     }
 }
@@ -84,7 +85,7 @@ impl Default for ShareSnapshotValue {
             create_timestamp: 0,
             write_timestamp: 0,
             state_batches: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -117,16 +118,17 @@ impl Wire for ShareSnapshotValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
-            snapshot_epoch: reader.i32("snapshot_epoch")?,
-            state_epoch: reader.i32("state_epoch")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            start_offset: reader.i64("start_offset")?,
+            snapshot_epoch: { run = reader.run::<20>(&[("snapshot_epoch", 4), ("state_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?; run.i32() },
+            state_epoch: run.i32(),
+            leader_epoch: run.i32(),
+            start_offset: run.i64(),
             delivery_complete_count: -1,
-            create_timestamp: reader.i64("create_timestamp")?,
-            write_timestamp: reader.i64("write_timestamp")?,
+            create_timestamp: { run = reader.run::<16>(&[("create_timestamp", 8), ("write_timestamp", 8)])?; run.i64() },
+            write_timestamp: run.i64(),
             state_batches: reader.array("state_batches", version)?,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -170,11 +172,12 @@ impl Wire for ShareSnapshotValueStateBatch {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
-            delivery_state: reader.i8("delivery_state")?,
-            delivery_count: reader.i16("delivery_count")?,
+            first_offset: { run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?; run.i64() },
+            last_offset: run.i64(),
+            delivery_state: run.i8(),
+            delivery_count: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -210,10 +213,11 @@ impl Wire for ShareUpdateKey {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             group_id: reader.string("group_id")?,
-            topic_id: reader.uuid("topic_id")?,
-            partition: reader.i32("partition")?,
+            topic_id: { run = reader.run::<20>(&[("topic_id", 16), ("partition", 4)])?; run.uuid() },
+            partition: run.i32(),
         })
     }
 }
@@ -253,7 +257,7 @@ impl Default for ShareUpdateValue {
             start_offset: 0,
             delivery_complete_count: -1,
             state_batches: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -283,13 +287,14 @@ impl Wire for ShareUpdateValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
-            snapshot_epoch: reader.i32("snapshot_epoch")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            start_offset: reader.i64("start_offset")?,
+            snapshot_epoch: { run = reader.run::<16>(&[("snapshot_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?; run.i32() },
+            leader_epoch: run.i32(),
+            start_offset: run.i64(),
             delivery_complete_count: -1,
             state_batches: reader.array("state_batches", version)?,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -333,11 +338,12 @@ impl Wire for ShareUpdateValueStateBatch {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
-            delivery_state: reader.i8("delivery_state")?,
-            delivery_count: reader.i16("delivery_count")?,
+            first_offset: { run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?; run.i64() },
+            last_offset: run.i64(),
+            delivery_state: run.i8(),
+            delivery_count: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `StreamsGroupDescribeRequest`, versions 0–1, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -142,7 +142,7 @@ impl Default for DescribedGroup {
             topology_description: None,
             topology_description_status: 0,
             assignor_name: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -184,13 +184,14 @@ impl Wire for DescribedGroup {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             error_code: reader.i16("error_code")?,
             error_message: reader.nullable_string("error_message")?,
             group_id: reader.string("group_id")?,
             group_state: reader.string("group_state")?,
-            group_epoch: reader.i32("group_epoch")?,
-            assignment_epoch: reader.i32("assignment_epoch")?,
+            group_epoch: { run = reader.run::<8>(&[("group_epoch", 4), ("assignment_epoch", 4)])?; run.i32() },
+            assignment_epoch: run.i32(),
             topology: reader.nullable_structure("topology", version)?,
             members: reader.array("members", version)?,
             authorized_operations: reader.i32("authorized_operations")?,
@@ -426,10 +427,11 @@ impl Wire for TaskOffset {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partition: reader.i32("partition")?,
-            offset: reader.i64("offset")?,
+            partition: { run = reader.run::<12>(&[("partition", 4), ("offset", 8)])?; run.i32() },
+            offset: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -478,7 +480,7 @@ pub struct TaskIds {
     /// `SubtopologyId`.
     pub subtopology_id: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -488,18 +490,18 @@ impl Wire for TaskIds {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("subtopology_id", &self.subtopology_id)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -569,10 +571,11 @@ impl Wire for TopicInfo {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             name: reader.string("name")?,
-            partitions: reader.i32("partitions")?,
-            replication_factor: reader.i16("replication_factor")?,
+            partitions: { run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?; run.i32() },
+            replication_factor: run.i16(),
             topic_configs: reader.array("topic_configs", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `StreamsGroupHeartbeatRequest`, versions 0–1, flexible from 0 on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Default for StreamsGroupHeartbeatRequest {
             task_offsets: None,
             task_end_offsets: None,
             shutdown_application: false,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -103,11 +103,12 @@ impl Wire for StreamsGroupHeartbeatRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             group_id: reader.string("group_id")?,
             member_id: reader.string("member_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            endpoint_information_epoch: reader.i32("endpoint_information_epoch")?,
+            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("endpoint_information_epoch", 4)])?; run.i32() },
+            endpoint_information_epoch: run.i32(),
             instance_id: reader.nullable_string("instance_id")?,
             rack_id: reader.nullable_string("rack_id")?,
             rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
@@ -313,10 +314,11 @@ impl Wire for TopicInfo {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             name: reader.string("name")?,
-            partitions: reader.i32("partitions")?,
-            replication_factor: reader.i16("replication_factor")?,
+            partitions: { run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?; run.i32() },
+            replication_factor: run.i16(),
             topic_configs: reader.array("topic_configs", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
@@ -384,10 +386,11 @@ impl Wire for TaskOffset {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partition: reader.i32("partition")?,
-            offset: reader.i64("offset")?,
+            partition: { run = reader.run::<12>(&[("partition", 4), ("offset", 8)])?; run.i32() },
+            offset: run.i64(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -399,7 +402,7 @@ pub struct StreamsGroupHeartbeatRequestTaskIds {
     /// `SubtopologyId`.
     pub subtopology_id: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -409,18 +412,18 @@ impl Wire for StreamsGroupHeartbeatRequestTaskIds {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("subtopology_id", &self.subtopology_id)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -495,7 +498,7 @@ impl Default for StreamsGroupHeartbeatResponse {
             topology_description_required: false,
             endpoint_information_epoch: 0,
             partitions_by_user_endpoint: None,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -541,13 +544,14 @@ impl Wire for StreamsGroupHeartbeatResponse {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: reader.i16("error_code")?,
+            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             member_id: reader.string("member_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            heartbeat_interval_ms: reader.i32("heartbeat_interval_ms")?,
+            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?; run.i32() },
+            heartbeat_interval_ms: run.i32(),
             acceptable_recovery_lag_legacy: if version <= 0 { reader.i32("acceptable_recovery_lag_legacy")? } else { 0 },
             task_offset_interval_ms: reader.i32("task_offset_interval_ms")?,
             acceptable_recovery_lag: if version >= 1 { reader.i64("acceptable_recovery_lag")? } else { -1 },
@@ -639,7 +643,7 @@ pub struct TopicPartition {
     /// `Topic`.
     pub topic: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -649,18 +653,18 @@ impl Wire for TopicPartition {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("topic", &self.topic)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -672,7 +676,7 @@ pub struct StreamsGroupHeartbeatResponseTaskIds {
     /// `SubtopologyId`.
     pub subtopology_id: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -682,18 +686,18 @@ impl Wire for StreamsGroupHeartbeatResponseTaskIds {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("subtopology_id", &self.subtopology_id)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

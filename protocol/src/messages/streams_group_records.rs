@@ -5,7 +5,7 @@
 use bytestring::ByteString;
 
 use crate::version::VersionRange;
-use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Message, Reader, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Int32Array, Message, Reader, UnknownTaggedFields, Wire, Writer};
 
 /// `StreamsGroupMetadataKey`, versions 0–0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,7 +69,7 @@ impl Default for StreamsGroupMetadataValue {
             last_assignment_configs: Some(Vec::new()),
             stored_description_topology_epoch: -1,
             failed_description_topology_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -118,14 +118,15 @@ impl Wire for StreamsGroupMetadataValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
-            epoch: reader.i32("epoch")?,
-            metadata_hash: reader.i64("metadata_hash")?,
+            epoch: { run = reader.run::<12>(&[("epoch", 4), ("metadata_hash", 8)])?; run.i32() },
+            metadata_hash: run.i64(),
             validated_topology_epoch: -1,
             last_assignment_configs: Some(Vec::new()),
             stored_description_topology_epoch: -1,
             failed_description_topology_epoch: -1,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -255,7 +256,7 @@ impl Default for StreamsGroupMemberMetadataValue {
             process_id: ByteString::new(),
             user_endpoint: None,
             client_tags: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -281,13 +282,14 @@ impl Wire for StreamsGroupMemberMetadataValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             instance_id: reader.nullable_string("instance_id")?,
             rack_id: reader.nullable_string("rack_id")?,
             client_id: reader.string("client_id")?,
             client_host: reader.string("client_host")?,
-            rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
-            topology_epoch: reader.i32("topology_epoch")?,
+            rebalance_timeout_ms: { run = reader.run::<8>(&[("rebalance_timeout_ms", 4), ("topology_epoch", 4)])?; run.i32() },
+            topology_epoch: run.i32(),
             process_id: reader.string("process_id")?,
             user_endpoint: reader.nullable_structure("user_endpoint", version)?,
             client_tags: reader.array("client_tags", version)?,
@@ -438,7 +440,7 @@ impl Wire for StreamsGroupTargetAssignmentMetadataValue {
         let mut value = Self {
             assignment_epoch: reader.i32("assignment_epoch")?,
             assignment_timestamp: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
@@ -538,7 +540,7 @@ pub struct StreamsGroupTargetAssignmentMemberValueTaskIds {
     /// `SubtopologyId`.
     pub subtopology_id: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -548,18 +550,18 @@ impl Wire for StreamsGroupTargetAssignmentMemberValueTaskIds {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("subtopology_id", &self.subtopology_id)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.array("partitions", version)?,
+            partitions: reader.int32_array("partitions")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -655,10 +657,11 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            member_epoch: reader.i32("member_epoch")?,
-            previous_member_epoch: reader.i32("previous_member_epoch")?,
-            state: reader.i8("state")?,
+            member_epoch: { run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?; run.i32() },
+            previous_member_epoch: run.i32(),
+            state: run.i8(),
             active_tasks: reader.array("active_tasks", version)?,
             standby_tasks: reader.array("standby_tasks", version)?,
             warmup_tasks: reader.array("warmup_tasks", version)?,
@@ -676,9 +679,9 @@ pub struct StreamsGroupCurrentMemberAssignmentValueTaskIds {
     /// `SubtopologyId`.
     pub subtopology_id: ByteString,
     /// `Partitions`.
-    pub partitions: Vec<i32>,
+    pub partitions: Int32Array,
     /// `AssignmentEpochs`; tag 0; `None` is null.
-    pub assignment_epochs: Option<Vec<i32>>,
+    pub assignment_epochs: Option<Int32Array>,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -687,9 +690,9 @@ impl Default for StreamsGroupCurrentMemberAssignmentValueTaskIds {
     fn default() -> Self {
         Self {
             subtopology_id: ByteString::new(),
-            partitions: Vec::new(),
-            assignment_epochs: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            partitions: Int32Array::new(),
+            assignment_epochs: Some(Int32Array::new()),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -699,9 +702,9 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValueTaskIds {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("subtopology_id", &self.subtopology_id)?;
-        writer.array("partitions", &self.partitions, version)?;
+        writer.int32_array("partitions", &self.partitions)?;
         let mut known = 0;
         let mut last = -1;
         if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
@@ -710,22 +713,22 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValueTaskIds {
         }
         writer.tagged_field_count(known, &self.unknown_tagged_fields);
         if self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty()) {
-            writer.tagged_field(0, |writer| writer.nullable_array("assignment_epochs", self.assignment_epochs.as_deref(), version, true))?;
+            writer.tagged_field(0, |writer| writer.nullable_int32_array("assignment_epochs", self.assignment_epochs.as_deref(), true))?;
         }
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, last)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         let mut value = Self {
             subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.array("partitions", version)?,
-            assignment_epochs: Some(Vec::new()),
-            unknown_tagged_fields: Vec::new(),
+            partitions: reader.int32_array("partitions")?,
+            assignment_epochs: Some(Int32Array::new()),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
             match tag {
-                0 => value.assignment_epochs = reader.nullable_array("assignment_epochs", version)?,
+                0 => value.assignment_epochs = reader.nullable_int32_array("assignment_epochs")?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -961,10 +964,11 @@ impl Wire for TopicInfo {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             name: reader.string("name")?,
-            partitions: reader.i32("partitions")?,
-            replication_factor: reader.i16("replication_factor")?,
+            partitions: { run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?; run.i32() },
+            replication_factor: run.i16(),
             topic_configs: reader.array("topic_configs", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

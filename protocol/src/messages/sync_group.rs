@@ -74,7 +74,7 @@ impl Wire for SyncGroupRequest {
             protocol_type: if version >= 5 { reader.nullable_string("protocol_type")? } else { None },
             protocol_name: if version >= 5 { reader.nullable_string("protocol_name")? } else { None },
             assignments: reader.array("assignments", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -114,7 +114,7 @@ impl Wire for SyncGroupRequestAssignment {
         Ok(Self {
             member_id: reader.string("member_id")?,
             assignment: reader.bytes("assignment")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -185,7 +185,7 @@ impl Wire for SyncGroupResponse {
             protocol_type: if version >= 5 { reader.nullable_string("protocol_type")? } else { None },
             protocol_name: if version >= 5 { reader.nullable_string("protocol_name")? } else { None },
             assignment: reader.bytes("assignment")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -5,7 +5,7 @@
 use bytestring::ByteString;
 
 use crate::version::VersionRange;
-use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Message, Reader, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{CoordinatorKey, DecodeError, EncodeError, Int32Array, Message, Reader, UnknownTaggedFields, Wire, Writer};
 
 /// `TransactionLogKey`, versions 0–0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,7 +84,7 @@ impl Default for TransactionLogValue {
             transaction_last_update_timestamp_ms: 0,
             transaction_start_timestamp_ms: 0,
             client_transaction_version: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -157,19 +157,20 @@ impl Wire for TransactionLogValue {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         let mut value = Self {
             producer_id: reader.i64("producer_id")?,
             previous_producer_id: -1,
             next_producer_id: -1,
             producer_epoch: reader.i16("producer_epoch")?,
             next_producer_epoch: -1,
-            transaction_timeout_ms: reader.i32("transaction_timeout_ms")?,
-            transaction_status: reader.i8("transaction_status")?,
+            transaction_timeout_ms: { run = reader.run::<5>(&[("transaction_timeout_ms", 4), ("transaction_status", 1)])?; run.i32() },
+            transaction_status: run.i8(),
             transaction_partitions: reader.nullable_array("transaction_partitions", version)?,
-            transaction_last_update_timestamp_ms: reader.i64("transaction_last_update_timestamp_ms")?,
-            transaction_start_timestamp_ms: reader.i64("transaction_start_timestamp_ms")?,
+            transaction_last_update_timestamp_ms: { run = reader.run::<16>(&[("transaction_last_update_timestamp_ms", 8), ("transaction_start_timestamp_ms", 8)])?; run.i64() },
+            transaction_start_timestamp_ms: run.i64(),
             client_transaction_version: 0,
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         };
         if version >= 1 {
             value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
@@ -193,7 +194,7 @@ pub struct PartitionsSchema {
     /// `Topic`.
     pub topic: ByteString,
     /// `PartitionIds`.
-    pub partition_ids: Vec<i32>,
+    pub partition_ids: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -208,7 +209,7 @@ impl Wire for PartitionsSchema {
 
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         writer.string("topic", &self.topic)?;
-        writer.array("partition_ids", &self.partition_ids, version)?;
+        writer.int32_array("partition_ids", &self.partition_ids)?;
         if version >= 1 {
             writer.tagged_field_count(0, &self.unknown_tagged_fields);
             writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
@@ -221,8 +222,8 @@ impl Wire for PartitionsSchema {
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             topic: reader.string("topic")?,
-            partition_ids: reader.array("partition_ids", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { Vec::new() },
+            partition_ids: reader.int32_array("partition_ids")?,
+            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

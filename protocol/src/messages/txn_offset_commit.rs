@@ -43,7 +43,7 @@ impl Default for TxnOffsetCommitRequest {
             member_id: ByteString::new(),
             group_instance_id: None,
             topics: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -87,16 +87,17 @@ impl Wire for TxnOffsetCommitRequest {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
             transactional_id: reader.string("transactional_id")?,
             group_id: reader.string("group_id")?,
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i16("producer_epoch")?,
+            producer_id: { run = reader.run::<10>(&[("producer_id", 8), ("producer_epoch", 2)])?; run.i64() },
+            producer_epoch: run.i16(),
             generation_id_or_member_epoch: if version >= 3 { reader.i32("generation_id_or_member_epoch")? } else { -1 },
             member_id: if version >= 3 { reader.string("member_id")? } else { ByteString::new() },
             group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -145,7 +146,7 @@ impl Wire for TxnOffsetCommitRequestTopic {
             name: if version <= 5 { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -172,7 +173,7 @@ impl Default for TxnOffsetCommitRequestPartition {
             committed_offset: 0,
             committed_leader_epoch: -1,
             committed_metadata: Some(ByteString::new()),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -202,12 +203,13 @@ impl Wire for TxnOffsetCommitRequestPartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            committed_offset: reader.i64("committed_offset")?,
+            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("committed_offset", 8)])?; run.i32() },
+            committed_offset: run.i64(),
             committed_leader_epoch: if version >= 2 { reader.i32("committed_leader_epoch")? } else { -1 },
             committed_metadata: reader.nullable_string("committed_metadata")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -258,7 +260,7 @@ impl Wire for TxnOffsetCommitResponse {
         Ok(Self {
             throttle_time_ms: reader.i32("throttle_time_ms")?,
             topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -307,7 +309,7 @@ impl Wire for TxnOffsetCommitResponseTopic {
             name: if version <= 5 { reader.string("name")? } else { ByteString::new() },
             topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
             partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }
@@ -344,10 +346,11 @@ impl Wire for TxnOffsetCommitResponsePartition {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { Vec::new() },
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
+            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
         })
     }
 }

@@ -103,7 +103,7 @@ impl Default for PartitionData {
             start_offset: 0,
             delivery_complete_count: -1,
             state_batches: Vec::new(),
-            unknown_tagged_fields: Vec::new(),
+            unknown_tagged_fields: UnknownTaggedFields::new(),
         }
     }
 }
@@ -131,11 +131,12 @@ impl Wire for PartitionData {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            state_epoch: reader.i32("state_epoch")?,
-            leader_epoch: reader.i32("leader_epoch")?,
-            start_offset: reader.i64("start_offset")?,
+            partition: { run = reader.run::<20>(&[("partition", 4), ("state_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?; run.i32() },
+            state_epoch: run.i32(),
+            leader_epoch: run.i32(),
+            start_offset: run.i64(),
             delivery_complete_count: if version >= 1 { reader.i32("delivery_complete_count")? } else { -1 },
             state_batches: reader.array("state_batches", version)?,
             unknown_tagged_fields: reader.tagged_fields()?,
@@ -174,11 +175,12 @@ impl Wire for StateBatch {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            first_offset: reader.i64("first_offset")?,
-            last_offset: reader.i64("last_offset")?,
-            delivery_state: reader.i8("delivery_state")?,
-            delivery_count: reader.i16("delivery_count")?,
+            first_offset: { run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?; run.i64() },
+            last_offset: run.i64(),
+            delivery_state: run.i8(),
+            delivery_count: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -285,9 +287,10 @@ impl Wire for PartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition: reader.i32("partition")?,
-            error_code: reader.i16("error_code")?,
+            partition: { run = reader.run::<6>(&[("partition", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             error_message: reader.nullable_string("error_message")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 use crate::messages::ApiKey;
 use crate::version::VersionRange;
-use crate::wire::{DecodeError, EncodeError, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
+use crate::wire::{DecodeError, EncodeError, Int32Array, Message, Reader, Request, Response, UnknownTaggedFields, Wire, Writer};
 
 /// `WriteTxnMarkersRequest`, versions 1–2, flexible from 1 on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,10 +79,11 @@ impl Wire for WritableTxnMarker {
     }
 
     fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            producer_id: reader.i64("producer_id")?,
-            producer_epoch: reader.i16("producer_epoch")?,
-            transaction_result: reader.bool("transaction_result")?,
+            producer_id: { run = reader.run::<11>(&[("producer_id", 8), ("producer_epoch", 2), ("transaction_result", 1)])?; run.i64() },
+            producer_epoch: run.i16(),
+            transaction_result: run.bool(),
             topics: reader.array("topics", version)?,
             coordinator_epoch: reader.i32("coordinator_epoch")?,
             transaction_version: if version >= 2 { reader.i8("transaction_version")? } else { 0 },
@@ -97,7 +98,7 @@ pub struct WritableTxnMarkerTopic {
     /// `Name`.
     pub name: ByteString,
     /// `PartitionIndexes`.
-    pub partition_indexes: Vec<i32>,
+    pub partition_indexes: Int32Array,
     /// Tagged fields that are not known here.
     pub unknown_tagged_fields: UnknownTaggedFields,
 }
@@ -107,18 +108,18 @@ impl Wire for WritableTxnMarkerTopic {
         3
     }
 
-    fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer, _: i16) -> Result<(), EncodeError> {
         writer.string("name", &self.name)?;
-        writer.array("partition_indexes", &self.partition_indexes, version)?;
+        writer.int32_array("partition_indexes", &self.partition_indexes)?;
         writer.tagged_field_count(0, &self.unknown_tagged_fields);
         writer.unknown_tagged_fields(&self.unknown_tagged_fields, -1)?;
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
         Ok(Self {
             name: reader.string("name")?,
-            partition_indexes: reader.array("partition_indexes", version)?,
+            partition_indexes: reader.int32_array("partition_indexes")?,
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }
@@ -255,9 +256,10 @@ impl Wire for WritableTxnMarkerPartitionResult {
     }
 
     fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
+        let mut run;
         Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            error_code: reader.i16("error_code")?,
+            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
+            error_code: run.i16(),
             unknown_tagged_fields: reader.tagged_fields()?,
         })
     }

@@ -42,8 +42,11 @@ pub trait Wire: Sized {
     ) -> Result<Vec<Self>, DecodeError> {
         let mut values = Vec::with_capacity(count);
         for index in 0..count {
-            let value = Self::read(reader, version);
-            values.push(value.map_err(|error| error.in_element(field, index))?);
+            // Not `map_err`: it would move a structure of hundreds of bytes once more.
+            match Self::read(reader, version) {
+                Ok(value) => values.push(value),
+                Err(error) => return Err(error.in_element(field, index)),
+            }
         }
         Ok(values)
     }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use super::error::{DecodeError, DecodeErrorKind};
 use super::tagged::{UnknownTaggedField, UnknownTaggedFields};
 use super::varint::{self, VarintError};
-use super::{MAX_STRING_LEN, RecordChunks, Wire};
+use super::{Int32Array, MAX_STRING_LEN, RecordChunks, Wire};
 use crate::uuid::Uuid;
 
 /// A cursor over one frame.
@@ -52,43 +52,53 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a boolean: any byte but 0 is true.
+    #[inline]
     pub(crate) fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
         self.fixed::<1>(field).map(|bytes| bytes != [0])
     }
 
+    #[inline]
     pub(crate) fn i8(&mut self, field: &'static str) -> Result<i8, DecodeError> {
         self.fixed(field).map(i8::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn i16(&mut self, field: &'static str) -> Result<i16, DecodeError> {
         self.fixed(field).map(i16::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         self.fixed(field).map(u16::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn i32(&mut self, field: &'static str) -> Result<i32, DecodeError> {
         self.fixed(field).map(i32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn i64(&mut self, field: &'static str) -> Result<i64, DecodeError> {
         self.fixed(field).map(i64::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn f64(&mut self, field: &'static str) -> Result<f64, DecodeError> {
         self.fixed(field).map(f64::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn uuid(&mut self, field: &'static str) -> Result<Uuid, DecodeError> {
         self.fixed(field).map(Uuid::from_bytes)
     }
 
+    #[inline]
     pub(crate) fn string(&mut self, field: &'static str) -> Result<ByteString, DecodeError> {
-        let offset = self.offset();
-        self.nullable_string(field)?.ok_or_else(|| unexpected_null(field, offset))
+        let mark = self.mark();
+        self.nullable_string(field)?.ok_or_else(|| self.unexpected_null(field, mark))
     }
 
+    #[inline]
     pub(crate) fn nullable_string(
         &mut self,
         field: &'static str,
@@ -105,17 +115,19 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<Option<ByteString>, DecodeError> {
-        let offset = self.offset();
+        let mark = self.mark();
         let length = i64::from(self.i16(field)?);
-        let length = nullable_length(field, offset, length)?;
+        let length = self.nullable_length(field, mark, length)?;
         self.string_of(field, length)
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
-        let offset = self.offset();
-        self.nullable_bytes(field)?.ok_or_else(|| unexpected_null(field, offset))
+        let mark = self.mark();
+        self.nullable_bytes(field)?.ok_or_else(|| self.unexpected_null(field, mark))
     }
 
+    #[inline]
     pub(crate) fn nullable_bytes(
         &mut self,
         field: &'static str,
@@ -124,10 +136,12 @@ impl<'a> Reader<'a> {
         self.slice(field, length).map(Some)
     }
 
+    #[inline]
     pub(crate) fn records(&mut self, field: &'static str) -> Result<RecordChunks, DecodeError> {
         self.bytes(field).map(RecordChunks::from)
     }
 
+    #[inline]
     pub(crate) fn nullable_records(
         &mut self,
         field: &'static str,
@@ -140,8 +154,8 @@ impl<'a> Reader<'a> {
         field: &'static str,
         version: i16,
     ) -> Result<Vec<T>, DecodeError> {
-        let offset = self.offset();
-        self.nullable_array(field, version)?.ok_or_else(|| unexpected_null(field, offset))
+        let mark = self.mark();
+        self.nullable_array(field, version)?.ok_or_else(|| self.unexpected_null(field, mark))
     }
 
     pub(crate) fn nullable_array<T: Wire>(
@@ -149,17 +163,37 @@ impl<'a> Reader<'a> {
         field: &'static str,
         version: i16,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let offset = self.offset();
+        let mark = self.mark();
         let Some(count) = self.length(field)? else { return Ok(None) };
-        let each = T::min_size(version).max(1);
-        if count > self.rest.len() / each {
-            let remaining = self.rest.len();
-            let kind = DecodeErrorKind::ArrayTooLong { count, remaining, each };
-            return Err(DecodeError::new(field, offset, kind));
-        }
+        self.check_count(field, mark, count, T::min_size(version))?;
         T::read_array(self, field, count, version).map(Some)
     }
 
+    /// Reads an array of 32-bit numbers.
+    pub(crate) fn int32_array(&mut self, field: &'static str) -> Result<Int32Array, DecodeError> {
+        let mark = self.mark();
+        self.nullable_int32_array(field)?.ok_or_else(|| self.unexpected_null(field, mark))
+    }
+
+    pub(crate) fn nullable_int32_array(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Int32Array>, DecodeError> {
+        let mark = self.mark();
+        let Some(count) = self.length(field)? else { return Ok(None) };
+        self.check_count(field, mark, count, size_of::<i32>())?;
+        let front = self.take(field, count.saturating_mul(size_of::<i32>()))?;
+        let (numbers, _) = front.as_chunks();
+        let numbers = numbers.iter().map(|number| i32::from_be_bytes(*number));
+        if count > INLINE_NUMBERS {
+            return Ok(Some(numbers.collect()));
+        }
+        let mut few = [0; INLINE_NUMBERS];
+        few.iter_mut().zip(numbers).for_each(|(slot, number)| *slot = number);
+        Ok(Some(Int32Array::from_buf_and_len(few, count)))
+    }
+
+    #[inline]
     pub(crate) fn structure<T: Wire>(
         &mut self,
         field: &'static str,
@@ -193,22 +227,31 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the tagged fields that end a structure, none of which is known.
+    #[inline]
     pub(crate) fn tagged_fields(&mut self) -> Result<UnknownTaggedFields, DecodeError> {
-        // Almost every structure ends so, and the loop of the general case costs a call.
-        if let [0, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok(Vec::new());
-        }
         self.known_tagged_fields(|_, _| Ok(false))
     }
 
     /// Reads the tagged fields that end a structure. `known` reads those it has a name for and
     /// returns true; the others are returned.
+    #[inline]
     pub(crate) fn known_tagged_fields(
+        &mut self,
+        known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
+    ) -> Result<UnknownTaggedFields, DecodeError> {
+        // Almost every structure ends so.
+        if let [0, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(UnknownTaggedFields::new());
+        }
+        self.present_tagged_fields(known)
+    }
+
+    fn present_tagged_fields(
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
     ) -> Result<UnknownTaggedFields, DecodeError> {
-        let mut unknown = Vec::new();
+        let mut unknown = UnknownTaggedFields::new();
         let mut previous = None;
         for _ in 0..self.varint(TAGGED_FIELDS)? {
             let offset = self.offset();
@@ -246,12 +289,41 @@ impl<'a> Reader<'a> {
         count: usize,
         read: impl Fn([u8; N]) -> T,
     ) -> Result<Vec<T>, DecodeError> {
-        let Some((front, rest)) = self.rest.split_at_checked(count.saturating_mul(N)) else {
-            return Err(self.truncated(field, count.saturating_mul(N)));
-        };
-        self.rest = rest;
+        let front = self.take(field, count.saturating_mul(N))?;
         let (elements, _) = front.as_chunks::<N>();
         Ok(elements.iter().map(|element| read(*element)).collect())
+    }
+
+    /// Refuses an array of `count` elements, whose length lies at `mark`, if the bytes left cannot
+    /// hold as many of `each` bytes or more.
+    #[inline]
+    fn check_count(
+        &self,
+        field: &'static str,
+        mark: Mark,
+        count: usize,
+        each: usize,
+    ) -> Result<(), DecodeError> {
+        let (each, remaining) = (each.max(1), self.rest.len());
+        if count.saturating_mul(each) <= remaining {
+            return Ok(());
+        }
+        Err(self.wrong(field, mark, DecodeErrorKind::ArrayTooLong { count, remaining, each }))
+    }
+
+    /// Takes a run of fields off the front: `N` bytes, of which each of `fields` has its width.
+    ///
+    /// One check for all of them, instead of one each.
+    #[inline]
+    pub(crate) fn run<const N: usize>(
+        &mut self,
+        fields: &'static [(&'static str, usize)],
+    ) -> Result<Run<'a>, DecodeError> {
+        let Some((front, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.truncated_run(fields));
+        };
+        self.rest = rest;
+        Ok(Run(front))
     }
 
     #[inline]
@@ -264,21 +336,36 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the length of bytes or the count of an array; `None` for null.
+    #[inline]
     fn length(&mut self, field: &'static str) -> Result<Option<usize>, DecodeError> {
         if self.flexible {
             return self.compact_length(field);
         }
-        let offset = self.offset();
+        let mark = self.mark();
         let length = i64::from(self.i32(field)?);
-        nullable_length(field, offset, length)
+        self.nullable_length(field, mark, length)
     }
 
     /// Reads a length written as itself plus one, with 0 for null.
+    #[inline]
     fn compact_length(&mut self, field: &'static str) -> Result<Option<usize>, DecodeError> {
         Ok((self.varint(field)? as usize).checked_sub(1))
     }
 
+    #[inline]
     fn varint(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        // Lengths below 127, the count of no tagged fields: one byte, which needs no loop.
+        if let [byte, rest @ ..] = self.rest
+            && *byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u32::from(*byte));
+        }
+        self.long_varint(field)
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         match varint::read_u32(self.rest) {
             Ok((value, rest)) => {
                 self.rest = rest;
@@ -314,23 +401,78 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes `length` bytes off the front, sharing the memory of the frame.
+    #[inline]
     fn slice(&mut self, field: &'static str, length: usize) -> Result<Bytes, DecodeError> {
-        Ok(self.split_front(field, length)?.into_rest())
+        let offset = self.offset();
+        self.take(field, length)?;
+        Ok(self.frame.slice(offset..offset + length))
     }
 
-    /// A cursor over the next `length` bytes, which this one has then passed.
-    fn split_front(&mut self, field: &'static str, length: usize) -> Result<Self, DecodeError> {
+    /// Takes `length` bytes off the front.
+    #[inline]
+    fn take(&mut self, field: &'static str, length: usize) -> Result<&'a [u8], DecodeError> {
         let Some((front, rest)) = self.rest.split_at_checked(length) else {
             return Err(self.truncated(field, length));
         };
         self.rest = rest;
-        let beyond = self.beyond + rest.len();
-        Ok(Reader { frame: self.frame, rest: front, beyond, flexible: self.flexible })
+        Ok(front)
+    }
+
+    /// A cursor over the next `length` bytes, which this one has then passed.
+    fn split_front(&mut self, field: &'static str, length: usize) -> Result<Self, DecodeError> {
+        let rest = self.take(field, length)?;
+        let beyond = self.beyond + self.rest.len();
+        Ok(Reader { frame: self.frame, rest, beyond, flexible: self.flexible })
     }
 
     /// Bytes of the frame that lie before what has not been read yet.
+    #[inline]
     fn offset(&self) -> usize {
         self.frame.len() - self.beyond - self.rest.len()
+    }
+
+    /// This place, in case what follows turns out to be wrong.
+    #[inline]
+    fn mark(&self) -> Mark {
+        Mark(self.rest.len())
+    }
+
+    /// A length of which −1 means null.
+    #[inline]
+    fn nullable_length(
+        &self,
+        field: &'static str,
+        mark: Mark,
+        length: i64,
+    ) -> Result<Option<usize>, DecodeError> {
+        if length == -1 {
+            return Ok(None);
+        }
+        let invalid = |_| self.wrong(field, mark, DecodeErrorKind::InvalidLength { length });
+        usize::try_from(length).map(Some).map_err(invalid)
+    }
+
+    #[cold]
+    fn wrong(&self, field: &'static str, mark: Mark, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError::new(field, self.frame.len() - self.beyond - mark.0, kind)
+    }
+
+    #[cold]
+    fn unexpected_null(&self, field: &'static str, mark: Mark) -> DecodeError {
+        self.wrong(field, mark, DecodeErrorKind::UnexpectedNull)
+    }
+
+    /// The error of the first of `fields` that is not there.
+    #[cold]
+    fn truncated_run(&mut self, fields: &'static [(&'static str, usize)]) -> DecodeError {
+        let mut last = "run";
+        for (field, width) in fields {
+            last = field;
+            if let Err(error) = self.take(field, *width) {
+                return error;
+            }
+        }
+        self.truncated(last, 0)
     }
 
     #[cold]
@@ -343,20 +485,55 @@ impl<'a> Reader<'a> {
 /// What errors call the tagged fields of a structure.
 const TAGGED_FIELDS: &str = "tagged_fields";
 
-/// A length of which −1 means null.
-fn nullable_length(
-    field: &'static str,
-    offset: usize,
-    length: i64,
-) -> Result<Option<usize>, DecodeError> {
-    if length == -1 {
-        return Ok(None);
-    }
-    let invalid = |_| DecodeError::new(field, offset, DecodeErrorKind::InvalidLength { length });
-    usize::try_from(length).map(Some).map_err(invalid)
-}
+/// Numbers that an [`Int32Array`] holds without memory of its own.
+const INLINE_NUMBERS: usize = 4;
 
-#[cold]
-fn unexpected_null(field: &'static str, offset: usize) -> DecodeError {
-    DecodeError::new(field, offset, DecodeErrorKind::UnexpectedNull)
+/// A place in the frame, for an error that may come: how many bytes were left there. An offset would
+/// cost a subtraction at every field.
+#[derive(Debug, Clone, Copy)]
+struct Mark(usize);
+
+/// Fields of fixed width that have been found to be there, all at once.
+///
+/// Each method takes the next field; a run is as long as its fields, so none is ever missing.
+#[derive(Debug)]
+pub(crate) struct Run<'a>(&'a [u8]);
+
+impl Run<'_> {
+    #[inline]
+    pub(crate) fn bool(&mut self) -> bool {
+        self.fixed::<1>() != [0]
+    }
+
+    #[inline]
+    pub(crate) fn i8(&mut self) -> i8 {
+        i8::from_be_bytes(self.fixed())
+    }
+
+    #[inline]
+    pub(crate) fn i16(&mut self) -> i16 {
+        i16::from_be_bytes(self.fixed())
+    }
+
+    #[inline]
+    pub(crate) fn i32(&mut self) -> i32 {
+        i32::from_be_bytes(self.fixed())
+    }
+
+    #[inline]
+    pub(crate) fn i64(&mut self) -> i64 {
+        i64::from_be_bytes(self.fixed())
+    }
+
+    #[inline]
+    pub(crate) fn uuid(&mut self) -> Uuid {
+        Uuid::from_bytes(self.fixed())
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self) -> [u8; N] {
+        let Some((front, rest)) = self.0.split_first_chunk::<N>() else { return [0; N] };
+        self.0 = rest;
+        *front
+    }
 }

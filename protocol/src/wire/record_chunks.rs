@@ -1,34 +1,41 @@
 //! Record batches on their way through a message.
 
-use std::iter;
+use std::{mem, slice};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// The record batches of one partition in a Produce or Fetch message: bytes that are not looked
 /// into, and not copied when the message is encoded.
 ///
 /// Decoded, they are one slice of the frame. To be encoded, they may be any number of slices,
 /// which are sent one behind the other. Two are equal when they hold the same bytes.
-#[derive(Debug, Clone, Default)]
-pub struct RecordChunks {
+#[derive(Debug, Clone)]
+pub struct RecordChunks(Chunks);
+
+#[derive(Debug, Clone)]
+enum Chunks {
     /// What almost always is all there is; empty only if everything is.
-    first: Bytes,
-    more: Vec<Bytes>,
+    One(Bytes),
+    /// More than one; none is empty.
+    Many(Vec<Bytes>),
 }
 
 impl RecordChunks {
     /// No bytes.
     #[must_use]
     pub const fn new() -> Self {
-        Self { first: Bytes::new(), more: Vec::new() }
+        Self(Chunks::One(Bytes::new()))
     }
 
     /// Adds bytes behind those that are there.
     pub fn push(&mut self, chunk: Bytes) {
-        if self.first.is_empty() {
-            self.first = chunk;
-        } else if !chunk.is_empty() {
-            self.more.push(chunk);
+        if chunk.is_empty() {
+            return;
+        }
+        match &mut self.0 {
+            Chunks::One(first) if first.is_empty() => *first = chunk,
+            Chunks::One(first) => self.0 = Chunks::Many(vec![mem::take(first), chunk]),
+            Chunks::Many(chunks) => chunks.push(chunk),
         }
     }
 
@@ -41,29 +48,37 @@ impl RecordChunks {
     /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.first.is_empty()
+        self.chunks().next().is_none()
     }
 
     /// The slices in their order; none is empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        iter::once(&self.first).filter(|first| !first.is_empty()).chain(&self.more)
+        let chunks = match &self.0 {
+            Chunks::One(first) => slice::from_ref(first),
+            Chunks::Many(chunks) => chunks,
+        };
+        chunks.iter().filter(|chunk| !chunk.is_empty())
     }
 
     /// All bytes in one piece. Copies unless there is only one slice.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        if self.more.is_empty() {
-            return self.first;
+        match self.0 {
+            Chunks::One(first) => first,
+            Chunks::Many(chunks) => chunks.concat().into(),
         }
-        let mut whole = BytesMut::with_capacity(self.len());
-        self.chunks().for_each(|chunk| whole.extend_from_slice(chunk));
-        whole.freeze()
+    }
+}
+
+impl Default for RecordChunks {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl From<Bytes> for RecordChunks {
     fn from(bytes: Bytes) -> Self {
-        Self { first: bytes, more: Vec::new() }
+        Self(Chunks::One(bytes))
     }
 }
 

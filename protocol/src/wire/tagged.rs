@@ -13,5 +13,41 @@ pub struct UnknownTaggedField {
 
 /// The tagged fields of one structure that are not known here, by ascending tag.
 ///
-/// Kept so that a message that is decoded and encoded again says all that it said before.
-pub type UnknownTaggedFields = Vec<UnknownTaggedField>;
+/// Kept so that a message that is decoded and encoded again says all that it said before. One
+/// pointer wide, because every structure has them and hardly any has one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::box_collection, reason = "a vector is three pointers wide even where it is empty")]
+pub struct UnknownTaggedFields(Option<Box<Vec<UnknownTaggedField>>>);
+
+impl UnknownTaggedFields {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Adds a field. Tags must ascend, or the message cannot be encoded.
+    pub fn push(&mut self, field: UnknownTaggedField) {
+        self.0.get_or_insert_default().push(field);
+    }
+
+    /// The fields, by ascending tag.
+    #[must_use]
+    pub fn as_slice(&self) -> &[UnknownTaggedField] {
+        self.0.as_ref().map_or(&[], |fields| fields)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+}
+
+impl FromIterator<UnknownTaggedField> for UnknownTaggedFields {
+    fn from_iter<I: IntoIterator<Item = UnknownTaggedField>>(fields: I) -> Self {
+        let mut all = Self::new();
+        fields.into_iter().for_each(|field| all.push(field));
+        all
+    }
+}

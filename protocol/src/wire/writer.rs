@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::{EncodeError, EncodeErrorKind};
 use super::frame::Frame;
-use super::tagged::UnknownTaggedField;
+use super::tagged::{UnknownTaggedField, UnknownTaggedFields};
 use super::{MAX_STRING_LEN, RecordChunks, Wire, varint};
 use crate::uuid::Uuid;
 
@@ -183,6 +183,29 @@ impl Writer {
         }
     }
 
+    /// Writes an array of 32-bit numbers.
+    pub(crate) fn int32_array(
+        &mut self,
+        field: &'static str,
+        values: &[i32],
+    ) -> Result<(), EncodeError> {
+        self.length(field, values.len())?;
+        values.iter().for_each(|value| self.i32(*value));
+        Ok(())
+    }
+
+    pub(crate) fn nullable_int32_array(
+        &mut self,
+        field: &'static str,
+        values: Option<&[i32]>,
+        nullable: bool,
+    ) -> Result<(), EncodeError> {
+        match values {
+            Some(values) => self.int32_array(field, values),
+            None => self.null(field, nullable),
+        }
+    }
+
     pub(crate) fn array<T: Wire>(
         &mut self,
         field: &'static str,
@@ -216,6 +239,16 @@ impl Writer {
         version: i16,
     ) -> Result<(), EncodeError> {
         value.write(self, version).map_err(|error| error.in_field(field))
+    }
+
+    /// Writes a structure that is the content of a tagged field, if it is there.
+    pub(crate) fn optional_structure<T: Wire>(
+        &mut self,
+        field: &'static str,
+        value: Option<&T>,
+        version: i16,
+    ) -> Result<(), EncodeError> {
+        value.map_or(Ok(()), |value| self.structure(field, value, version))
     }
 
     /// Writes a structure behind a byte that says whether it is there: −1 for null, else 1.
@@ -260,8 +293,9 @@ impl Writer {
     }
 
     /// Writes how many tagged fields follow: `known` of the message's own and the `unknown` ones.
-    pub(crate) fn tagged_field_count(&mut self, known: u32, unknown: &[UnknownTaggedField]) {
-        varint::write_u64(&mut self.buffer, u64::from(known) + unknown.len() as u64);
+    pub(crate) fn tagged_field_count(&mut self, known: u32, unknown: &UnknownTaggedFields) {
+        let unknown = unknown.as_slice().len() as u64;
+        varint::write_u64(&mut self.buffer, u64::from(known) + unknown);
     }
 
     /// Writes one of the message's own tagged fields.
@@ -285,11 +319,11 @@ impl Writer {
     /// (−1 for none).
     pub(crate) fn unknown_tagged_fields(
         &mut self,
-        unknown: &[UnknownTaggedField],
+        unknown: &UnknownTaggedFields,
         last_known: i64,
     ) -> Result<(), EncodeError> {
         let mut previous = last_known;
-        for UnknownTaggedField { tag, data } in unknown {
+        for UnknownTaggedField { tag, data } in unknown.as_slice() {
             if i64::from(*tag) <= previous {
                 let kind = EncodeErrorKind::UnorderedTag { tag: *tag };
                 return Err(EncodeError::new("unknown_tagged_fields", kind));

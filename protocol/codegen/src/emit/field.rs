@@ -40,13 +40,24 @@ impl FieldCode<'_> {
         condition(versions, self.message.versions)
     }
 
+    /// Whether this is a structure that is there only when its tag is: hardly ever, so that it
+    /// lives in memory of its own.
+    fn is_optional(&self) -> bool {
+        let structure = matches!(self.field.ty, Type::Structure(_));
+        structure && self.field.tag.is_some() && !self.is_nullable()
+    }
+
     pub(super) fn rust_type(&self) -> String {
         let inner = self.inner_type(&self.field.ty);
+        if self.is_optional() {
+            return format!("Option<Box<{inner}>>");
+        }
         if self.is_nullable() { format!("Option<{inner}>") } else { inner }
     }
 
     fn inner_type(&self, ty: &Type) -> String {
         match ty {
+            Type::Array(element) if **element == Type::Int32 => "Int32Array".to_owned(),
             Type::Array(element) => format!("Vec<{}>", self.inner_type(element)),
             Type::Structure(name) => (self.rename)(name),
             scalar => scalar_type(scalar).to_owned(),
@@ -65,6 +76,9 @@ impl FieldCode<'_> {
         }
         if let Some((tag, _)) = self.field.tag {
             doc += &format!("; tag {tag}");
+        }
+        if self.is_optional() {
+            doc += "; `None` where it is left out, which stands for its defaults";
         }
         if self.is_nullable() {
             doc += "; `None` is null";
@@ -88,10 +102,11 @@ impl FieldCode<'_> {
     }
 
     pub(super) fn default(&self) -> String {
-        if self.field.default.as_deref() == Some("null") {
+        if self.field.default.as_deref() == Some("null") || self.is_optional() {
             return "None".to_owned();
         }
         let value = match &self.field.ty {
+            Type::Array(element) if **element == Type::Int32 => "Int32Array::new()".to_owned(),
             Type::Array(_) => "Vec::new()".to_owned(),
             Type::Structure(name) => format!("{}::default()", (self.rename)(name)),
             scalar => scalar_default(scalar, self.field.default.as_deref()),
@@ -136,6 +151,11 @@ impl FieldCode<'_> {
             return (call, true);
         }
         let (kind, version) = compound(&self.field.ty);
+        if self.is_optional() {
+            let call =
+                format!("writer.optional_structure(\"{path}\", self.{name}.as_deref(){version})");
+            return (call, true);
+        }
         if !self.is_nullable() {
             return (format!("writer.{kind}(\"{path}\", &self.{name}{version})"), true);
         }
@@ -163,6 +183,9 @@ impl FieldCode<'_> {
         }
         let (kind, version) = compound(&self.field.ty);
         let plain = format!("reader.{kind}(\"{path}\"{version})?");
+        if self.is_optional() {
+            return format!("Some(Box::new({plain}))");
+        }
         if !self.is_nullable() {
             return plain;
         }
@@ -172,6 +195,14 @@ impl FieldCode<'_> {
             None => nullable,
             Some(condition) => format!("if {condition} {{ {nullable} }} else {{ Some({plain}) }}"),
         }
+    }
+
+    /// The method of a run that reads the field, and its bytes; `None` if its width varies.
+    pub(super) fn fixed_width(&self) -> Option<(&'static str, usize)> {
+        // Not the two that no message has beside another field of fixed width.
+        let rare = matches!(self.field.ty, Type::Uint16 | Type::Float64);
+        let method = scalar_method(&self.field.ty).filter(|_| !rare)?;
+        Some((method, scalar_size(&self.field.ty)))
     }
 
     /// A structure's null depends on whether it is a tagged field.
@@ -291,6 +322,7 @@ fn compound(ty: &Type) -> (&'static str, &'static str) {
     match ty {
         Type::Text => ("string", ""),
         Type::Records => ("records", ""),
+        Type::Array(element) if **element == Type::Int32 => ("int32_array", ""),
         Type::Array(_) => ("array", ", version"),
         Type::Structure(_) => ("structure", ", version"),
         _ => ("bytes", ""),

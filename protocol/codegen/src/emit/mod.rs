@@ -68,6 +68,7 @@ fn imports(body: &str) -> String {
         "CoordinatorKey",
         "DecodeError",
         "EncodeError",
+        "Int32Array",
         "Message",
         "Reader",
         "RecordChunks",

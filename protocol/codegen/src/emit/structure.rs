@@ -138,7 +138,7 @@ impl<'a> Structures<'a> {
             let _ = writeln!(out, "            {}: {},", field.name(), field.default());
         }
         if self.message.flexible.is_some() {
-            out.push_str("            unknown_tagged_fields: Vec::new(),\n");
+            out.push_str("            unknown_tagged_fields: UnknownTaggedFields::new(),\n");
         }
         out.push_str("        }\n    }\n}\n");
     }
@@ -234,10 +234,14 @@ impl<'a> Structures<'a> {
         } else {
             "        let mut value = Self {\n"
         });
-        for field in fields {
+        let runs = runs(fields);
+        if runs.iter().any(Option::is_some) {
+            body.insert_str(0, "        let mut run;\n");
+        }
+        for (field, run) in fields.iter().zip(&runs) {
             let value = match (field.field.tag.is_some(), field.condition(field.present())) {
                 (true, _) => field.default(),
-                (false, None) => field.read(),
+                (false, None) => run.clone().unwrap_or_else(|| field.read()),
                 (false, Some(present)) => {
                     format!("if {present} {{ {} }} else {{ {} }}", field.read(), field.default())
                 }
@@ -246,8 +250,10 @@ impl<'a> Structures<'a> {
         }
         let read = |call: &str| match &flexible {
             Some(None) => call.to_owned(),
-            Some(Some(condition)) => format!("if {condition} {{ {call} }} else {{ Vec::new() }}"),
-            None => "Vec::new()".to_owned(),
+            Some(Some(condition)) => {
+                format!("if {condition} {{ {call} }} else {{ UnknownTaggedFields::new() }}")
+            }
+            None => "UnknownTaggedFields::new()".to_owned(),
         };
         if tagged.is_empty() {
             if flexible.is_some() {
@@ -260,7 +266,9 @@ impl<'a> Structures<'a> {
             body.push_str("        })\n");
             return body;
         }
-        body.push_str("            unknown_tagged_fields: Vec::new(),\n        };\n");
+        body.push_str(
+            "            unknown_tagged_fields: UnknownTaggedFields::new(),\n        };\n",
+        );
         let mut inside = String::new();
         read_tagged(&mut inside, &tagged);
         match flexible.flatten() {
@@ -273,6 +281,47 @@ impl<'a> Structures<'a> {
         body.push_str("        Ok(value)\n");
         body
     }
+}
+
+/// How to read those of `fields` that are read in runs: neighbours of fixed width that every version
+/// has, checked for all at once.
+fn runs(fields: &[FieldCode<'_>]) -> Vec<Option<String>> {
+    let width = |field: &FieldCode<'_>| {
+        let always = field.field.tag.is_none() && field.condition(field.present()).is_none();
+        always.then(|| field.fixed_width()).flatten()
+    };
+    let mut reads = vec![None; fields.len()];
+    let mut start = 0;
+    while start < fields.len() {
+        let run: Vec<_> = fields
+            .get(start..)
+            .unwrap_or_default()
+            .iter()
+            .map_while(|field| Some((field, width(field)?)))
+            .collect();
+        if run.len() > 1 {
+            let total: usize = run.iter().map(|(_, (_, width))| width).sum();
+            let parts: Vec<_> = run
+                .iter()
+                .map(|(field, (_, width))| {
+                    format!("(\"{}\", {width})", super::path_name(&field.field.name))
+                })
+                .collect();
+            for (index, (_, (method, _))) in run.iter().enumerate() {
+                let begin = format!("run = reader.run::<{total}>(&[{}])?; ", parts.join(", "));
+                let read = if index == 0 {
+                    format!("{{ {begin}run.{method}() }}")
+                } else {
+                    format!("run.{method}()")
+                };
+                if let Some(slot) = reads.get_mut(start + index) {
+                    *slot = Some(read);
+                }
+            }
+        }
+        start += run.len().max(1);
+    }
+    reads
 }
 
 /// The tagged fields that end a structure, in the order of their tags.
