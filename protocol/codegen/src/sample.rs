@@ -248,19 +248,22 @@ fn random_leaf(ty: &Type, inflexible: bool, random: &mut Random) -> Value {
             Value::Fixed(bits.concat())
         }
         Type::Text => {
-            let words = ["", "a", "orders", "snøgg", "表", "with space"];
+            // The longest one's length takes two bytes as a varint.
+            let words = ["", "a", "orders", "snøgg", "表", "with space", &"long ".repeat(30)];
             let index = usize::from(low_byte(random.below(words.len() as u64)));
             Value::Text(words.get(index).map(|word| (*word).to_owned()), inflexible)
         }
         Type::Bytes | Type::Records => {
-            let length = random.below(20);
+            let length = if random.below(8) == 0 { 200 } else { random.below(20) };
             Value::Bytes(Some((0..length).map(|_| low_byte(random.number())).collect()))
         }
         fixed => {
-            let extremes = [0, 1, -1, i64::MAX, i64::MIN, random.number().cast_signed()];
+            let width = width(fixed);
+            let (highest, lowest) = (i64::MAX >> (64 - 8 * width), i64::MIN >> (64 - 8 * width));
+            let extremes = [0, 1, -1, highest, lowest, random.number().cast_signed()];
             let index = usize::from(low_byte(random.below(extremes.len() as u64)));
             let value = extremes.get(index).copied().unwrap_or(0);
-            Value::Fixed(big_endian(value, width(fixed)))
+            Value::Fixed(big_endian(value, width))
         }
     }
 }
