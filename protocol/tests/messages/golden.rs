@@ -46,14 +46,14 @@ fn our_schemas_say_what_kafkas_say() {
 }
 
 /// One line of a golden file.
-struct Golden {
-    version: i16,
-    variant: String,
-    bytes: Bytes,
+pub(crate) struct Golden {
+    pub(crate) version: i16,
+    pub(crate) variant: String,
+    pub(crate) bytes: Bytes,
 }
 
 /// Hands every line of every golden file to `check`, having made sure that none is missing.
-fn for_each_golden(check: impl Fn(&Message, &Golden)) {
+pub(crate) fn for_each_golden(mut check: impl FnMut(&Message, &Golden)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/messages");
     let schemas = every_schema();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), schemas.len(), "a golden file a schema");

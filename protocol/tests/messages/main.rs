@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a suite says what failed by panicking")]
 
 mod golden;
+mod kafka_protocol;
 mod schema;
 #[path = "../support/mod.rs"]
 mod support;
