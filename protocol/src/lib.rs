@@ -8,6 +8,7 @@ pub mod frames;
 pub mod messages;
 mod uuid;
 mod version;
+pub mod compression;
 pub mod wire;
 
 pub use bytestring::ByteString;

@@ -1,0 +1,93 @@
+//! The C library, through `zstd-safe`.
+
+use std::fmt;
+
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, get_error_name,
+    get_frame_content_size,
+    zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode},
+};
+
+use super::{Attempt, CompressionError, failed};
+
+/// Compresses, keeping its context.
+pub(in super::super) struct Encoder {
+    context: CCtx<'static>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { context: CCtx::create() }
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder").finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Appends one frame.
+    pub(in super::super) fn compress(
+        &mut self,
+        level: i32,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), CompressionError> {
+        let error = |code| failed(get_error_name(code));
+        self.context.reset(ResetDirective::SessionOnly).map_err(error)?;
+        self.context.set_parameter(CParameter::CompressionLevel(level)).map_err(error)?;
+        let mut source = InBuffer::around(input);
+        // Nothing is consumed before the first `continue`, so that the size stays unknown: told
+        // the size, level 3 picks tables that were measured slower and denser for small input.
+        let mut end = ZSTD_EndDirective::ZSTD_e_continue;
+        loop {
+            out.reserve(input.len() / 2 + 256);
+            let filled = out.len();
+            let mut sink = OutBuffer::around_pos(out, filled);
+            let unflushed =
+                self.context.compress_stream2(&mut sink, &mut source, end).map_err(error)?;
+            if source.pos() < input.len() {
+                continue;
+            }
+            if end == ZSTD_EndDirective::ZSTD_e_end && unflushed == 0 {
+                return Ok(());
+            }
+            end = ZSTD_EndDirective::ZSTD_e_end;
+        }
+    }
+}
+
+/// Decompresses.
+pub(super) struct Context(DCtx<'static>);
+
+impl Default for Context {
+    fn default() -> Self {
+        Self(DCtx::create())
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Fills the empty `out`, within its capacity.
+    pub(super) fn decompress(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Attempt> {
+        self.0.decompress(out, input).map(drop).map_err(|code| {
+            if code.wrapping_neg() == ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize {
+                Attempt::TooSmall
+            } else {
+                Attempt::Corrupt(get_error_name(code))
+            }
+        })
+    }
+}
+
+/// The size that the first frame claims to unpack to.
+pub(super) fn declared_len(input: &[u8]) -> Option<u64> {
+    get_frame_content_size(input).ok().flatten()
+}
