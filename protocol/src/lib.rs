@@ -9,6 +9,7 @@ pub mod messages;
 mod uuid;
 mod version;
 pub mod compression;
+pub mod records;
 pub mod wire;
 
 pub use bytestring::ByteString;

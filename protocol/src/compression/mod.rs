@@ -32,4 +32,5 @@ mod tests;
 pub use codec::{Codec, Compression};
 pub use compressor::Compressor;
 pub use decompressor::Decompressor;
+pub(crate) use decompressor::HeaderChecksum;
 pub use error::{CodecError, CompressionError};

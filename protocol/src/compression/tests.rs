@@ -319,13 +319,7 @@ mod lz4 {
         assert!(unpacked(Compression::Lz4, &input, LIMIT).is_err());
         let mut out = Vec::new();
         Decompressor::new()
-            .decompress_checking(
-                Compression::Lz4,
-                &input,
-                &mut out,
-                LIMIT,
-                decompressor::HeaderChecksum::Ignored,
-            )
+            .decompress_checking(Compression::Lz4, &input, &mut out, LIMIT, HeaderChecksum::Ignored)
             .unwrap();
         assert_eq!(out, b"value");
     }

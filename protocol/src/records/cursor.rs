@@ -1,0 +1,177 @@
+//! Walks the records of a decompressed section.
+
+use super::{
+    BatchHeader, Headers, Record, RecordFault, RecordsError, TimestampType, fields::Fields,
+};
+
+/// Bytes of the smallest record: seven fields of one byte.
+const MIN_RECORD_LEN: usize = 7;
+
+/// Where in a section of records the next one is, and what its deltas count from.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor {
+    base_offset: i64,
+    base_timestamp: i64,
+    /// Replaces every record's own timestamp.
+    append_time: Option<i64>,
+    last_offset_delta: i32,
+    previous_offset_delta: i32,
+    left: u32,
+    at: usize,
+}
+
+impl Cursor {
+    /// A cursor before the first record of `section`.
+    pub(super) fn new(header: &BatchHeader, section: &[u8]) -> Result<Self, RecordsError> {
+        let append_time = match header.timestamp_type() {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(header.max_timestamp),
+        };
+        let cursor = Self {
+            base_offset: header.base_offset,
+            base_timestamp: header.base_timestamp,
+            append_time,
+            last_offset_delta: header.last_offset_delta,
+            previous_offset_delta: -1,
+            left: u32::try_from(header.record_count).unwrap_or(0),
+            at: 0,
+        };
+        let room = u32::try_from(section.len() / MIN_RECORD_LEN).unwrap_or(u32::MAX);
+        match cursor.left.checked_sub(room) {
+            Some(missing @ 1..) => Err(cursor.error(0, RecordFault::MissingRecords { missing })),
+            _ => Ok(cursor),
+        }
+    }
+
+    /// Records that are still to come, if all is well.
+    pub(super) const fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// The next record; after an error, nothing.
+    #[inline]
+    pub(super) fn next<'a>(
+        &mut self,
+        section: &'a [u8],
+    ) -> Option<Result<Record<'a>, RecordsError>> {
+        let mut fields = Fields(section.get(self.at..)?);
+        let Some(left) = self.left.checked_sub(1) else { return self.end(section) };
+        self.left = left;
+        match self.record(&mut fields) {
+            Ok((record, after)) => {
+                self.at = section.len() - after.len();
+                Some(Ok(record))
+            }
+            Err(fault) => Some(Err(self.stop(fields.position_in(section), fault))),
+        }
+    }
+
+    /// The record at the front of `fields`, and what follows it. After a fault, `fields` is at
+    /// the field that was refused.
+    #[inline]
+    fn record<'a>(
+        &mut self,
+        fields: &mut Fields<'a>,
+    ) -> Result<(Record<'a>, &'a [u8]), RecordFault> {
+        if fields.0.is_empty() {
+            return Err(RecordFault::MissingRecords { missing: self.left + 1 });
+        }
+        let mut rest = *fields;
+        let len = rest.varint()?;
+        let body = rest.bytes(len)?;
+        *fields = Fields(body);
+        let [_attributes] = fields.fixed()?;
+        let timestamp_delta = fields.varlong()?;
+        let offset = self.offset(fields)?;
+        let key_len = fields.varint()?;
+        let key = fields.nullable_bytes(key_len)?;
+        let value_len = fields.varint()?;
+        let value = fields.nullable_bytes(value_len)?;
+        let header_count = fields.varint()?;
+        let headers = match header_count {
+            0 => Headers::default(),
+            count => Headers::parse(count, fields)?,
+        };
+        fields.finish()?;
+        // Java wraps around as well: full-range timestamps survive a round trip.
+        let timestamp =
+            self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta));
+        Ok((Record { offset, timestamp, key, value, headers }, rest.0))
+    }
+
+    #[inline]
+    fn offset(&mut self, fields: &mut Fields<'_>) -> Result<i64, RecordFault> {
+        let before = *fields;
+        let delta = fields.varint()?;
+        let previous = self.previous_offset_delta;
+        if delta <= previous || delta > self.last_offset_delta {
+            *fields = before;
+            return Err(self.offset_order(delta));
+        }
+        self.previous_offset_delta = delta;
+        Ok(self.base_offset + i64::from(delta))
+    }
+
+    #[cold]
+    fn offset_order(&self, delta: i32) -> RecordFault {
+        let offset = |delta| self.base_offset.saturating_add(i64::from(delta));
+        RecordFault::OffsetOrder {
+            offset: offset(delta),
+            previous: offset(self.previous_offset_delta),
+            last: offset(self.last_offset_delta),
+        }
+    }
+
+    /// After the last record, nothing may be left.
+    #[cold]
+    fn end<'a>(&mut self, section: &'a [u8]) -> Option<Result<Record<'a>, RecordsError>> {
+        match section.len().saturating_sub(self.at) {
+            0 => None,
+            bytes => Some(Err(self.stop(self.at, RecordFault::TrailingBytes { bytes }))),
+        }
+    }
+
+    #[cold]
+    fn stop(&mut self, at: usize, fault: RecordFault) -> RecordsError {
+        self.left = 0;
+        // No section is that long, so nothing more is found in it.
+        self.at = usize::MAX;
+        self.error(at, fault)
+    }
+
+    const fn error(&self, at: usize, fault: RecordFault) -> RecordsError {
+        RecordsError::Record { base_offset: self.base_offset, at, fault }
+    }
+}
+
+/// Lends the records of one batch, in order.
+///
+/// Each record is checked as it is reached. The first error is the last item: what came before it
+/// was whole, what would come after cannot be trusted.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    section: &'a [u8],
+    cursor: Cursor,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(header: &BatchHeader, section: &'a [u8]) -> Result<Self, RecordsError> {
+        Ok(Self { section, cursor: Cursor::new(header, section)? })
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, RecordsError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.cursor.next(self.section)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // One more for the error that leftover bytes are.
+        (0, usize::try_from(self.cursor.left()).ok().and_then(|left| left.checked_add(1)))
+    }
+}
+
+impl std::iter::FusedIterator for Records<'_> {}

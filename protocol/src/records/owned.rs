@@ -1,0 +1,173 @@
+//! Records that outlive their batch.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    BatchHeader, Headers, LegacyMessage, Record, RecordsError, cursor::Cursor, fields::Fields,
+    legacy::LegacyCursor,
+};
+
+/// Where a field lies in the section; null is the empty span that no field can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    const NULL: Self = Self { start: u32::MAX, len: 0 };
+
+    /// The span of `part` within `section`. Sections are at most `i32::MAX` bytes long.
+    fn of(part: Option<&[u8]>, section: &[u8]) -> Self {
+        let Some(part) = part else { return Self::NULL };
+        let start = Fields(part).position_in(section);
+        match (u32::try_from(start), u32::try_from(part.len())) {
+            (Ok(start), Ok(len)) => Self { start, len },
+            _ => Self::NULL,
+        }
+    }
+
+    fn get(self, section: &[u8]) -> Option<&[u8]> {
+        let start = self.start as usize;
+        section.get(start..start.checked_add(self.len as usize)?)
+    }
+}
+
+/// A record that is its own: 56 bytes and one refcount on the bytes of its whole batch.
+///
+/// It keeps those bytes alive, so an application that keeps few records for long should copy what
+/// it needs.
+#[derive(Debug, Clone)]
+pub struct OwnedRecord {
+    section: Arc<Bytes>,
+    offset: i64,
+    timestamp: i64,
+    key: Span,
+    value: Span,
+    headers: Span,
+    header_count: u32,
+}
+
+impl OwnedRecord {
+    #[inline]
+    fn new(record: &Record<'_>, section: &Arc<Bytes>) -> Self {
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: Span::of(record.key, section),
+            value: Span::of(record.value, section),
+            headers: Span::of(Some(record.headers.encoded()), section),
+            header_count: u32::try_from(record.headers.len()).unwrap_or(0),
+            section: Arc::clone(section),
+        }
+    }
+
+    /// Its offset in the partition.
+    #[must_use]
+    pub const fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// As [`Record::timestamp`].
+    #[must_use]
+    pub const fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
+    /// Its key; null and empty are different.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.key.get(&self.section)
+    }
+
+    /// Its value; null and empty are different.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        self.value.get(&self.section)
+    }
+
+    /// Its headers, in the producer's order.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        let encoded = self.headers.get(&self.section).unwrap_or_default();
+        Headers::from_checked(self.header_count as usize, encoded)
+    }
+
+    /// Its key as bytes that can be kept and sent on: one more refcount, no copy.
+    #[must_use]
+    pub fn key_bytes(&self) -> Option<Bytes> {
+        self.key().map(|key| self.section.slice_ref(key))
+    }
+
+    /// As [`Self::key_bytes`], for the value.
+    #[must_use]
+    pub fn value_bytes(&self) -> Option<Bytes> {
+        self.value().map(|value| self.section.slice_ref(value))
+    }
+
+    /// The record as it would be lent.
+    #[must_use]
+    pub fn as_record(&self) -> Record<'_> {
+        Record {
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key(),
+            value: self.value(),
+            headers: self.headers(),
+        }
+    }
+}
+
+impl PartialEq for OwnedRecord {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_record() == other.as_record()
+    }
+}
+
+impl Eq for OwnedRecord {}
+
+/// Gives the records of one batch as values. As with [`Records`](super::Records), the first error
+/// is the last item.
+#[derive(Debug, Clone)]
+pub struct OwnedRecords {
+    section: Arc<Bytes>,
+    cursor: AnyCursor,
+}
+
+#[derive(Debug, Clone)]
+enum AnyCursor {
+    V2(Cursor),
+    Legacy(LegacyCursor),
+}
+
+impl OwnedRecords {
+    pub(super) fn new(header: &BatchHeader, section: Arc<Bytes>) -> Result<Self, RecordsError> {
+        let cursor = AnyCursor::V2(Cursor::new(header, &section)?);
+        Ok(Self { section, cursor })
+    }
+
+    pub(super) fn new_legacy(
+        message: &LegacyMessage,
+        section: Arc<Bytes>,
+    ) -> Result<Self, RecordsError> {
+        let cursor = AnyCursor::Legacy(LegacyCursor::new(message, &section)?);
+        Ok(Self { section, cursor })
+    }
+}
+
+impl Iterator for OwnedRecords {
+    type Item = Result<OwnedRecord, RecordsError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = match &mut self.cursor {
+            AnyCursor::V2(cursor) => cursor.next(&self.section)?,
+            AnyCursor::Legacy(cursor) => cursor.next(&self.section)?,
+        };
+        Some(next.map(|record| OwnedRecord::new(&record, &self.section)))
+    }
+}
+
+impl std::iter::FusedIterator for OwnedRecords {}
