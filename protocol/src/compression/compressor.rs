@@ -31,10 +31,6 @@ impl Compressor {
     ///
     /// [`CompressionError::Disabled`], when the codec is not part of this build;
     /// [`CompressionError::Failed`], when it gives up.
-    #[cfg_attr(
-        not(any(feature = "gzip", feature = "zstd")),
-        expect(unused_variables, reason = "only these codecs have levels")
-    )]
     pub fn compress(
         &mut self,
         codec: Codec,

@@ -15,7 +15,6 @@ pub struct Decompressor {
 
 /// Whether an lz4 frame's header checksum counts: Kafka's v0 message sets carry wrong ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "lz4"), expect(dead_code, reason = "lz4 asks for it"))]
 pub(crate) enum HeaderChecksum {
     Verified,
     Ignored,

@@ -7,10 +7,7 @@ use std::fmt;
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::{
-    Compression, CompressionError,
-    output::{FREE_ROOM, Output},
-};
+use super::{Compression, CompressionError, output::Output};
 
 const HEADER_LEN: usize = 10;
 const TRAILER_LEN: usize = 8;
@@ -144,7 +141,7 @@ impl Inflater {
         out: &mut Output<'_>,
     ) -> Result<&'i [u8], CompressionError> {
         self.context.reset(false);
-        let hint = input.len().saturating_mul(4).max(FREE_ROOM);
+        let hint = input.len().saturating_mul(4).max(Output::FREE_ROOM);
         let mut rest = input;
         loop {
             let spare = out.spare(hint)?;

@@ -2,9 +2,6 @@
 
 use super::CompressionError;
 
-/// Room that may be taken for granted, whatever the input: one allocation, small next to a batch.
-pub(super) const FREE_ROOM: usize = 64 * 1024;
-
 /// What a decompressor appends to: the caller's buffer, and how many bytes it may come to hold.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
@@ -13,10 +10,18 @@ pub(super) struct Output<'a> {
 }
 
 #[cfg_attr(
-    not(all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")),
+    not(all(
+        feature = "gzip",
+        any(feature = "snappy", feature = "lz4"),
+        any(feature = "zstd", feature = "zstd-pure")
+    )),
     expect(dead_code, reason = "each codec needs another part of this")
 )]
 impl<'a> Output<'a> {
+    /// Room that may be taken for granted, whatever the input: one allocation, small next to a
+    /// batch.
+    pub(super) const FREE_ROOM: usize = 64 * 1024;
+
     /// An empty output over `bytes`, whose capacity is reused.
     pub(super) fn new(bytes: &'a mut Vec<u8>, limit: usize) -> Self {
         bytes.clear();

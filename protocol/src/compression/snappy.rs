@@ -4,10 +4,7 @@
 //! The reader also accepts a lone raw block, which some clients write instead, and frames that
 //! were concatenated.
 
-use super::{
-    Compression, CompressionError,
-    output::{FREE_ROOM, Output},
-};
+use super::{Compression, CompressionError, output::Output};
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 /// Version 1, readable by version 1 and later.
@@ -86,7 +83,7 @@ fn block(input: &[u8], at: usize, out: &mut Output<'_>) -> Result<(), Compressio
     if len > out.left() {
         return Err(out.too_large());
     }
-    if len > FREE_ROOM && len / MAX_RATIO > input.len() {
+    if len > Output::FREE_ROOM && len / MAX_RATIO > input.len() {
         return Err(corrupt(at, "the declared length is beyond what snappy can pack"));
     }
     out.fill(len, |_, fresh| snap::raw::Decoder::new().decompress(input, fresh)).map_err(invalid)

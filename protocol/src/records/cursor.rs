@@ -90,7 +90,16 @@ impl Cursor {
         let header_count = fields.varint()?;
         let headers = match header_count {
             0 => Headers::default(),
-            count => Headers::parse(count, fields)?,
+            count => match Headers::parse(count, *fields) {
+                Ok((headers, rest)) => {
+                    *fields = rest;
+                    headers
+                }
+                Err(refused) => {
+                    *fields = refused.fields;
+                    return Err(refused.fault);
+                }
+            },
         };
         fields.finish()?;
         // Java wraps around as well: full-range timestamps survive a round trip.

@@ -28,23 +28,47 @@ impl<'a> NewRecord<'a> {
     }
 }
 
-/// A record's fields with their sizes, ready to be written.
+/// A record's fields, measured and ready to be written.
 #[derive(Debug)]
 pub(super) struct Encoding<'a, H> {
-    timestamp_delta: i64,
-    offset_delta: i32,
+    lead: Lead,
     key: Option<&'a [u8]>,
-    key_len: i32,
     value: Option<&'a [u8]>,
-    value_len: i32,
     header_count: i32,
     headers: H,
-    /// Bytes after the length field.
+    /// Bytes of the whole record.
+    len: usize,
+}
+
+/// The numbers in front of the value, and between them the key.
+#[derive(Debug)]
+enum Lead {
+    /// Every number takes at most three bytes, as is nearly always so. They are put together in
+    /// registers: written byte by byte, they cost more than the rest of a small record.
+    Short {
+        /// Record length, attributes, timestamp delta.
+        first: Packed,
+        /// Offset delta, key length.
+        second: Packed,
+        value_len: Packed,
+    },
+    Long(Numbers),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    timestamp_delta: i64,
+    offset_delta: i32,
+    key_len: i32,
+    value_len: i32,
     body_len: i32,
 }
 
 /// Below this, a zig-zagged number takes at most three bytes.
-const SHORT: u32 = 1 << 20;
+const SHORT: i32 = 1 << 20;
+
+/// Bytes of the attributes and four short numbers.
+const MAX_SHORT_NUMBERS_LEN: i32 = 1 + 4 * 3;
 
 impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
     /// Measures the record.
@@ -55,47 +79,46 @@ impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
         offset_delta: i32,
     ) -> Result<Self, AppendError> {
         let NewRecord { timestamp, key, value, headers } = record;
-        // Wraps as Java's does, and wraps back when read.
-        let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
-        let (key_len, value_len) = (nullable_len(key)?, nullable_len(value)?);
         let (header_count, headers_len) = measure(headers.clone())?;
-        let body_len = 1
-            + varint::len_i64(timestamp_delta)
-            + varint::len_i32(offset_delta)
-            + varint::len_i32(key_len)
-            + key.map_or(0, <[u8]>::len)
-            + varint::len_i32(value_len)
-            + value.map_or(0, <[u8]>::len)
-            + varint::len_i32(header_count)
-            + headers_len;
-        let body_len = i32::try_from(body_len).map_err(|_| AppendError::RecordTooLarge)?;
-        Ok(Self {
-            timestamp_delta,
+        let payload_len = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers_len;
+        let mut numbers = Numbers {
+            // Wraps as Java's does, and wraps back when read.
+            timestamp_delta: timestamp.wrapping_sub(base_timestamp),
             offset_delta,
-            key,
-            key_len,
-            value,
-            value_len,
-            header_count,
-            headers,
-            body_len,
-        })
+            key_len: nullable_len(key)?,
+            value_len: nullable_len(value)?,
+            body_len: 0,
+        };
+        let header_count_len = varint::len_i32(header_count);
+        let (lead, len) = match Lead::short(&numbers, payload_len + header_count_len) {
+            Some(short) => short,
+            None => numbers.measure(payload_len + header_count_len)?,
+        };
+        Ok(Self { lead, key, value, header_count, headers, len })
     }
 
     /// Bytes that [`Self::write`] appends.
     #[inline]
-    pub(super) fn len(&self) -> usize {
-        varint::len_i32(self.body_len) + self.body_len.unsigned_abs() as usize
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Appends the record.
     #[inline]
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.reserve(self.len() + Packed::CAPACITY);
-        if self.is_short() {
-            self.write_short_lead(out);
-        } else {
-            self.write_lead(out);
+        out.reserve(self.len + Packed::CAPACITY);
+        match self.lead {
+            Lead::Short { first, second, value_len } => {
+                first.write(out);
+                if let Some(key) = self.key {
+                    second.write(out);
+                    out.extend_from_slice(key);
+                    value_len.write(out);
+                } else {
+                    second.then(value_len).write(out);
+                }
+            }
+            Lead::Long(numbers) => numbers.write(self.key, out),
         }
         out.extend_from_slice(self.value.unwrap_or_default());
         if self.header_count == 0 {
@@ -108,48 +131,62 @@ impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
             write_nullable(out, value);
         }
     }
+}
 
-    /// Whether every number takes at most three bytes: nearly always.
+impl Lead {
+    /// The short form and the record's length, given the bytes of all else; `None` when a number
+    /// is too large.
     #[inline]
-    fn is_short(&self) -> bool {
-        self.body_len.unsigned_abs() < SHORT
-            && self.offset_delta.unsigned_abs() < SHORT
-            && self.timestamp_delta.unsigned_abs() < u64::from(SHORT)
-    }
-
-    /// What comes before the value, put together in registers: byte by byte it would cost more
-    /// than the rest of a small record.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the delta is known to be short")]
-    fn write_short_lead(&self, out: &mut Vec<u8>) {
-        Packed::default()
-            .varint(self.body_len)
-            .byte(0)
-            .varint(self.timestamp_delta as i32)
-            .write(out);
-        let mut lengths = Packed::default().varint(self.offset_delta).varint(self.key_len);
-        if let Some(key) = self.key {
-            lengths.write(out);
-            out.extend_from_slice(key);
-            lengths = Packed::default();
+    fn short(numbers: &Numbers, rest_len: usize) -> Option<(Self, usize)> {
+        let Numbers { timestamp_delta, offset_delta, key_len, value_len, .. } = *numbers;
+        let timestamp_delta = i32::try_from(timestamp_delta).ok()?;
+        let rest_len = i32::try_from(rest_len).ok()?;
+        let is_short = timestamp_delta.unsigned_abs() < SHORT.unsigned_abs()
+            && offset_delta < SHORT
+            // Counts the key and the value as well.
+            && rest_len < SHORT - MAX_SHORT_NUMBERS_LEN;
+        if !is_short {
+            return None;
         }
-        lengths.varint(self.value_len).write(out);
+        let attributes_and_timestamp = Packed::ATTRIBUTES.then(Packed::varint(timestamp_delta));
+        let second = Packed::varint(offset_delta).then(Packed::varint(key_len));
+        let value_len = Packed::varint(value_len);
+        let body_len =
+            attributes_and_timestamp.len + second.len + value_len.len + rest_len.unsigned_abs();
+        let length = Packed::varint(body_len.cast_signed());
+        let len = (length.len + body_len) as usize;
+        Some((Self::Short { first: length.then(attributes_and_timestamp), second, value_len }, len))
+    }
+}
+
+impl Numbers {
+    /// Completes the body's length, given the bytes of all else.
+    #[cold]
+    fn measure(&mut self, rest_len: usize) -> Result<(Lead, usize), AppendError> {
+        let body_len = 1
+            + varint::len_i64(self.timestamp_delta)
+            + varint::len_i32(self.offset_delta)
+            + varint::len_i32(self.key_len)
+            + varint::len_i32(self.value_len)
+            + rest_len;
+        self.body_len = i32::try_from(body_len).map_err(|_| AppendError::RecordTooLarge)?;
+        Ok((Lead::Long(*self), varint::len_i32(self.body_len) + body_len))
     }
 
     #[cold]
-    fn write_lead(&self, out: &mut Vec<u8>) {
+    fn write(&self, key: Option<&[u8]>, out: &mut Vec<u8>) {
         varint::write_i32(out, self.body_len);
         out.push(0);
         varint::write_i64(out, self.timestamp_delta);
         varint::write_i32(out, self.offset_delta);
         varint::write_i32(out, self.key_len);
-        out.extend_from_slice(self.key.unwrap_or_default());
+        out.extend_from_slice(key.unwrap_or_default());
         varint::write_i32(out, self.value_len);
     }
 }
 
 /// Up to eight bytes in a register.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Packed {
     bytes: u64,
     len: u32,
@@ -158,20 +195,29 @@ struct Packed {
 impl Packed {
     const CAPACITY: usize = size_of::<u64>();
 
-    #[inline]
-    const fn byte(self, byte: u8) -> Self {
-        Self { bytes: self.bytes | (byte as u64) << (8 * self.len), len: self.len + 1 }
-    }
+    /// The attributes of a record: one byte, none of them assigned.
+    const ATTRIBUTES: Self = Self { bytes: 0, len: 1 };
 
     /// A varint of at most three bytes: the value is above −[`SHORT`] and below it.
+    ///
+    /// Branches, because the sizes of a topic's records rarely differ in their number of bytes.
     #[inline]
-    fn varint(self, value: i32) -> Self {
-        let zigzag = ((value << 1) ^ (value >> 31)).cast_unsigned();
-        let len = 1 + u32::from(zigzag >= 1 << 7) + u32::from(zigzag >= 1 << 14);
-        let groups = (zigzag & 0x7f) | (zigzag & 0x3f80) << 1 | (zigzag & 0x1f_c000) << 2;
-        let continuations = 0x8080 >> (24 - 8 * len);
-        let varint = u64::from(groups | continuations);
-        Self { bytes: self.bytes | varint << (8 * self.len), len: self.len + len }
+    const fn varint(value: i32) -> Self {
+        let zigzag = ((value << 1) ^ (value >> 31)).cast_unsigned() as u64;
+        if zigzag < 1 << 7 {
+            return Self { bytes: zigzag, len: 1 };
+        }
+        let two = (zigzag & 0x7f) | (zigzag & 0x3f80) << 1 | 0x80;
+        if zigzag < 1 << 14 {
+            return Self { bytes: two, len: 2 };
+        }
+        Self { bytes: two | (zigzag & 0x1f_c000) << 2 | 0x8000, len: 3 }
+    }
+
+    /// These bytes, then those; together at most eight.
+    #[inline]
+    const fn then(self, next: Self) -> Self {
+        Self { bytes: self.bytes | next.bytes << (8 * self.len), len: self.len + next.len }
     }
 
     /// Appends all eight bytes, which is one store, and takes back those that are not used.

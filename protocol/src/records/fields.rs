@@ -14,6 +14,13 @@ pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
+/// A fault, and what was left to read when it was met.
+#[derive(Debug)]
+pub(super) struct Refused<'a> {
+    pub(super) fault: RecordFault,
+    pub(super) fields: Fields<'a>,
+}
+
 impl<'a> Fields<'a> {
     /// Where the front is within `section`, of which this is a part.
     pub(super) fn position_in(self, section: &[u8]) -> usize {
@@ -25,22 +32,28 @@ impl<'a> Fields<'a> {
         take(&mut self.0).ok_or(RecordFault::Truncated)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<i32, RecordFault> {
-        let (value, rest) = varint::read_i32(self.0)?;
+        let (value, rest) = match short_varint(self.0) {
+            Some(short) => short,
+            None => long_varint(self.0)?,
+        };
         self.0 = rest;
         Ok(value)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn varlong(&mut self) -> Result<i64, RecordFault> {
-        let (value, rest) = varint::read_i64(self.0)?;
+        let (value, rest) = match short_varint(self.0) {
+            Some((value, rest)) => (i64::from(value), rest),
+            None => long_varlong(self.0)?,
+        };
         self.0 = rest;
         Ok(value)
     }
 
     /// The next `len` bytes; a negative length is refused.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&mut self, len: i32) -> Result<&'a [u8], RecordFault> {
         let size = usize::try_from(len).map_err(|_| RecordFault::NegativeLength { length: len })?;
         let (bytes, rest) = self.0.split_at_checked(size).ok_or(RecordFault::Truncated)?;
@@ -49,7 +62,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next `len` bytes; −1 is null.
-    #[inline]
+    #[inline(always)]
     pub(super) fn nullable_bytes(&mut self, len: i32) -> Result<Option<&'a [u8]>, RecordFault> {
         if len == -1 { Ok(None) } else { self.bytes(len).map(Some) }
     }
@@ -62,4 +75,29 @@ impl<'a> Fields<'a> {
             bytes => Err(RecordFault::LeftoverBytes { bytes }),
         }
     }
+}
+
+/// A zig-zagged number of one or two bytes, which is most of them: worth not calling for.
+///
+/// Takes and returns the bytes by value, as those below do, so that they stay in registers.
+#[inline(always)]
+fn short_varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
+    let (raw, rest) = match bytes {
+        [low, rest @ ..] if *low < 0x80 => (u32::from(*low), rest),
+        [low, high, rest @ ..] if *high < 0x80 => {
+            (u32::from(*low & 0x7f) | u32::from(*high) << 7, rest)
+        }
+        _ => return None,
+    };
+    Some(((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed(), rest))
+}
+
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Result<(i32, &[u8]), RecordFault> {
+    Ok(varint::read_i32(bytes)?)
+}
+
+#[inline(never)]
+fn long_varlong(bytes: &[u8]) -> Result<(i64, &[u8]), RecordFault> {
+    Ok(varint::read_i64(bytes)?)
 }

@@ -2,7 +2,10 @@
 
 use std::str::Utf8Error;
 
-use super::{RecordFault, fields::Fields};
+use super::{
+    RecordFault,
+    fields::{Fields, Refused},
+};
 
 /// A record lent by its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +51,23 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Reads `count` headers off `fields`.
-    pub(super) fn parse(count: i32, fields: &mut Fields<'a>) -> Result<Self, RecordFault> {
-        let claimed =
-            usize::try_from(count).map_err(|_| RecordFault::NegativeLength { length: count })?;
+    /// Reads `count` headers off the front of `fields`, and returns what follows them.
+    ///
+    /// By value, unlike the other readers: a record without headers then stays in registers.
+    #[inline(never)]
+    pub(super) fn parse(
+        count: i32,
+        mut fields: Fields<'a>,
+    ) -> Result<(Self, Fields<'a>), Refused<'a>> {
         let encoded = fields.0;
+        let Ok(claimed) = usize::try_from(count) else {
+            return Err(Refused { fault: RecordFault::NegativeLength { length: count }, fields });
+        };
         for _ in 0..claimed {
-            parse_header(fields)?;
+            parse_header(&mut fields).map_err(|fault| Refused { fault, fields })?;
         }
         let len = encoded.len() - fields.0.len();
-        Ok(Self { count: claimed, encoded: encoded.get(..len).unwrap_or_default() })
+        Ok((Self { count: claimed, encoded: encoded.get(..len).unwrap_or_default() }, fields))
     }
 
     /// The headers that [`Self::parse`] accepted before.

@@ -17,10 +17,7 @@ use pure as backend;
 
 pub(super) use backend::Encoder;
 
-use super::{
-    Compression, CompressionError,
-    output::{FREE_ROOM, Output},
-};
+use super::{Compression, CompressionError, output::Output};
 
 /// What the first attempt reserves for each byte of input: batches of JSON pack four to six times.
 const USUAL_RATIO: usize = 8;
@@ -68,7 +65,7 @@ impl Decoder {
 }
 
 fn first_room(input: &[u8], out: &Output<'_>) -> Result<usize, CompressionError> {
-    let backed = input.len().saturating_mul(USUAL_RATIO).max(FREE_ROOM);
+    let backed = input.len().saturating_mul(USUAL_RATIO).max(Output::FREE_ROOM);
     let Some(declared) = backend::declared_len(input) else { return Ok(backed) };
     let declared = usize::try_from(declared).unwrap_or(usize::MAX);
     if declared > out.left() {
@@ -79,8 +76,4 @@ fn first_room(input: &[u8], out: &Output<'_>) -> Result<usize, CompressionError>
 
 const fn corrupt(reason: &'static str) -> CompressionError {
     CompressionError::Corrupt { compression: Compression::Zstd, at: 0, reason }
-}
-
-const fn failed(reason: &'static str) -> CompressionError {
-    CompressionError::Failed { compression: Compression::Zstd, reason }
 }

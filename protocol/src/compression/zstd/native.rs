@@ -8,7 +8,7 @@ use zstd::zstd_safe::{
     zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode},
 };
 
-use super::{Attempt, CompressionError, failed};
+use super::{Attempt, Compression, CompressionError};
 
 /// Compresses, keeping its context.
 pub(in super::super) struct Encoder {
@@ -35,7 +35,10 @@ impl Encoder {
         input: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), CompressionError> {
-        let error = |code| failed(get_error_name(code));
+        let error = |code| CompressionError::Failed {
+            compression: Compression::Zstd,
+            reason: get_error_name(code),
+        };
         self.context.reset(ResetDirective::SessionOnly).map_err(error)?;
         self.context.set_parameter(CParameter::CompressionLevel(level)).map_err(error)?;
         let mut source = InBuffer::around(input);
