@@ -1,5 +1,6 @@
 //! Batches against `kafka-protocol`, where it is right: unique header keys in UTF-8, CreateTime, no
 //! compression.
+#![expect(clippy::unwrap_used, reason = "in a test's helpers too, a panic is the report")]
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{

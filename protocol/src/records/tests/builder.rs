@@ -18,6 +18,18 @@ fn the_size_is_known_before_the_append() {
 }
 
 #[test]
+fn a_record_beyond_two_gibibytes_is_refused_before_anything_is_written() {
+    let big = vec![0; 1 << 20];
+    let header = Header { key: b"key", value: Some(&big) };
+    let headers = std::iter::repeat_n(header, 2_048);
+    let mut builder = BatchBuilder::new();
+    let record = NewRecord { timestamp: 0, key: None, value: None, headers };
+    assert_eq!(builder.size_of_next(record.clone()), Err(AppendError::RecordTooLarge));
+    assert_eq!(builder.append(record), Err(AppendError::RecordTooLarge));
+    assert_eq!((builder.len(), builder.is_empty()), (61, true));
+}
+
+#[test]
 fn offset_deltas_must_ascend() {
     let mut builder = BatchBuilder::new();
     let record = NewRecord::new(0, None, None);
