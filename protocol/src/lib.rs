@@ -6,10 +6,10 @@ mod error_code;
 pub mod frames;
 #[rustfmt::skip]
 pub mod messages;
-mod uuid;
-mod version;
 pub mod compression;
 pub mod records;
+mod uuid;
+mod version;
 pub mod wire;
 
 pub use bytestring::ByteString;
