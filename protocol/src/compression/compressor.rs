@@ -4,8 +4,8 @@ use super::{Codec, Compression, CompressionError};
 
 /// Compresses one batch after another, reusing each codec's context and tables.
 ///
-/// A context is built at its codec's first use, so an unused codec costs nothing. One compressor
-/// belongs to one thread at a time; its memory stays under 2 MiB for the default levels.
+/// A context is built at its codec's first use, so an unused codec costs nothing; it is then kept,
+/// and zstd's grows with the level. One compressor belongs to one thread at a time.
 #[derive(Debug, Default)]
 pub struct Compressor {
     #[cfg(feature = "gzip")]

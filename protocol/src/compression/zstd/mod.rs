@@ -2,8 +2,9 @@
 //!
 //! Decompression is one-shot into a buffer that grows from attempt to attempt. A streaming decoder
 //! would allocate the window that a frame merely declares (up to 128 MiB for a few bytes of input)
-//! and copy all it yields once more; one-shot has the output for its window. Real batches fit the
-//! first attempt; a bomb costs a third more time than its limit allows.
+//! and copy all it yields once more; one-shot has the output for its window. A batch that packs
+//! more than eight times, and is large, costs a second attempt, unless the buffer has already grown
+//! or the frame tells its size; a bomb costs a third more time than its limit allows.
 
 #[cfg(feature = "zstd")]
 mod native;

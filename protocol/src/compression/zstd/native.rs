@@ -42,8 +42,8 @@ impl Encoder {
         self.context.reset(ResetDirective::SessionOnly).map_err(error)?;
         self.context.set_parameter(CParameter::CompressionLevel(level)).map_err(error)?;
         let mut source = InBuffer::around(input);
-        // Nothing is consumed before the first `continue`, so that the size stays unknown: told
-        // the size, level 3 picks tables that were measured slower and denser for small input.
+        // Beginning with `continue` leaves the size unknown. Told the size of 252 KiB of JSON,
+        // level 3 was measured slower and less dense (0.60 against 0.66 GB/s, 4.70 against 5.04).
         let mut end = ZSTD_EndDirective::ZSTD_e_continue;
         loop {
             out.reserve(input.len() / 2 + 256);
