@@ -77,7 +77,7 @@ fn describe_legacy(text: &mut String, message: &LegacyMessage) {
         message.bytes().len(),
         message.compression().unwrap(),
         records.iter().map(|record| record.timestamp).max().unwrap_or(-1),
-        records.first().map_or(message.offset(), |record| record.offset),
+        records.first().map_or_else(|| message.offset(), |record| record.offset),
         message.offset(),
         records.len(),
     )
