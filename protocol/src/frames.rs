@@ -192,3 +192,92 @@ fn encode_frame(
 
 /// Room for the frames of most APIs, in bytes, so that they are written without growing.
 const FRAME_CAPACITY: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::produce::{PartitionProduceData, TopicProduceData};
+    use crate::messages::{
+        ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, ProduceRequest,
+    };
+    use crate::wire::take_frame;
+    use bytes::{Buf, BytesMut};
+
+    #[test]
+    fn a_request_says_who_asks_what_in_which_version() {
+        let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
+        for version in MetadataRequest::VERSIONS.iter().skip(1) {
+            let frame = encode_request(&request, version, 7, Some("billing")).unwrap();
+            let read = RequestFrame::decode(&without_length(frame)).unwrap();
+            assert_eq!((read.api, read.version), (ApiKey::Metadata, version));
+            assert_eq!((read.correlation_id, read.client_id.as_deref()), (7, Some("billing")));
+            assert_eq!(read.request(), Ok(AnyRequest::Metadata(request.clone())));
+        }
+    }
+
+    #[test]
+    fn a_response_is_read_with_the_api_and_version_of_its_request() {
+        let response = ApiVersionsResponse { error_code: 35, ..ApiVersionsResponse::default() };
+        for version in ApiVersionsResponse::VERSIONS.iter() {
+            let frame = without_length(encode_response(&response, version, 8).unwrap());
+            let read = ResponseFrame::decode(&frame, ApiKey::ApiVersions, version).unwrap();
+            assert_eq!(read.correlation_id, 8);
+            let expected = Ok(AnyResponse::ApiVersions(response.clone()));
+            assert_eq!(read.response(ApiKey::ApiVersions, version), expected);
+        }
+    }
+
+    #[test]
+    fn the_header_of_an_api_versions_response_never_grows() {
+        // A client that asks in version 3 does not know yet whether it will be answered in it.
+        let response = encode_response(&ApiVersionsResponse::default(), 3, 8).unwrap();
+        let body = ApiVersionsResponse::default().encode(3).unwrap();
+        assert_eq!(without_length(response).len(), size_of::<i32>() + body.len());
+    }
+
+    #[test]
+    fn the_header_of_a_version_from_the_future_can_be_read() {
+        let frame = encode_request(&ApiVersionsRequest::default(), 4, 9, None).unwrap();
+        let mut bytes = without_length(frame).to_vec();
+        bytes[3] = 99;
+        let read = RequestFrame::decode(&bytes.into()).unwrap();
+        assert_eq!((read.version, read.correlation_id), (99, 9));
+        assert!(!read.api.versions().contains(read.version));
+        assert!(matches!(
+            read.request().unwrap_err().kind(),
+            DecodeErrorKind::UnsupportedVersion { version: 99, .. }
+        ));
+    }
+
+    #[test]
+    fn an_unknown_api_is_refused_by_its_number() {
+        let refused = RequestFrame::decode(&Bytes::from_static(&[0x7f, 0, 0, 0, 0, 0, 0, 1]));
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), DecodeErrorKind::UnknownType { code: 0x7f00 });
+        assert_eq!(refused.path(), "request_api_key");
+    }
+
+    #[test]
+    fn record_batches_go_to_the_socket_from_where_they_lie() {
+        let records = Bytes::from(vec![7; 5_000]);
+        let partition = PartitionProduceData {
+            records: Some(records.clone().into()),
+            ..PartitionProduceData::default()
+        };
+        let topic = TopicProduceData {
+            partition_data: vec![partition.clone(), partition],
+            ..TopicProduceData::default()
+        };
+        let request = ProduceRequest { topic_data: vec![topic], ..ProduceRequest::default() };
+        let frame = encode_request(&request, 9, 1, None).unwrap();
+        let in_place = frame.chunks().filter(|chunk| chunk.as_ptr() == records.as_ptr()).count();
+        assert_eq!(in_place, 2);
+        let mut length = frame.clone();
+        assert_eq!(usize::try_from(length.get_i32()), Ok(frame.len() - size_of::<i32>()));
+    }
+
+    fn without_length(frame: Frame) -> Bytes {
+        let mut received = BytesMut::from(&frame.into_bytes()[..]);
+        take_frame(&mut received, usize::MAX).unwrap().unwrap()
+    }
+}

@@ -116,6 +116,46 @@ pub trait Message: Wire + Default {
         reader.expect_end("end").map_err(|error| error.in_message(Self::NAME))?;
         Ok(message)
     }
+
+    /// The message's bytes behind its version in two bytes: how the consumer protocol and the
+    /// values of the coordinators' records are kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    fn encode_versioned(&self, version: i16) -> Result<Bytes, EncodeError> {
+        encode_behind(version, self, version)
+    }
+
+    /// The message behind its version in two bytes, and that version.
+    ///
+    /// A version newer than those known here is read as the newest that is, and what follows is
+    /// left alone, as Java's `ConsumerProtocol` does: members of a group need not all be upgraded
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when the version is below the known ones, or the bytes are not such a
+    /// message.
+    fn decode_versioned(bytes: &Bytes) -> Result<(i16, Self), DecodeError> {
+        let in_message = |error: DecodeError| error.in_message(Self::NAME);
+        let mut reader = Reader::new(bytes, false);
+        let version = reader.i16("version").map_err(in_message)?;
+        let message = Self::decode_from(&mut reader, version.min(Self::VERSIONS.max))?;
+        if version <= Self::VERSIONS.max {
+            reader.expect_end("end").map_err(in_message)?;
+        }
+        Ok((version, message))
+    }
+}
+
+/// The record type in front of the key of a record in a coordinator's topic.
+///
+/// # Errors
+///
+/// [`DecodeError`], when there are fewer than two bytes.
+pub fn record_type(key: &Bytes) -> Result<i16, DecodeError> {
+    Reader::new(key, false).i16("record_type").map_err(|error| error.in_message("record key"))
 }
 
 /// A message that a client sends.
@@ -134,7 +174,105 @@ pub trait Response: Message {
 }
 
 /// The key of a record in a coordinator's topic: it says what kind of record this is.
+///
+/// On disk the number of the kind stands in front of the key; [`record_type`](super::record_type)
+/// reads it. The record's value is then one that [`Message::decode_versioned`] reads.
 pub trait CoordinatorKey: Message {
-    /// The number of the kind, unique in its topic. It stands in front of the key.
+    /// The number of the kind, unique in its topic.
     const RECORD_TYPE: i16;
+
+    /// The key's bytes, behind its record type.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`], when a name in it is too long.
+    fn encode_key(&self) -> Result<Bytes, EncodeError> {
+        encode_behind(Self::RECORD_TYPE, self, Self::VERSIONS.max)
+    }
+
+    /// The key whose bytes are `bytes`, record type included.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when the record type is another or the bytes are not such a key.
+    fn decode_key(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes, false);
+        let code = reader.i16("record_type").map_err(|error| error.in_message(Self::NAME))?;
+        if code != Self::RECORD_TYPE {
+            let unknown = DecodeErrorKind::UnknownType { code };
+            return Err(DecodeError::new("record_type", 0, unknown).in_message(Self::NAME));
+        }
+        let key = Self::decode_from(&mut reader, Self::VERSIONS.max)?;
+        reader.expect_end("end").map_err(|error| error.in_message(Self::NAME))?;
+        Ok(key)
+    }
+}
+
+/// The message's bytes behind a number in two bytes.
+fn encode_behind<M: Message>(number: i16, message: &M, version: i16) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::new();
+    writer.i16(number);
+    message.encode_into(&mut writer, version)?;
+    Ok(writer.finish().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::{ConsumerProtocolSubscription, OffsetCommitKey, OffsetCommitValue};
+    use crate::wire::record_type;
+
+    fn key() -> OffsetCommitKey {
+        let (group, topic) = ("billing".into(), "orders".into());
+        OffsetCommitKey { group, topic, partition: 3 }
+    }
+
+    #[test]
+    fn a_key_stands_behind_its_record_type() {
+        let bytes = key().encode_key().unwrap();
+        assert_eq!(&bytes[..], b"\0\x01\0\x07billing\0\x06orders\0\0\0\x03");
+        assert_eq!(record_type(&bytes), Ok(1));
+        assert_eq!(OffsetCommitKey::decode_key(&bytes), Ok(key()));
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_refused() {
+        let mut bytes = key().encode_key().unwrap().to_vec();
+        bytes[1] = 2;
+        let refused = OffsetCommitKey::decode_key(&bytes.into()).unwrap_err();
+        assert_eq!(refused.kind(), DecodeErrorKind::UnknownType { code: 2 });
+    }
+
+    #[test]
+    fn a_value_stands_behind_its_version() {
+        let value = OffsetCommitValue { offset: 42, ..OffsetCommitValue::default() };
+        for version in OffsetCommitValue::VERSIONS.iter() {
+            let bytes = value.encode_versioned(version).unwrap();
+            assert_eq!(bytes[..2], version.to_be_bytes());
+            assert_eq!(OffsetCommitValue::decode_versioned(&bytes), Ok((version, value.clone())));
+        }
+    }
+
+    #[test]
+    fn a_newer_subscription_is_read_as_far_as_it_is_known() {
+        let known = ConsumerProtocolSubscription {
+            topics: vec!["orders".into()],
+            generation_id: 7,
+            ..ConsumerProtocolSubscription::default()
+        };
+        let mut bytes = known.encode_versioned(3).unwrap().to_vec();
+        bytes[1] = 9;
+        bytes.extend_from_slice(b"what version 9 adds");
+        let read = ConsumerProtocolSubscription::decode_versioned(&bytes.into());
+        assert_eq!(read, Ok((9, known)));
+    }
+
+    #[test]
+    fn what_follows_a_known_version_is_refused() {
+        let mut bytes =
+            ConsumerProtocolSubscription::default().encode_versioned(1).unwrap().to_vec();
+        bytes.push(0);
+        let refused = ConsumerProtocolSubscription::decode_versioned(&bytes.into()).unwrap_err();
+        assert_eq!(refused.kind(), DecodeErrorKind::TrailingBytes { count: 1 });
+    }
 }

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 pub use frame::{Frame, FrameError, take_frame};
-pub use message::{CoordinatorKey, Message, Request, Response, Wire};
+pub use message::{CoordinatorKey, Message, Request, Response, Wire, record_type};
 pub use reader::Reader;
 pub use record_chunks::RecordChunks;
 pub use tagged::{UnknownTaggedField, UnknownTaggedFields};

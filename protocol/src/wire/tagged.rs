@@ -1,5 +1,7 @@
 //! Tagged fields (KIP-482): what a message carries beyond the fields of its version.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 /// A tagged field whose meaning is not known here.
@@ -15,7 +17,7 @@ pub struct UnknownTaggedField {
 ///
 /// Kept so that a message that is decoded and encoded again says all that it said before. One
 /// pointer wide, because every structure has them and hardly any has one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[expect(clippy::box_collection, reason = "a vector is three pointers wide even where it is empty")]
 pub struct UnknownTaggedFields(Option<Box<Vec<UnknownTaggedField>>>);
 
@@ -41,6 +43,12 @@ impl UnknownTaggedFields {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
+    }
+}
+
+impl fmt::Debug for UnknownTaggedFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.as_slice()).finish()
     }
 }
 
