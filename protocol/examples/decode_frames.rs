@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         // `| head` has read what it wanted.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "decode_frames: {error}");
+            writeln!(io::stderr(), "decode_frames: {error}").ok();
             ExitCode::FAILURE
         }
     }
