@@ -37,7 +37,7 @@ fuzz TARGET *OPTIONS:
 
 # Benchmarks; name one to run only that
 bench *NAME:
-    cargo bench -p ottla-protocol {{NAME}}
+    cargo bench --manifest-path benchmarks/Cargo.toml {{NAME}}
 
 # All that a merge needs, or only the steps named
 ci *STEPS:

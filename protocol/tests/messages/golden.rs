@@ -57,7 +57,7 @@ pub(crate) fn for_each_golden(mut check: impl FnMut(&Message, &Golden)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/messages");
     let schemas = every_schema();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), schemas.len(), "a golden file a schema");
-    for schema in &schemas {
+    for schema in schemas {
         let lines = golden_lines(&folder.join(format!("{}.txt", schema.name)));
         for version in schema.versions.iter() {
             for variant in ["default", "filled", "null"] {

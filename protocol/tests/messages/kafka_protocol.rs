@@ -134,13 +134,13 @@ fn recode(name: &str, bytes: &Bytes, version: i16) -> Bytes {
 fn for_each_shared_version(check: impl Fn(&MessageSchema, &Peer, i16)) {
     for (schema, peer) in shared() {
         let versions = schema.versions.iter().filter(|version| peer.versions.contains(version));
-        versions.for_each(|version| check(&schema, &peer, version));
+        versions.for_each(|version| check(schema, &peer, version));
     }
 }
 
 /// Every message that both crates have.
-fn shared() -> impl Iterator<Item = (MessageSchema, Peer)> {
-    every_schema().into_iter().filter_map(|schema| {
+fn shared() -> impl Iterator<Item = (&'static MessageSchema, Peer)> {
+    every_schema().iter().filter_map(|schema| {
         let peer = peer(&schema.name)?;
         Some((schema, peer))
     })

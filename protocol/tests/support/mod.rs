@@ -3,6 +3,8 @@
 #[rustfmt::skip]
 pub(crate) mod every_message;
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use every_message::every_message;
 use ottla_codegen::schema::{Message as MessageSchema, Schema};
@@ -10,9 +12,12 @@ use ottla_protocol::wire::Message;
 use ottla_protocol::{DecodeError, EncodeError};
 
 /// Every message of the schema files.
-pub(crate) fn every_schema() -> Vec<MessageSchema> {
-    let schemas: Vec<Schema> = ottla_codegen::read_schemas().unwrap();
-    schemas.into_iter().flat_map(|schema| schema.messages).collect()
+pub(crate) fn every_schema() -> &'static [MessageSchema] {
+    static SCHEMAS: LazyLock<Vec<MessageSchema>> = LazyLock::new(|| {
+        let schemas: Vec<Schema> = ottla_codegen::read_schemas().unwrap();
+        schemas.into_iter().flat_map(|schema| schema.messages).collect()
+    });
+    &SCHEMAS
 }
 
 /// A message seen without its type: what the suites do with each of them.
