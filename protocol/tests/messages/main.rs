@@ -3,6 +3,7 @@
 
 mod golden;
 mod kafka_protocol;
+mod hostile;
 mod schema;
 #[path = "../support/mod.rs"]
 mod support;

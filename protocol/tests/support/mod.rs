@@ -2,6 +2,7 @@
 
 #[rustfmt::skip]
 pub(crate) mod every_message;
+pub(crate) mod path;
 
 use std::sync::LazyLock;
 
