@@ -148,6 +148,12 @@ impl Versions {
         Self { min: self.min.max(other.min), max: self.max.min(other.max) }
     }
 
+    /// From the first of either to the last of either.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(self) -> bool {

@@ -1,6 +1,7 @@
 //! Every message in every version, held against other opinions of what its bytes are.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a suite says what failed by panicking")]
 
+mod elements;
 mod golden;
 mod kafka_protocol;
 mod hostile;

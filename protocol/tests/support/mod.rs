@@ -1,6 +1,8 @@
 //! What the suites of this crate share.
 
 #[rustfmt::skip]
+pub(crate) mod every_element;
+#[rustfmt::skip]
 pub(crate) mod every_message;
 pub(crate) mod path;
 

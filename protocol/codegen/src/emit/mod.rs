@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::names::snake;
-use crate::schema::{Kind, Message, Schema};
+use crate::schema::{Kind, Message, Schema, Versions};
 use structure::Structures;
 
 /// The generated files, as path below `protocol/` and text.
@@ -17,6 +17,7 @@ pub fn generate(schemas: &[Schema]) -> Vec<(String, String)> {
     let mut files: Vec<_> = schemas.iter().map(file).collect();
     files.push(("src/messages/mod.rs".to_owned(), index(schemas)));
     files.push(("tests/support/every_message.rs".to_owned(), every_message(schemas)));
+    files.push(("tests/support/every_element.rs".to_owned(), every_element(schemas)));
     files
 }
 
@@ -173,6 +174,26 @@ fn every_message(schemas: &[Schema]) -> String {
         let _ = writeln!(text, "            {}", message.name);
     }
     text + "        }\n    };\n}\n\npub(crate) use every_message;\n"
+}
+
+/// `tests/support/every_element.rs`: a macro that hands the structures that are elements of arrays
+/// to another, each with the first and last version in which it is one.
+fn every_element(schemas: &[Schema]) -> String {
+    let mut text = format!(
+        "//! The structures that are elements of arrays. {GENERATED} `schemas/`.\n\n\
+         /// Calls the macro `$with` with every such structure and the versions in which it is \
+         one.\nmacro_rules! every_element {{\n    ($with:ident) => {{\n        $with! {{\n"
+    );
+    for schema in schemas {
+        let taken = name_counts(schema);
+        for message in &schema.messages {
+            for (name, versions) in Structures::new(message, &taken).elements() {
+                let Versions { min, max } = versions;
+                let _ = writeln!(text, "            {}::{name} {min} {max}", schema.module);
+            }
+        }
+    }
+    text + "        }\n    };\n}\n\npub(crate) use every_element;\n"
 }
 
 /// A name of Kafka's as documentation shows it.

@@ -63,6 +63,32 @@ impl<'a> Structures<'a> {
         }
     }
 
+    /// The structures that are elements of arrays, by their Rust names, and the versions from the
+    /// first to the last in which they are.
+    pub(super) fn elements(&self) -> BTreeMap<String, Versions> {
+        let mut elements = BTreeMap::new();
+        self.collect_elements(&self.message.fields, self.message.versions, &mut elements);
+        elements
+    }
+
+    fn collect_elements(
+        &self,
+        fields: &[Field],
+        reached: Versions,
+        elements: &mut BTreeMap<String, Versions>,
+    ) {
+        for field in fields {
+            let reached = field.versions.and(reached);
+            let Some(name) = field.ty.structure().filter(|_| !reached.is_empty()) else { continue };
+            if matches!(field.ty, Type::Array(_)) {
+                let known = elements.entry(self.rename(name)).or_insert(reached);
+                *known = known.hull(reached);
+            }
+            let fields = self.message.structure(name).unwrap_or_default();
+            self.collect_elements(fields, reached, elements);
+        }
+    }
+
     fn rename(&self, name: &str) -> String {
         self.renamed.get(name).cloned().unwrap_or_else(|| name.to_owned())
     }
