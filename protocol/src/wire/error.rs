@@ -51,6 +51,14 @@ pub enum DecodeErrorKind {
         /// Fewest bytes of one element.
         each: usize,
     },
+    /// Arrays that would take far more memory than the message takes bytes.
+    #[error("would take {needed} bytes of memory, {left} are left to so short a message")]
+    MemoryLimit {
+        /// Bytes of memory the array would take.
+        needed: usize,
+        /// Bytes of memory that the message may still take.
+        left: usize,
+    },
     /// A variable-length integer that does not fit its type.
     #[error("a variable-length integer goes past its type")]
     VarintOverflow,

@@ -12,7 +12,9 @@ use crate::uuid::Uuid;
 /// A cursor over one frame.
 ///
 /// What it returns borrows from the frame: strings, bytes and records are slices that share its
-/// memory. Nothing is allocated before the bytes that would fill it are known to be there.
+/// memory. Only arrays and unknown tagged fields are allocated, once each, and not before it is
+/// known that the bytes left could fill them, and that the memory of all of them together stays
+/// within [`MEMORY_PER_BYTE`] times the frame and a constant.
 ///
 /// Each method takes the name of the field it reads, for the error.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Reader<'a> {
     rest: &'a [u8],
     /// Bytes of the frame after `rest`: not zero while a tagged field is being read.
     beyond: usize,
+    /// Bytes that may still be allocated for what is read.
+    memory: usize,
     flexible: bool,
 }
 
@@ -30,7 +34,8 @@ impl<'a> Reader<'a> {
     /// (KIP-482).
     #[must_use]
     pub fn new(frame: &'a Bytes, flexible: bool) -> Self {
-        Self { frame, rest: frame, beyond: 0, flexible }
+        let memory = frame.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(FREE_MEMORY);
+        Self { frame, rest: frame, beyond: 0, memory, flexible }
     }
 
     /// Bytes not read yet.
@@ -166,6 +171,7 @@ impl<'a> Reader<'a> {
         let mark = self.mark();
         let Some(count) = self.length(field)? else { return Ok(None) };
         self.check_count(field, mark, count, T::min_size(version))?;
+        self.take_memory::<T>(field, mark, count)?;
         T::read_array(self, field, count, version).map(Some)
     }
 
@@ -253,19 +259,26 @@ impl<'a> Reader<'a> {
     ) -> Result<UnknownTaggedFields, DecodeError> {
         let mut unknown = UnknownTaggedFields::new();
         let mut previous = None;
-        for _ in 0..self.varint(TAGGED_FIELDS)? {
-            let offset = self.offset();
+        let mark = self.mark();
+        let count = self.varint(TAGGED_FIELDS)? as usize;
+        self.check_count(TAGGED_FIELDS, mark, count, MIN_TAGGED_FIELD)?;
+        for left in (1..=count).rev() {
+            let mark = self.mark();
             let tag = self.varint(TAGGED_FIELDS)?;
             if previous.is_some_and(|previous| tag <= previous) {
-                let kind = DecodeErrorKind::UnorderedTag { tag };
-                return Err(DecodeError::new(TAGGED_FIELDS, offset, kind));
+                return Err(self.wrong(TAGGED_FIELDS, mark, DecodeErrorKind::UnorderedTag { tag }));
             }
             previous = Some(tag);
             let size = self.varint(TAGGED_FIELDS)? as usize;
             let mut content = self.split_front(TAGGED_FIELDS, size)?;
             if known(tag, &mut content)? {
                 content.expect_end(TAGGED_FIELDS)?;
+                self.memory = content.memory;
             } else {
+                if unknown.is_empty() {
+                    self.take_memory::<UnknownTaggedField>(TAGGED_FIELDS, mark, left)?;
+                    unknown = UnknownTaggedFields::with_capacity(left);
+                }
                 unknown.push(UnknownTaggedField { tag, data: content.into_rest() });
             }
         }
@@ -422,7 +435,24 @@ impl<'a> Reader<'a> {
     fn split_front(&mut self, field: &'static str, length: usize) -> Result<Self, DecodeError> {
         let rest = self.take(field, length)?;
         let beyond = self.beyond + self.rest.len();
-        Ok(Reader { frame: self.frame, rest, beyond, flexible: self.flexible })
+        Ok(Reader { rest, beyond, ..*self })
+    }
+
+    /// Sets aside the memory of `count` values, or fails if the frame is too short for so much.
+    #[inline]
+    fn take_memory<T>(
+        &mut self,
+        field: &'static str,
+        mark: Mark,
+        count: usize,
+    ) -> Result<(), DecodeError> {
+        let needed = count.saturating_mul(size_of::<T>());
+        let Some(left) = self.memory.checked_sub(needed) else {
+            let kind = DecodeErrorKind::MemoryLimit { needed, left: self.memory };
+            return Err(self.wrong(field, mark, kind));
+        };
+        self.memory = left;
+        Ok(())
     }
 
     /// Bytes of the frame that lie before what has not been read yet.
@@ -481,6 +511,18 @@ impl<'a> Reader<'a> {
         DecodeError::new(field, self.offset(), kind)
     }
 }
+
+/// Bytes of memory that arrays may take for each byte of the frame.
+///
+/// An empty string takes 32 in memory for one on the wire; `tests/messages/elements.rs` shows that
+/// no structure of an honest message takes more.
+const MEMORY_PER_BYTE: usize = 32;
+
+/// Bytes of memory that arrays may take however short the frame is.
+const FREE_MEMORY: usize = 32 * 1024;
+
+/// Fewest bytes of a tagged field: a tag and a size.
+const MIN_TAGGED_FIELD: usize = 2;
 
 /// What errors call the tagged fields of a structure.
 const TAGGED_FIELDS: &str = "tagged_fields";

@@ -28,6 +28,11 @@ impl UnknownTaggedFields {
         Self(None)
     }
 
+    /// None, with room for `count`.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self(Some(Box::new(Vec::with_capacity(count))))
+    }
+
     /// Adds a field. Tags must ascend, or the message cannot be encoded.
     pub fn push(&mut self, field: UnknownTaggedField) {
         self.0.get_or_insert_default().push(field);

@@ -3,8 +3,8 @@
 
 mod elements;
 mod golden;
-mod kafka_protocol;
 mod hostile;
+mod kafka_protocol;
 mod schema;
 #[path = "../support/mod.rs"]
 mod support;

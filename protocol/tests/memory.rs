@@ -1,0 +1,165 @@
+//! Decoding takes memory in proportion to the bytes, whatever they claim.
+//!
+//! All that is allocated while a message is decoded is counted, which is never less than what is
+//! live at once. The counter is the process's, so all of it is one test.
+#![expect(clippy::unwrap_used, reason = "a suite says what failed by panicking")]
+
+use std::alloc::System;
+
+use bytes::Bytes;
+use ottla_codegen::sample::{Counts, Fill, Length, LengthForm, Sample, length_bytes};
+use ottla_codegen::schema;
+use ottla_protocol::messages::{ListGroupsResponse, MetadataResponse};
+use ottla_protocol::wire::{DecodeError, DecodeErrorKind, Message};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[rustfmt::skip]
+#[path = "support/every_message.rs"]
+mod every_message;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+#[test]
+fn decoding_takes_memory_in_proportion_to_the_bytes() {
+    an_honest_array_is_one_allocation();
+    the_densest_message_is_refused();
+    a_lying_count_buys_no_memory();
+}
+
+/// The bound: 32 bytes for each byte of the input, and 64 KiB.
+#[track_caller]
+fn check(what: &dyn std::fmt::Display, input: usize, allocated: usize) {
+    let bound = 32 * input + 64 * 1024;
+    assert!(allocated <= bound, "{what}: {allocated} bytes allocated for {input}, not {bound}");
+}
+
+fn an_honest_array_is_one_allocation() {
+    use ottla_protocol::messages::metadata::{MetadataResponsePartition, MetadataResponseTopic};
+    let nodes = vec![1, 2, 3];
+    let partition = MetadataResponsePartition {
+        replica_nodes: nodes.clone(),
+        isr_nodes: nodes.clone(),
+        offline_replicas: nodes,
+        ..MetadataResponsePartition::default()
+    };
+    let partitions = vec![partition; 1000];
+    let topic = MetadataResponseTopic { partitions, ..MetadataResponseTopic::default() };
+    let response = MetadataResponse { topics: vec![topic], ..MetadataResponse::default() };
+    let bytes = response.encode(12).unwrap().into_bytes();
+    // The least of three, because the harness has a thread that allocates now and then.
+    let allocations = (0..3).map(|_| {
+        let region = Region::new(ALLOCATOR);
+        let decoded = MetadataResponse::decode(&bytes, 12);
+        let allocations = region.change().allocations;
+        assert_eq!(decoded.as_ref(), Ok(&response));
+        allocations
+    });
+    // The list of topics, that of partitions, and three lists in each.
+    assert_eq!(allocations.min(), Some(1 + 1 + 3 * 1000));
+}
+
+/// The structure that takes the most memory for its bytes: four strings, two of them not sent.
+fn the_densest_message_is_refused() {
+    let count = 0x0008_0000;
+    let mut bytes = vec![0; 6];
+    bytes.extend(length_bytes(LengthForm::Compact, count));
+    for _ in 0..count {
+        bytes.extend([1, 1, 0]);
+    }
+    bytes.push(0);
+    let bytes = Bytes::from(bytes);
+    let (decoded, allocated) = measure(|| ListGroupsResponse::decode(&bytes, 3));
+    check(&"ListGroupsResponse", bytes.len(), allocated);
+    let error = decoded.unwrap_err();
+    assert!(matches!(error.kind(), DecodeErrorKind::MemoryLimit { .. }), "{error}");
+}
+
+/// Of each message, every array and every list of tagged fields in turn claims as much as the
+/// bytes behind it allow; and once more with the next array behind it claiming likewise.
+fn a_lying_count_buys_no_memory() {
+    for schema in ottla_codegen::read_schemas().unwrap() {
+        for message in &schema.messages {
+            for version in message.versions.iter() {
+                let sample = Sample::new(message, version, Fill::Numbered);
+                let target = Target { message, version, decode: decoder(&message.name) };
+                for filler in [0, 1, 2, 0xff] {
+                    target.attack(&sample, filler);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of filler behind the lies.
+const TAIL: usize = 16 * 1024;
+
+type Decode = fn(&Bytes, i16) -> Option<DecodeError>;
+
+struct Target<'a> {
+    message: &'a schema::Message,
+    version: i16,
+    decode: Decode,
+}
+
+impl Target<'_> {
+    fn attack(&self, sample: &Sample, filler: u8) {
+        let counts =
+            |length: &&Length| matches!(length.counts, Counts::Elements | Counts::TaggedFields);
+        let counts: Vec<_> = sample.lengths.iter().filter(counts).collect();
+        for (index, length) in counts.iter().enumerate() {
+            let mut bytes = sample.bytes[..length.offset].to_vec();
+            self.lie(&mut bytes, length.form, filler);
+            let Some(next) = counts.get(index + 1) else { continue };
+            let between = length.offset + length.width..next.offset;
+            bytes.extend(&sample.bytes[between]);
+            self.lie(&mut bytes, next.form, filler);
+        }
+    }
+
+    /// Puts the highest count behind `bytes` that is believed with the filler behind it.
+    fn lie(&self, bytes: &mut Vec<u8>, form: LengthForm, filler: u8) {
+        let mut count = i64::from(i32::MAX);
+        loop {
+            let mut attack = bytes.clone();
+            attack.extend(length_bytes(form, count));
+            let believed = attack.clone();
+            attack.resize(attack.len() + TAIL, filler);
+            let attack = Bytes::from(attack);
+            let (refused, allocated) = measure(|| (self.decode)(&attack, self.version));
+            check(&format_args!("{} {}", self.message.name, self.version), attack.len(), allocated);
+            match refused.map(|error| error.kind()) {
+                Some(DecodeErrorKind::ArrayTooLong { remaining, each, .. })
+                    if count == i64::from(i32::MAX) =>
+                {
+                    count = i64::try_from(remaining / each).unwrap();
+                }
+                _ => {
+                    *bytes = believed;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What `work` returns, and how many bytes it allocated.
+fn measure<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let region = Region::new(ALLOCATOR);
+    let done = work();
+    (done, region.change().bytes_allocated)
+}
+
+fn decoder(name: &str) -> Decode {
+    macro_rules! find {
+        ($($message:ident)*) => {
+            match name {
+                $(stringify!($message) => |bytes, version| {
+                    ottla_protocol::messages::$message::decode(bytes, version).err()
+                },)*
+                _ => panic!("{name} has a schema but no generated message"),
+            }
+        };
+    }
+    every_message::every_message!(find)
+}
