@@ -24,6 +24,25 @@ pub struct Length {
     pub form: LengthForm,
     /// How many bytes it takes as it stands.
     pub width: usize,
+    /// What it counts.
+    pub counts: Counts,
+}
+
+/// What a length counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// Bytes of a string.
+    Text,
+    /// Bytes of any kind.
+    Bytes,
+    /// Elements of an array.
+    Elements,
+    /// Tagged fields of a structure.
+    TaggedFields,
+    /// Nothing: it is the tag of a tagged field.
+    Tag,
+    /// Bytes of a tagged field.
+    TaggedBytes,
 }
 
 /// How a length is written.
@@ -302,15 +321,16 @@ impl Bytes {
                 } else {
                     LengthForm::Int16
                 };
-                self.length(form, text.as_ref().map(String::len));
+                self.length(form, Counts::Text, text.as_ref().map(String::len));
                 self.raw(text.as_deref().unwrap_or_default().as_bytes());
             }
             Value::Bytes(bytes) => {
-                self.length(self.wide_form(), bytes.as_ref().map(Vec::len));
+                self.length(self.wide_form(), Counts::Bytes, bytes.as_ref().map(Vec::len));
                 self.raw(bytes.as_deref().unwrap_or_default());
             }
             Value::Array(elements) => {
-                self.length(self.wide_form(), elements.as_ref().map(Vec::len));
+                let count = elements.as_ref().map(Vec::len);
+                self.length(self.wide_form(), Counts::Elements, count);
                 for element in elements.iter().flatten() {
                     self.value(element);
                 }
@@ -331,9 +351,9 @@ impl Bytes {
         if !self.flexible {
             return;
         }
-        self.length(LengthForm::Varint, Some(tagged.len()));
+        self.length(LengthForm::Varint, Counts::TaggedFields, Some(tagged.len()));
         for (tag, data, value) in tagged {
-            self.length(LengthForm::Varint, Some(*tag as usize));
+            self.length(LengthForm::Varint, Counts::Tag, Some(*tag as usize));
             let mut content = Self { flexible: true, sample: Sample::default() };
             match value {
                 // The one null that is written otherwise in a tagged field.
@@ -341,7 +361,8 @@ impl Bytes {
                 Some(value) => content.value(value),
                 None => content.raw(data),
             }
-            self.length(LengthForm::Varint, Some(content.sample.bytes.len()));
+            let size = Some(content.sample.bytes.len());
+            self.length(LengthForm::Varint, Counts::TaggedBytes, size);
             let start = self.sample.bytes.len();
             self.raw(&content.sample.bytes);
             let moved = content.sample.lengths.into_iter();
@@ -354,12 +375,12 @@ impl Bytes {
         if self.flexible { LengthForm::Compact } else { LengthForm::Int32 }
     }
 
-    fn length(&mut self, form: LengthForm, length: Option<usize>) {
+    fn length(&mut self, form: LengthForm, counts: Counts, length: Option<usize>) {
         let offset = self.sample.bytes.len();
         let signed = length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1);
         self.sample.bytes.extend(length_bytes(form, signed));
         let width = self.sample.bytes.len() - offset;
-        self.sample.lengths.push(Length { offset, form, width });
+        self.sample.lengths.push(Length { offset, form, width, counts });
     }
 
     fn raw(&mut self, bytes: &[u8]) {
