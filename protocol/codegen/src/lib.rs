@@ -2,11 +2,13 @@
 //!
 //! [`generate`] writes the Rust that is committed in `protocol/src/messages`. [`sample`] writes
 //! messages straight from the schema, without any of that Rust: the tests' independent opinion.
+//! [`seeds`] are such messages, which the fuzzer starts from.
 
 mod emit;
 mod names;
 pub mod sample;
 pub mod schema;
+mod seeds;
 
 use std::fs;
 use std::io;
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use emit::generate;
 use schema::Schema;
+pub use seeds::seeds;
 
 /// Reads every schema file of the repository, ordered by module.
 ///
@@ -32,7 +35,7 @@ pub fn read_schemas() -> io::Result<Vec<Schema>> {
     Ok(schemas)
 }
 
-/// The folder of `ottla-protocol`, which the paths of [`generate`] start from.
+/// The folder of `ottla-protocol`, which the paths of [`generate`] and [`seeds`] start from.
 #[must_use]
 pub fn protocol() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -22,6 +22,19 @@ fn no_generated_message_is_left_without_a_schema() {
 }
 
 #[test]
+fn the_committed_seeds_are_what_the_schemas_generate() {
+    let seeds = ottla_codegen::seeds(&ottla_codegen::read_schemas().unwrap());
+    for (path, bytes) in &seeds {
+        let committed = fs::read(ottla_codegen::protocol().join(path)).ok();
+        assert!(committed.as_ref() == Some(bytes), "{path} is stale; run `just gen`");
+    }
+    let folders = ["../fuzz/seeds/request", "../fuzz/seeds/response"];
+    let committed =
+        folders.map(|folder| fs::read_dir(ottla_codegen::protocol().join(folder)).unwrap().count());
+    assert_eq!(committed.iter().sum::<usize>(), seeds.len(), "seeds without a schema");
+}
+
+#[test]
 fn tags_count_up_from_zero_in_every_structure() {
     // The writer relies on it: an unknown tag always comes behind the known ones.
     for schema in ottla_codegen::read_schemas().unwrap() {

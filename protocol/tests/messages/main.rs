@@ -6,5 +6,6 @@ mod golden;
 mod hostile;
 mod kafka_protocol;
 mod schema;
+mod seeds;
 #[path = "../support/mod.rs"]
 mod support;
