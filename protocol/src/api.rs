@@ -118,6 +118,14 @@ macro_rules! api_table {
                     $(Self::$name(_) => ApiKey::$name,)*
                 }
             }
+
+            /// Kafka's name for it, such as `MetadataRequest`.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => <$request as crate::Message>::NAME,)*
+                }
+            }
         }
 
         /// A response of any API.
@@ -165,6 +173,14 @@ macro_rules! api_table {
             pub const fn api(&self) -> ApiKey {
                 match self {
                     $(Self::$name(_) => ApiKey::$name,)*
+                }
+            }
+
+            /// Kafka's name for it, such as `MetadataResponse`.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => <$response as crate::Message>::NAME,)*
                 }
             }
         }

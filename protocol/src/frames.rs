@@ -119,7 +119,7 @@ impl RequestFrame {
     pub fn request(&self) -> Result<AnyRequest, DecodeError> {
         let mut reader = Reader::new(&self.body, false);
         let request = AnyRequest::decode_from(self.api, &mut reader, self.version)?;
-        reader.expect_end("end").map_err(|error| error.in_message(self.api.name()))?;
+        reader.expect_end("end").map_err(|error| error.in_message(request.name()))?;
         Ok(request)
     }
 }
@@ -156,7 +156,7 @@ impl ResponseFrame {
     pub fn response(&self, api: ApiKey, version: i16) -> Result<AnyResponse, DecodeError> {
         let mut reader = Reader::new(&self.body, false);
         let response = AnyResponse::decode_from(api, &mut reader, version)?;
-        reader.expect_end("end").map_err(|error| error.in_message(api.name()))?;
+        reader.expect_end("end").map_err(|error| error.in_message(response.name()))?;
         Ok(response)
     }
 }

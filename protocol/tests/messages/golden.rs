@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ottla_codegen::sample::{Fill, Sample};
 use ottla_codegen::schema::Message;
 
-use crate::support::{every_schema, message};
+use crate::support::{every_schema, message, unhex};
 
 #[test]
 fn every_message_of_kafka_is_read_and_written_again_byte_for_byte() {
@@ -83,11 +83,4 @@ fn golden_lines(path: &Path) -> Vec<Golden> {
             Golden { version: version.parse().unwrap(), variant: variant.to_owned(), bytes }
         })
         .collect()
-}
-
-fn unhex(hex: &str) -> Vec<u8> {
-    if hex == "-" {
-        return Vec::new();
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a suite says what failed by panicking")]
 
 mod elements;
+mod errors;
 mod golden;
 mod hostile;
 mod kafka_protocol;

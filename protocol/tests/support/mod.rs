@@ -23,6 +23,13 @@ pub(crate) fn every_schema() -> &'static [MessageSchema] {
     &SCHEMAS
 }
 
+/// The bytes that `hex` spells; spaces and a lone `-` spell none.
+pub(crate) fn unhex(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
 /// A message seen without its type: what the suites do with each of them.
 pub(crate) struct AnyMessage {
     /// Decodes bytes and encodes what they said.
