@@ -1,41 +1,19 @@
-//! Decoding takes memory in proportion to the bytes, whatever they claim.
-//!
-//! All that is allocated while a message is decoded is counted, which is never less than what is
-//! live at once. The counter is the process's, so all of it is one test.
-#![expect(clippy::unwrap_used, reason = "a suite says what failed by panicking")]
-
-use std::alloc::System;
+//! Messages: arrays of arrays, tagged fields, and the densest structures.
 
 use bytes::Bytes;
 use ottla_codegen::sample::{Counts, Fill, Length, LengthForm, Sample, length_bytes};
 use ottla_codegen::schema;
+use ottla_protocol::messages::metadata::{MetadataResponsePartition, MetadataResponseTopic};
 use ottla_protocol::messages::{ListGroupsResponse, MetadataResponse};
 use ottla_protocol::wire::{DecodeError, DecodeErrorKind, Message};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use crate::{check, measure};
 
 #[rustfmt::skip]
-#[path = "support/every_message.rs"]
+#[path = "../support/every_message.rs"]
 mod every_message;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-#[test]
-fn decoding_takes_memory_in_proportion_to_the_bytes() {
-    an_honest_array_is_one_allocation();
-    the_densest_message_is_refused();
-    a_lying_count_buys_no_memory();
-}
-
-/// The bound: 32 bytes for each byte of the input, and 64 KiB.
-#[track_caller]
-fn check(what: &dyn std::fmt::Display, input: usize, allocated: usize) {
-    let bound = 32 * input + 64 * 1024;
-    assert!(allocated <= bound, "{what}: {allocated} bytes allocated for {input}, not {bound}");
-}
-
-fn an_honest_array_is_one_allocation() {
-    use ottla_protocol::messages::metadata::{MetadataResponsePartition, MetadataResponseTopic};
+pub(crate) fn an_honest_array_is_one_allocation() {
     let nodes = vec![1, 2, 3];
     let partition = MetadataResponsePartition {
         replica_nodes: nodes.clone(),
@@ -49,18 +27,16 @@ fn an_honest_array_is_one_allocation() {
     let bytes = response.encode(12).unwrap().into_bytes();
     // The least of three, because the harness has a thread that allocates now and then.
     let allocations = (0..3).map(|_| {
-        let region = Region::new(ALLOCATOR);
-        let decoded = MetadataResponse::decode(&bytes, 12);
-        let allocations = region.change().allocations;
+        let (decoded, allocated) = measure(|| MetadataResponse::decode(&bytes, 12));
         assert_eq!(decoded.as_ref(), Ok(&response));
-        allocations
+        allocated.allocations
     });
     // The list of topics, that of partitions, and three lists in each.
     assert_eq!(allocations.min(), Some(1 + 1 + 3 * 1000));
 }
 
 /// The structure that takes the most memory for its bytes: four strings, two of them not sent.
-fn the_densest_message_is_refused() {
+pub(crate) fn the_densest_message_is_refused() {
     let count = 0x0008_0000;
     let mut bytes = vec![0; 6];
     bytes.extend(length_bytes(LengthForm::Compact, count));
@@ -77,7 +53,7 @@ fn the_densest_message_is_refused() {
 
 /// Of each message, every array and every list of tagged fields in turn claims as much as the
 /// bytes behind it allow; and once more with the next array behind it claiming likewise.
-fn a_lying_count_buys_no_memory() {
+pub(crate) fn a_lying_count_buys_no_memory() {
     for schema in ottla_codegen::read_schemas().unwrap() {
         for message in &schema.messages {
             for version in message.versions.iter() {
@@ -92,7 +68,7 @@ fn a_lying_count_buys_no_memory() {
 }
 
 /// Bytes of filler behind the lies.
-const TAIL: usize = 16 * 1024;
+const TAIL: usize = 8 * 1024;
 
 type Decode = fn(&Bytes, i16) -> Option<DecodeError>;
 
@@ -141,13 +117,6 @@ impl Target<'_> {
             }
         }
     }
-}
-
-/// What `work` returns, and how many bytes it allocated.
-fn measure<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let region = Region::new(ALLOCATOR);
-    let done = work();
-    (done, region.change().bytes_allocated)
 }
 
 fn decoder(name: &str) -> Decode {
