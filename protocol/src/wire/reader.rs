@@ -276,6 +276,7 @@ impl<'a> Reader<'a> {
                 self.memory = content.memory;
             } else {
                 if unknown.is_empty() {
+                    self.take_memory::<Vec<UnknownTaggedField>>(TAGGED_FIELDS, mark, 1)?;
                     self.take_memory::<UnknownTaggedField>(TAGGED_FIELDS, mark, left)?;
                     unknown = UnknownTaggedFields::with_capacity(left);
                 }

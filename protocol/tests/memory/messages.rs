@@ -5,7 +5,7 @@ use ottla_codegen::sample::{Counts, Fill, Length, LengthForm, Sample, length_byt
 use ottla_codegen::schema;
 use ottla_protocol::messages::metadata::{MetadataResponsePartition, MetadataResponseTopic};
 use ottla_protocol::messages::{ListGroupsResponse, MetadataResponse};
-use ottla_protocol::wire::{DecodeError, DecodeErrorKind, Message};
+use ottla_protocol::wire::{DecodeError, DecodeErrorKind, Int32Array, Message};
 
 use crate::{check, measure};
 
@@ -14,7 +14,15 @@ use crate::{check, measure};
 mod every_message;
 
 pub(crate) fn an_honest_array_is_one_allocation() {
-    let nodes = vec![1, 2, 3];
+    // The list of topics and that of partitions; replicas beyond four, three lists in each.
+    check_allocations(3, 1 + 1);
+    check_allocations(5, 1 + 1 + 3 * 1000);
+}
+
+/// Metadata of 1,000 partitions with so many replicas is decoded with so many allocations.
+#[track_caller]
+fn check_allocations(replicas: i32, expected: usize) {
+    let nodes: Int32Array = (1..=replicas).collect();
     let partition = MetadataResponsePartition {
         replica_nodes: nodes.clone(),
         isr_nodes: nodes.clone(),
@@ -31,8 +39,7 @@ pub(crate) fn an_honest_array_is_one_allocation() {
         assert_eq!(decoded.as_ref(), Ok(&response));
         allocated.allocations
     });
-    // The list of topics, that of partitions, and three lists in each.
-    assert_eq!(allocations.min(), Some(1 + 1 + 3 * 1000));
+    assert_eq!(allocations.min(), Some(expected));
 }
 
 /// The structure that takes the most memory for its bytes: four strings, two of them not sent.

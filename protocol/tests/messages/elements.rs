@@ -18,9 +18,7 @@ const NAMED: &[(&str, &str, usize)] = &[
     // There are 128 ids of one byte; what they take beyond the limit, the reader's free memory
     // holds.
     ("ListedGroup", "a group id", 2),
-    ("MetadataRequestTopic", "a topic name", 1),
     ("OffsetFetchRequestGroup", "a group id", 1),
-    ("StreamsGroupCurrentMemberAssignmentValueTaskIds", "a subtopology id", 1),
 ];
 
 /// One structure, in one version in which it is an element of an array.

@@ -88,7 +88,7 @@ fn tags_that_do_not_ascend_are_refused_in_every_structure() {
 
 /// A message in one version, as it is attacked.
 struct Case {
-    schema: Message,
+    schema: &'static Message,
     version: i16,
     message: AnyMessage,
 }
@@ -100,7 +100,7 @@ impl Case {
         let recode = |bytes| (self.message.recode)(bytes, self.version);
         let said = recode(bytes).inspect_err(|error| {
             assert_eq!(error.message(), self.schema.name, "{error}");
-            assert!(path::exists(&self.schema, self.version, &error.path()), "no field: {error}");
+            assert!(path::exists(self.schema, self.version, &error.path()), "no field: {error}");
             assert!(error.offset() <= bytes.len(), "{error}, in {} bytes", bytes.len());
         })?;
         let said = said.unwrap_or_else(|error| panic!("{self}: {error}, from {bytes:02x?}"));
@@ -124,7 +124,7 @@ fn for_each_sample(attack: impl Fn(&Case, &Sample)) {
             case.version = version;
             let random = (0..2).map(|seed| Fill::Random(Random::new(seed)));
             for fill in random.chain([Fill::Numbered]) {
-                attack(&case, &Sample::new(&case.schema, version, fill));
+                attack(&case, &Sample::new(case.schema, version, fill));
             }
         }
     }
