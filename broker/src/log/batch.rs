@@ -1,0 +1,290 @@
+//! Record batches: as a producer sends them, and as a log keeps them.
+
+use bytes::{Bytes, BytesMut};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::compression::Compression;
+use ottla_protocol::records::{
+    BatchDecoder, BatchFault, BatchHeader, RecordBatch, RecordsError, SealedBatch, TimestampType,
+};
+use ottla_protocol::wire::RecordChunks;
+
+/// A batch from a producer, checked as far as it can be without its topic: framing, CRC, header.
+///
+/// Made outside the world's lock, because it reads every byte.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    batch: RecordBatch,
+}
+
+impl Incoming {
+    /// Takes the one batch that a produce request of `version` may carry for a partition.
+    ///
+    /// `frame_len` is the size of the request in bytes: a batch that is a small part of it is
+    /// copied, so that a log never pins a frame for the sake of a few records.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], with what the producer is to be told.
+    pub fn check(
+        records: Option<RecordChunks>,
+        version: i16,
+        frame_len: usize,
+    ) -> Result<Self, Refusal> {
+        let bytes = records.unwrap_or_default().into_bytes();
+        if bytes.is_empty() {
+            return Err(Refusal::new(
+                ErrorCode::InvalidRecord,
+                "a produce request must have exactly one record batch per partition",
+            ));
+        }
+        let batch = RecordBatch::parse(bytes).map_err(refuse_fault)?;
+        batch.verify_crc().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error))?;
+        check_header(batch.header(), version)?;
+        let pins_too_much = batch.bytes().len().saturating_mul(4) < frame_len;
+        Ok(Self { batch: if pins_too_much { batch.to_sealed().freeze() } else { batch } })
+    }
+
+    /// A batch that the broker made itself and that needs no checking.
+    #[must_use]
+    pub fn trusted(batch: RecordBatch) -> Self {
+        Self { batch }
+    }
+
+    /// Its header.
+    #[must_use]
+    pub fn header(&self) -> &BatchHeader {
+        self.batch.header()
+    }
+
+    /// Its size in bytes, which is what `max.message.bytes` limits.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.batch.bytes().len()
+    }
+
+    /// Whether it has no bytes; a checked batch always has some.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same records, stamped with the time of the append (`message.timestamp.type`).
+    #[must_use]
+    pub fn with_append_time(&self, wall_ms: i64) -> Self {
+        let mut sealed: SealedBatch = self.batch.to_sealed();
+        sealed.set_max_timestamp(TimestampType::LogAppendTime, wall_ms);
+        Self { batch: sealed.freeze() }
+    }
+
+    /// Calls `visit` with the index, the timestamp and the presence of a key of every record.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], when the records cannot be read.
+    pub fn for_each_record(&self, mut visit: impl FnMut(i32, i64, bool)) -> Result<(), Refusal> {
+        let refuse = |error: RecordsError| Refusal::new(ErrorCode::InvalidRecord, error);
+        let mut decoder = BatchDecoder::new(MAX_DECOMPRESSED);
+        for (index, record) in (0..).zip(decoder.records(&self.batch).map_err(refuse)?) {
+            let record = record.map_err(refuse)?;
+            visit(index, record.timestamp, record.key.is_some());
+        }
+        Ok(())
+    }
+
+    /// The batch as the log of a leader in `epoch` keeps it at `base`.
+    #[must_use]
+    pub fn place(&self, base: i64, epoch: i32) -> Batch {
+        let header = BatchHeader {
+            base_offset: base,
+            partition_leader_epoch: epoch,
+            ..*self.batch.header()
+        };
+        Batch { header, body: self.batch.bytes().slice(PREFIX_LEN..) }
+    }
+}
+
+/// What the log keeps of one record batch.
+///
+/// `body` is the bytes as received, from the magic byte on. Where the batch sits and under which
+/// leader are the log's to say: the CRC does not cover them, so nothing is ever patched, and the
+/// same bytes serve the leader, its followers and every fetch.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    header: BatchHeader,
+    body: Bytes,
+}
+
+impl Batch {
+    /// Its header, with the offset and epoch it has in this log.
+    #[must_use]
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// Offset of its first record.
+    #[must_use]
+    pub fn base(&self) -> i64 {
+        self.header.base_offset
+    }
+
+    /// Offset of its last record.
+    #[must_use]
+    pub fn last(&self) -> i64 {
+        self.header.last_offset()
+    }
+
+    /// Offset behind its last record.
+    #[must_use]
+    pub fn next(&self) -> i64 {
+        self.header.next_offset()
+    }
+
+    /// The leader epoch it was appended in.
+    #[must_use]
+    pub fn epoch(&self) -> i32 {
+        self.header.partition_leader_epoch
+    }
+
+    /// Its size on the wire, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        PREFIX_LEN + self.body.len()
+    }
+
+    /// Whether it has no bytes, which no batch is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The batch in one piece, as a reader takes it. Copies.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchFault`], never for a batch that was checked when it came.
+    pub fn to_record_batch(&self) -> Result<RecordBatch, BatchFault> {
+        let mut whole = BytesMut::with_capacity(self.len());
+        whole.extend_from_slice(&self.prefix());
+        whole.extend_from_slice(&self.body);
+        RecordBatch::parse(whole.freeze())
+    }
+
+    /// Calls `visit` with offset and timestamp of each record until it returns `true`, and returns
+    /// that record's.
+    pub fn find_record(&self, visit: impl Fn(i64, i64) -> bool) -> Option<(i64, i64)> {
+        let batch = self.to_record_batch().ok()?;
+        let mut decoder = BatchDecoder::new(MAX_DECOMPRESSED);
+        let mut records = decoder.records(&batch).ok()?;
+        records.find_map(|record| {
+            let record = record.ok()?;
+            visit(record.offset, record.timestamp).then_some((record.offset, record.timestamp))
+        })
+    }
+
+    /// The largest timestamp of the records from `offset` on.
+    #[must_use]
+    pub fn max_timestamp_from(&self, offset: i64) -> Option<i64> {
+        let batch = self.to_record_batch().ok()?;
+        let mut decoder = BatchDecoder::new(MAX_DECOMPRESSED);
+        let records = decoder.records(&batch).ok()?.filter_map(Result::ok);
+        records.filter(|record| record.offset >= offset).map(|record| record.timestamp).max()
+    }
+
+    /// Base offset, length and leader epoch: what precedes the magic byte.
+    fn prefix(&self) -> [u8; PREFIX_LEN] {
+        let header = self.header.encode();
+        header.first_chunk().copied().unwrap_or_default()
+    }
+}
+
+/// The batches as they go into a fetch response, most of their bytes shared and not copied.
+///
+/// A body of less than 4 KiB is copied behind its prefix: one slice more for each batch costs a
+/// vectored write more than the copy does.
+#[must_use]
+pub fn to_chunks(batches: &[Batch]) -> RecordChunks {
+    let mut chunks = RecordChunks::new();
+    let mut run = BytesMut::with_capacity(PREFIX_LEN * batches.len());
+    for batch in batches {
+        run.extend_from_slice(&batch.prefix());
+        if batch.body.len() < COPY_BELOW {
+            run.extend_from_slice(&batch.body);
+        } else {
+            chunks.push(run.split().freeze());
+            chunks.push(batch.body.clone());
+        }
+    }
+    chunks.push(run.freeze());
+    chunks
+}
+
+/// Why records are not appended, as the producer is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the partition's row answers.
+    pub code: ErrorCode,
+    /// The reason in words.
+    pub message: Option<String>,
+    /// The records at fault: index within the batch and reason. Empty when the whole batch is.
+    pub records: Vec<(i32, String)>,
+}
+
+impl Refusal {
+    /// A refusal of the whole batch.
+    pub fn new(code: ErrorCode, reason: impl ToString) -> Self {
+        Self { code, message: Some(reason.to_string()), records: Vec::new() }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, message: None, records: Vec::new() }
+    }
+}
+
+fn refuse_fault(fault: BatchFault) -> Refusal {
+    let code = match fault {
+        BatchFault::Truncated { .. } | BatchFault::Length { .. } => ErrorCode::CorruptMessage,
+        _ => ErrorCode::InvalidRecord,
+    };
+    Refusal::new(code, fault)
+}
+
+/// What `LogValidator` asks of a client's batch before it looks at the records.
+fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
+    let invalid = |reason: &str| Err(Refusal::new(ErrorCode::InvalidRecord, reason));
+    let attributes = header.attributes;
+    if header.base_offset != 0 {
+        return invalid("the base offset of a produced batch must be 0");
+    }
+    if i64::from(header.record_count) != i64::from(header.last_offset_delta) + 1 {
+        return invalid("the record count disagrees with the last offset delta");
+    }
+    if attributes.is_control() {
+        return invalid("clients cannot write control records");
+    }
+    if header.producer.producer_id >= 0 && header.producer.base_sequence < 0 {
+        return invalid("a batch with a producer id needs a sequence");
+    }
+    if attributes.timestamp_type() == TimestampType::LogAppendTime {
+        let reason = "the timestamp type of a produced batch must be CreateTime";
+        return Err(Refusal::new(ErrorCode::InvalidTimestamp, reason));
+    }
+    match header.compression() {
+        Err(error) => Err(Refusal::new(ErrorCode::CorruptMessage, error)),
+        Ok(Compression::Zstd) if version < 7 => {
+            let reason = "produce requests below version 7 cannot carry zstd";
+            Err(Refusal::new(ErrorCode::UnsupportedCompressionType, reason))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Bytes of a batch in front of its magic byte.
+const PREFIX_LEN: usize = 16;
+
+/// Bodies below this size in bytes are copied into a response.
+const COPY_BELOW: usize = 4096;
+
+/// What one batch may unpack to, in bytes, where the broker must look into it.
+const MAX_DECOMPRESSED: usize = 256 << 20;
