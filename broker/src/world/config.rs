@@ -1,0 +1,316 @@
+//! The settings of topics and brokers: names, types, defaults, and what is done with them.
+
+mod keys;
+
+use std::collections::BTreeMap;
+
+pub use keys::{BROKER_KEYS, Check, Key, Kind, TOPIC_KEYS};
+
+use super::{NodeId, Now};
+use crate::log::Roll;
+
+/// Values by key, as they were given.
+pub type Values = BTreeMap<&'static str, String>;
+
+/// A setting that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No such key for a topic. Kafka's words.
+    #[error("Unknown topic config name: {0}")]
+    UnknownTopicKey(String),
+    /// No such key for a broker.
+    #[error("unknown broker setting `{name}`; the nearest known one is `{nearest}`")]
+    UnknownBrokerKey {
+        /// The key as given.
+        name: String,
+        /// The known key that looks most like it.
+        nearest: &'static str,
+    },
+    /// A value that the key does not take. Kafka's words.
+    #[error("Invalid value {value} for configuration {name}: {reason}")]
+    InvalidValue {
+        /// The key.
+        name: &'static str,
+        /// The value as given.
+        value: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// A key that was given no value.
+    #[error("Null value not supported for topic configs: {0}")]
+    NullValue(String),
+    /// An operation that only lists take.
+    #[error("Can't {operation} to key {name} because its type is not LIST.")]
+    NotAList {
+        /// The key.
+        name: &'static str,
+        /// `APPEND` or `SUBTRACT`.
+        operation: &'static str,
+    },
+}
+
+/// Where a value comes from, by the numbers of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Set on the topic.
+    Topic = 1,
+    /// Set on one broker while it runs.
+    Broker = 2,
+    /// Set on all brokers while they run.
+    AllBrokers = 3,
+    /// Given when the cluster was built.
+    Static = 4,
+    /// Kafka's default.
+    Default = 5,
+}
+
+/// The settings of the brokers: given at the start, or changed while they run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    given: Values,
+    all: Values,
+    single: BTreeMap<NodeId, Values>,
+}
+
+impl Settings {
+    /// Checks and takes a setting, as from the command line.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], when Kafka has no such broker setting, or it does not take this value.
+    pub fn give(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let unknown =
+            || ConfigError::UnknownBrokerKey { name: name.to_owned(), nearest: nearest(name) };
+        let key = find(BROKER_KEYS, name).ok_or_else(unknown)?;
+        key.check(value)?;
+        self.given.insert(key.name, value.to_owned());
+        Ok(())
+    }
+
+    /// What was set while running: on `node`, or on all.
+    pub fn dynamic(&mut self, node: Option<NodeId>) -> &mut Values {
+        match node {
+            Some(node) => self.single.entry(node).or_default(),
+            None => &mut self.all,
+        }
+    }
+
+    /// Every place that sets a broker key for `node`, the one that counts first; the default is
+    /// always there.
+    pub fn sources(&self, key: &'static Key, node: Option<NodeId>) -> Vec<(Source, String)> {
+        let single = node.and_then(|node| self.single.get(&node)).and_then(|v| v.get(key.name));
+        let set = [
+            (Source::Broker, single),
+            (Source::AllBrokers, self.all.get(key.name)),
+            (Source::Static, self.given.get(key.name)),
+        ];
+        let set = set.into_iter().filter_map(|(source, value)| Some((source, value?.clone())));
+        set.chain([(Source::Default, key.default.to_owned())]).collect()
+    }
+
+    /// Every place that sets a topic key, with the name it has there, the one that counts first.
+    pub fn topic_sources(
+        &self,
+        key: &'static Key,
+        overrides: &Values,
+    ) -> Vec<(Source, &'static str, String)> {
+        let own = overrides.get(key.name).map(|value| (Source::Topic, key.name, value.clone()));
+        let mut sources: Vec<_> = own.into_iter().collect();
+        for (name, factor) in key.broker_names {
+            let Some(broker) = find(BROKER_KEYS, name) else { continue };
+            for (source, value) in self.sources(broker, None) {
+                if source != Source::Default {
+                    sources.push((source, broker.name, scaled(&value, *factor)));
+                }
+            }
+        }
+        let name = key.broker_names.first().map_or(key.name, |(name, _)| name);
+        sources.push((Source::Default, name, key.default.to_owned()));
+        sources
+    }
+
+    /// A broker setting as a number; 0 where it is none.
+    #[must_use]
+    pub fn number(&self, name: &str) -> i64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    /// A broker setting that is true or false.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        self.text(name) == "true"
+    }
+
+    fn text(&self, name: &str) -> String {
+        let sources = find(BROKER_KEYS, name).map(|key| self.sources(key, None));
+        sources.and_then(|all| all.into_iter().next()).map(|(_, value)| value).unwrap_or_default()
+    }
+
+    /// The settings that act on a topic.
+    #[must_use]
+    pub fn topic(&self, overrides: &Values) -> TopicSettings {
+        let text = |name: &str| {
+            let sources = find(TOPIC_KEYS, name).map(|key| self.topic_sources(key, overrides));
+            sources.and_then(|all| all.into_iter().next()).map(|all| all.2).unwrap_or_default()
+        };
+        let number = |name: &str| text(name).parse::<i64>().unwrap_or(0);
+        let policies = text("cleanup.policy");
+        TopicSettings {
+            compacts: list(&policies).any(|policy| policy == "compact"),
+            deletes: list(&policies).any(|policy| policy == "delete"),
+            retention_ms: Some(number("retention.ms")).filter(|ms| *ms >= 0),
+            retention_bytes: u64::try_from(number("retention.bytes")).ok(),
+            roll: Roll {
+                bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+                ms: number("segment.ms"),
+            },
+            max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
+            stamps_append_time: text("message.timestamp.type") == "LogAppendTime",
+            timestamp_before_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_ms: number("message.timestamp.after.max.ms"),
+            min_in_sync: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
+            unclean_election: text("unclean.leader.election.enable") == "true",
+        }
+    }
+}
+
+/// The settings of a topic that change what the broker does; the rest is stored and told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Whether `cleanup.policy` has `compact`: records need keys.
+    pub compacts: bool,
+    /// Whether `cleanup.policy` has `delete`: retention applies.
+    pub deletes: bool,
+    /// Age of the records to keep, in milliseconds; `None` keeps all.
+    pub retention_ms: Option<i64>,
+    /// Bytes of a partition to keep; `None` keeps all.
+    pub retention_bytes: Option<u64>,
+    /// When a log begins a new segment.
+    pub roll: Roll,
+    /// The largest batch, in bytes.
+    pub max_message_bytes: usize,
+    /// Whether the broker stamps the time of the append.
+    pub stamps_append_time: bool,
+    /// How far in the past a record's timestamp may lie, in milliseconds.
+    pub timestamp_before_ms: i64,
+    /// How far in the future a record's timestamp may lie, in milliseconds.
+    pub timestamp_after_ms: i64,
+    /// In-sync replicas that `acks = -1` asks for.
+    pub min_in_sync: usize,
+    /// Whether a replica that is not in sync may lead when no other is left.
+    pub unclean_election: bool,
+}
+
+impl TopicSettings {
+    /// The time to stamp on what is appended `now`, in milliseconds since 1970.
+    #[must_use]
+    pub fn append_time(&self, now: Now) -> Option<i64> {
+        self.stamps_append_time.then_some(now.wall_ms)
+    }
+}
+
+/// The row of `name`.
+#[must_use]
+pub fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.name == name)
+}
+
+/// Checks what is to be set on a topic.
+///
+/// # Errors
+///
+/// [`ConfigError`], when Kafka has no such topic setting, or it does not take this value.
+pub fn check_topic(name: &str, value: &str) -> Result<&'static Key, ConfigError> {
+    let key = find(TOPIC_KEYS, name);
+    let key = key.ok_or_else(|| ConfigError::UnknownTopicKey(name.to_owned()))?;
+    key.check(value)?;
+    Ok(key)
+}
+
+/// The elements of a list setting.
+pub fn list(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+impl Key {
+    /// Whether the key takes `value`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidValue`], in Kafka's words.
+    pub fn check(&self, value: &str) -> Result<(), ConfigError> {
+        let refuse = |reason: String| {
+            let (name, value) = (self.name, value.to_owned());
+            Err(ConfigError::InvalidValue { name, value, reason })
+        };
+        match self.refusal(value.trim()) {
+            Some(reason) => refuse(reason),
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(&self, value: &str) -> Option<String> {
+        match (self.kind, self.check) {
+            (Kind::Boolean, _) if !matches!(value, "true" | "false") => {
+                Some("Expected value to be either true or false".to_owned())
+            }
+            (Kind::Int, _) if value.parse::<i32>().is_err() => Some(not_a_number("INT")),
+            (Kind::Long, _) if value.parse::<i64>().is_err() => Some(not_a_number("LONG")),
+            (Kind::Double, _) if value.parse::<f64>().is_err() => Some(not_a_number("DOUBLE")),
+            (Kind::Int | Kind::Long, Check::AtLeast(least)) => {
+                out_of_range(value.parse::<i64>().ok()?, least)
+            }
+            (Kind::List, Check::OneOf(allowed)) => {
+                list(value).find_map(|item| not_allowed(item, allowed))
+            }
+            (_, Check::OneOf(allowed)) => not_allowed(value, allowed),
+            _ => None,
+        }
+    }
+}
+
+fn not_a_number(kind: &str) -> String {
+    format!("Not a number of type {kind}")
+}
+
+fn out_of_range(value: i64, least: i64) -> Option<String> {
+    (value < least).then(|| format!("Value must be at least {least}"))
+}
+
+fn not_allowed(value: &str, allowed: &[&str]) -> Option<String> {
+    let refused = !allowed.contains(&value);
+    refused.then(|| format!("String must be one of: {}", allowed.join(", ")))
+}
+
+/// A value of a broker key in the unit of the topic key that it stands for.
+fn scaled(value: &str, factor: i64) -> String {
+    match value.parse::<i64>() {
+        Ok(number) if factor != 1 && number >= 0 => number.saturating_mul(factor).to_string(),
+        _ => value.to_owned(),
+    }
+}
+
+/// The known broker key that takes the fewest edits to reach from `name`.
+fn nearest(name: &str) -> &'static str {
+    let closest = BROKER_KEYS.iter().map(|key| key.name).min_by_key(|known| edits(name, known));
+    closest.unwrap_or_default()
+}
+
+/// Levenshtein's distance.
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (done, a) in from.bytes().enumerate() {
+        let mut diagonal = done;
+        let mut left = done + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = *cell;
+            left = substituted.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = done + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
