@@ -1,0 +1,369 @@
+//! Produce: checks, append, acknowledgement.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ottla_protocol::messages::produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    TopicProduceResponse,
+};
+use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
+use ottla_protocol::{ByteString, ErrorCode, Uuid};
+
+use crate::log::Log;
+use crate::log::batch::{Incoming, Refusal};
+use crate::partition::{Appended, Partition, Surroundings};
+use crate::world::catalog::{Node, TopicKey};
+use crate::world::config::TopicSettings;
+use crate::world::{Context, Flow, Now, Resume, WaitKey, Why, World};
+
+/// A produce request whose batches were checked outside the lock.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    acks: i16,
+    timeout_ms: i32,
+    topics: Vec<CheckedTopic>,
+}
+
+#[derive(Debug, Clone)]
+struct CheckedTopic {
+    name: ByteString,
+    id: Uuid,
+    partitions: Vec<(i32, Result<Incoming, Refusal>)>,
+}
+
+/// A produce request that waits for its batches to be committed.
+#[derive(Debug)]
+pub struct AckWait {
+    response: ProduceResponse,
+    pending: Vec<Pending>,
+    until: Duration,
+}
+
+/// A row of the response that is not settled yet.
+#[derive(Debug)]
+struct Pending {
+    topic: Uuid,
+    partition: i32,
+    /// Where the row is: the topic and the partition within the response.
+    at: (usize, usize),
+    last: i64,
+    epoch: i32,
+}
+
+impl Checked {
+    pub(crate) fn new(request: ProduceRequest, version: i16, frame_len: usize) -> Self {
+        let ProduceRequest { acks, timeout_ms, topic_data, .. } = request;
+        let topics = topic_data.into_iter().map(|topic| CheckedTopic {
+            name: topic.name,
+            id: topic.topic_id,
+            partitions: topic
+                .partition_data
+                .into_iter()
+                .map(|data| (data.index, Incoming::check(data.records, version, frame_len)))
+                .collect(),
+        });
+        Self { acks, timeout_ms, topics: topics.collect() }
+    }
+}
+
+impl CheckedTopic {
+    fn key(&self, version: i16) -> TopicKey<'_> {
+        TopicKey::of(&self.name, self.id, version >= 13)
+    }
+}
+
+pub(super) fn produce(world: &mut World, cx: &Context, request: Checked) -> Flow {
+    let mut wait = AckWait {
+        response: ProduceResponse::default(),
+        pending: Vec::new(),
+        until: cx.deadline(request.timeout_ms),
+    };
+    for topic in &request.topics {
+        let rows = topic.partitions.iter().map(|(index, batch)| {
+            append_row(world, cx, request.acks, topic.key(cx.version), *index, batch)
+        });
+        let rows: Vec<_> = rows.collect();
+        wait.add_topic(topic, rows);
+    }
+    match request.acks {
+        0 if wait.has_errors() => Flow::Close,
+        0 => Flow::Silent,
+        -1 => wait.settle(world, cx),
+        _ => wait.answer(world, cx),
+    }
+}
+
+pub(crate) fn resume(world: &mut World, cx: &Context, mut wait: AckWait, why: Why) -> Flow {
+    if why == Why::Expired {
+        wait.check(world, cx);
+        for pending in std::mem::take(&mut wait.pending) {
+            wait.fail(pending.at, ErrorCode::RequestTimedOut);
+        }
+    }
+    wait.settle(world, cx)
+}
+
+/// What one partition answered, and what must be committed before it is told.
+type Row = (PartitionProduceResponse, Option<Pending>);
+
+fn append_row(
+    world: &mut World,
+    cx: &Context,
+    acks: i16,
+    key: TopicKey<'_>,
+    index: i32,
+    batch: &Result<Incoming, Refusal>,
+) -> Row {
+    match append(world, cx, acks, key, index, batch) {
+        Ok((appended, log_start_offset, pending)) => {
+            let row = PartitionProduceResponse {
+                index,
+                base_offset: appended.base,
+                log_append_time_ms: appended.append_time_ms,
+                log_start_offset,
+                ..PartitionProduceResponse::default()
+            };
+            (row, Some(pending))
+        }
+        Err(refusal) => (refused(index, refusal), None),
+    }
+}
+
+fn append(
+    world: &mut World,
+    cx: &Context,
+    acks: i16,
+    key: TopicKey<'_>,
+    index: i32,
+    batch: &Result<Incoming, Refusal>,
+) -> Result<(Appended, i64, Pending), Refusal> {
+    if !matches!(acks, -1..=1) {
+        return Err(ErrorCode::InvalidRequiredAcks.into());
+    }
+    let topic = world.catalog.topic(key)?;
+    let (id, name) = (topic.id, topic.name.clone());
+    let done = world.catalog.with_partition(key, index, cx.now, |partition, around| {
+        partition.led_by(cx.node).map(drop)?;
+        cx.item(&name, index)?;
+        let batch = admitted(batch, around.settings, cx.now)?;
+        append_to(partition, &batch, acks, around)
+    })?;
+    let done = done?;
+    world.wake_partition(id, index);
+    if done.lagging {
+        world.watch_lag(cx.now);
+    }
+    let Done { appended, log_start, epoch, .. } = done;
+    let pending = Pending { topic: id, partition: index, at: (0, 0), last: appended.last, epoch };
+    Ok((appended, log_start, pending))
+}
+
+/// An append, and what its partition was like after it.
+struct Done {
+    appended: Appended,
+    log_start: i64,
+    epoch: i32,
+    /// Whether a follower is still to pull it.
+    lagging: bool,
+}
+
+fn append_to(
+    partition: &mut Partition,
+    batch: &Incoming,
+    acks: i16,
+    around: Surroundings<'_>,
+) -> Result<Done, Refusal> {
+    let appended = partition.append(batch, acks, around)?;
+    let log_start = partition.leader_log().map_or(-1, Log::start);
+    let (epoch, lagging) = (partition.epoch(), partition.has_laggards());
+    Ok(Done { appended, log_start, epoch, lagging })
+}
+
+/// The batch as the topic wants it, after the checks that need the topic.
+fn admitted(
+    batch: &Result<Incoming, Refusal>,
+    topic: &TopicSettings,
+    now: Now,
+) -> Result<Incoming, Refusal> {
+    let batch = batch.as_ref().map_err(Clone::clone)?;
+    if batch.len() > topic.max_message_bytes {
+        let (size, limit) = (batch.len(), topic.max_message_bytes);
+        let reason = format!("the batch has {size} bytes, max.message.bytes is {limit}");
+        return Err(Refusal::new(ErrorCode::MessageTooLarge, reason));
+    }
+    if batch.header().attributes.is_transactional() {
+        // Transactions (slice 6): whether the partition belongs to one is asked here.
+        return Err(ErrorCode::InvalidTxnState.into());
+    }
+    if topic.compacts {
+        refuse_keyless(batch)?;
+    }
+    match topic.append_time(now) {
+        Some(time) => Ok(batch.with_append_time(time)),
+        None => check_times(batch, topic, now).map(|()| batch.clone()),
+    }
+}
+
+fn refuse_keyless(batch: &Incoming) -> Result<(), Refusal> {
+    let mut keyless = Vec::new();
+    batch.for_each_record(|index, _, has_key| {
+        if !has_key {
+            keyless.push((index, "Compacted topic cannot accept message without key".to_owned()));
+        }
+    })?;
+    refuse_records(ErrorCode::InvalidRecord, keyless)
+}
+
+/// The header's largest timestamp settles almost every batch; only one that lies too far ahead,
+/// or a topic that bounds the past, has its records looked at.
+fn check_times(batch: &Incoming, topic: &TopicSettings, now: Now) -> Result<(), Refusal> {
+    let earliest = now.wall_ms.saturating_sub(topic.timestamp_before_ms);
+    let latest = now.wall_ms.saturating_add(topic.timestamp_after_ms);
+    if topic.timestamp_before_ms == i64::MAX && batch.header().max_timestamp <= latest {
+        return Ok(());
+    }
+    let mut outside = Vec::new();
+    batch.for_each_record(|index, time, _| {
+        // −1 is no timestamp.
+        if time != -1 && !(earliest..=latest).contains(&time) {
+            let why = format!("timestamp {time} is not within {earliest} and {latest}");
+            outside.push((index, why));
+        }
+    })?;
+    refuse_records(ErrorCode::InvalidTimestamp, outside)
+}
+
+fn refuse_records(code: ErrorCode, records: Vec<(i32, String)>) -> Result<(), Refusal> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let message = Some("One or more records have been rejected".to_owned());
+    Err(Refusal { code, message, records })
+}
+
+fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {
+    let errors = refusal.records.into_iter().map(|(batch_index, why)| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: Some(why.into()),
+        ..BatchIndexAndErrorMessage::default()
+    });
+    PartitionProduceResponse {
+        index,
+        error_code: refusal.code.code(),
+        base_offset: -1,
+        record_errors: errors.collect(),
+        error_message: refusal.message.map(Into::into),
+        ..PartitionProduceResponse::default()
+    }
+}
+
+impl AckWait {
+    fn add_topic(&mut self, topic: &CheckedTopic, rows: Vec<Row>) {
+        let mut partition_responses = Vec::with_capacity(rows.len());
+        for (row, pending) in rows {
+            let at = (self.response.responses.len(), partition_responses.len());
+            self.pending.extend(pending.map(|pending| Pending { at, ..pending }));
+            partition_responses.push(row);
+        }
+        let (name, topic_id) = (topic.name.clone(), topic.id);
+        self.response.responses.push(TopicProduceResponse {
+            name,
+            topic_id,
+            partition_responses,
+            ..TopicProduceResponse::default()
+        });
+    }
+
+    fn rows(&mut self) -> impl Iterator<Item = &mut PartitionProduceResponse> {
+        self.response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses)
+    }
+
+    fn has_errors(&mut self) -> bool {
+        self.rows().any(|row| row.error_code != 0)
+    }
+
+    /// Answers if every row is settled, and waits on if not.
+    fn settle(mut self, world: &mut World, cx: &Context) -> Flow {
+        self.check(world, cx);
+        if self.pending.is_empty() {
+            return self.answer(world, cx);
+        }
+        let key = |pending: &Pending| WaitKey::Partition(pending.topic, pending.partition);
+        let keys: Vec<WaitKey> = self.pending.iter().map(key).collect();
+        world.park(&keys, Some(self.until), Resume::Acks(self))
+    }
+
+    fn check(&mut self, world: &World, cx: &Context) {
+        for pending in std::mem::take(&mut self.pending) {
+            match pending.outcome(world, cx) {
+                Ok(true) => {}
+                Ok(false) => self.pending.push(pending),
+                Err(code) => self.fail(pending.at, code),
+            }
+        }
+    }
+
+    fn fail(&mut self, (topic, row): (usize, usize), code: ErrorCode) {
+        let rows = self.response.responses.get_mut(topic).map(|t| &mut t.partition_responses);
+        if let Some(row) = rows.and_then(|rows| rows.get_mut(row)) {
+            *row = refused(row.index, code.into());
+        }
+    }
+
+    fn answer(mut self, world: &World, cx: &Context) -> Flow {
+        if cx.version >= 10 {
+            self.name_leaders(world, cx);
+        }
+        self.response.into()
+    }
+
+    /// Who leads the partitions that are not led here (KIP-951).
+    fn name_leaders(&mut self, world: &World, cx: &Context) {
+        let mut leaders = BTreeSet::new();
+        for topic in &mut self.response.responses {
+            let key = TopicKey::of(&topic.name, topic.topic_id, cx.version >= 13);
+            for row in &mut topic.partition_responses {
+                let moved = row.error_code == ErrorCode::NotLeaderOrFollower.code();
+                let leader = world.catalog.leader(key, row.index).filter(|_| moved);
+                let Some((node, leader_epoch)) = leader else { continue };
+                let leader_id = node.0;
+                let current = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
+                row.current_leader = Some(Box::new(current));
+                leaders.insert(node);
+            }
+        }
+        let nodes = world.catalog.live_nodes().filter(|node| leaders.contains(&node.id));
+        self.response.node_endpoints = nodes.map(endpoint).collect();
+    }
+}
+
+fn endpoint(node: &Node) -> NodeEndpoint {
+    NodeEndpoint {
+        node_id: node.id.0,
+        host: node.host.clone(),
+        port: i32::from(node.port),
+        rack: node.rack.clone(),
+        ..NodeEndpoint::default()
+    }
+}
+
+impl Pending {
+    /// Whether the batch is committed.
+    fn outcome(&self, world: &World, cx: &Context) -> Result<bool, ErrorCode> {
+        let topic = world.catalog.topic(TopicKey::Id(self.topic));
+        let topic = topic.map_err(|_| ErrorCode::UnknownTopicOrPartition)?;
+        let partition = topic.partition(self.partition)?;
+        let log = partition.led_by(cx.node)?;
+        if partition.epoch() != self.epoch {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        if log.high_watermark() <= self.last {
+            return Ok(false);
+        }
+        if partition.in_sync().len() < partition.min_in_sync(&topic.settings) {
+            return Err(ErrorCode::NotEnoughReplicasAfterAppend);
+        }
+        Ok(true)
+    }
+}
