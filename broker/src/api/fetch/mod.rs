@@ -1,0 +1,278 @@
+//! Fetch: what is there, or the wait for it.
+
+mod sessions;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::fetch::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
+};
+use ottla_protocol::messages::{FetchRequest, FetchResponse};
+use ottla_protocol::wire::RecordChunks;
+
+use crate::log::Log;
+use crate::log::batch::{Batch, to_chunks};
+use crate::log::producers::Aborted;
+use crate::world::catalog::{Node, TopicKey};
+use crate::world::{Context, Flow, Resume, WaitKey, Why, World};
+pub(crate) use sessions::Sessions;
+use sessions::{Session, Want};
+
+/// A fetch that is not answered yet.
+#[derive(Debug)]
+pub(crate) struct FetchWait {
+    wants: Vec<Want>,
+    session: Session,
+    limits: Limits,
+    until: Duration,
+}
+
+/// What bounds an answer, and when it is enough.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    max_bytes: usize,
+    min_bytes: usize,
+    read_committed: bool,
+}
+
+/// What one partition has for the fetcher.
+#[derive(Debug)]
+struct Found {
+    high_watermark: i64,
+    stable: i64,
+    log_start: i64,
+    batches: Vec<Batch>,
+    /// `None` unless asked for with `read_committed`.
+    aborted: Option<Vec<Aborted>>,
+    /// The epoch, with its end, at which the fetcher's log leaves this one.
+    diverging: Option<(i32, i64)>,
+}
+
+/// What is left of an answer's bytes.
+#[derive(Debug)]
+struct Budget {
+    left: usize,
+    /// The very first batch of an answer is returned whatever its size.
+    untouched: bool,
+}
+
+type Outcome = Result<Found, ErrorCode>;
+
+pub(super) fn fetch(world: &mut World, cx: &Context, request: FetchRequest) -> Flow {
+    let limits = Limits {
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        read_committed: request.isolation_level == 1,
+    };
+    let wait = request.max_wait_ms;
+    let (wants, session) = match world.sessions.begin(cx, request) {
+        Ok(begun) => begun,
+        Err(code) => {
+            let error_code = code.code();
+            return FetchResponse { error_code, ..FetchResponse::default() }.into();
+        }
+    };
+    let fetch = FetchWait { wants, session, limits, until: cx.deadline(wait) };
+    let may_wait = wait > 0 && !fetch.wants.is_empty();
+    fetch.go_on(world, cx, may_wait)
+}
+
+pub(crate) fn resume(world: &mut World, cx: &Context, wait: FetchWait, why: Why) -> Flow {
+    let expired = why == Why::Expired || cx.now.mono >= wait.until;
+    wait.go_on(world, cx, !expired)
+}
+
+impl FetchWait {
+    fn go_on(self, world: &mut World, cx: &Context, may_wait: bool) -> Flow {
+        let outcomes = self.gather(world, cx);
+        if may_wait && !is_enough(&outcomes, self.limits.min_bytes) {
+            let keys = self.keys(world);
+            let until = self.until;
+            return world.park(&keys, Some(until), Resume::Fetch(self));
+        }
+        self.answer(world, cx, outcomes).into()
+    }
+
+    fn keys(&self, world: &World) -> Vec<WaitKey> {
+        let key = |want: &Want| {
+            let topic = world.catalog.topic(want.key()).ok()?;
+            Some(WaitKey::Partition(topic.id, want.partition))
+        };
+        self.wants.iter().filter_map(key).collect()
+    }
+
+    fn gather(&self, world: &World, cx: &Context) -> Vec<Outcome> {
+        let mut budget = Budget { left: self.limits.max_bytes, untouched: true };
+        let read = |want| read(world, cx, want, self.limits.read_committed, &mut budget);
+        self.wants.iter().map(read).collect()
+    }
+
+    fn answer(self, world: &mut World, cx: &Context, outcomes: Vec<Outcome>) -> FetchResponse {
+        let session_id = world.establish(cx, &self.session, &self.wants);
+        let mut response = FetchResponse { session_id, ..FetchResponse::default() };
+        for (want, outcome) in self.wants.iter().zip(outcomes) {
+            let row = row(want.partition, outcome);
+            if world.sessions.is_news(cx.node, &self.session, session_id, want, &row) {
+                add_row(&mut response, want, row);
+            }
+        }
+        if cx.version >= 16 {
+            name_leaders(&mut response, world);
+        }
+        response
+    }
+}
+
+fn is_enough(outcomes: &[Outcome], min_bytes: usize) -> bool {
+    let mut bytes = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(found) if found.diverging.is_none() => bytes += found.bytes(),
+            _ => return true,
+        }
+    }
+    bytes >= min_bytes
+}
+
+impl Found {
+    fn bytes(&self) -> usize {
+        self.batches.iter().map(Batch::len).sum()
+    }
+}
+
+fn read(
+    world: &World,
+    cx: &Context,
+    want: &Want,
+    read_committed: bool,
+    budget: &mut Budget,
+) -> Outcome {
+    let topic = world.catalog.topic(want.key())?;
+    cx.item(&topic.name, want.partition)?;
+    let partition = topic.partition(want.partition)?;
+    let log = partition.led_by(cx.node)?;
+    partition.check_epoch(want.current_leader_epoch)?;
+    let mut found = Found {
+        high_watermark: log.high_watermark(),
+        stable: log.stable(),
+        log_start: log.start(),
+        batches: Vec::new(),
+        aborted: read_committed.then(Vec::new),
+        diverging: divergence(log, want)?,
+    };
+    if found.diverging.is_some() {
+        return Ok(found);
+    }
+    if !(log.start()..=log.end()).contains(&want.fetch_offset) {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let upto = if read_committed { found.stable } else { found.high_watermark };
+    found.batches = budget.read(log, want, upto);
+    if let (Some(aborted), Some(last)) = (&mut found.aborted, found.batches.last()) {
+        *aborted = log.aborted(want.fetch_offset, last.next());
+    }
+    Ok(found)
+}
+
+impl Budget {
+    fn read(&mut self, log: &Log, want: &Want, upto: i64) -> Vec<Batch> {
+        let max_bytes = want.max_bytes.min(self.left);
+        let batches = log.read(want.fetch_offset, upto, max_bytes, self.untouched);
+        let bytes = batches.iter().map(Batch::len).sum();
+        self.left = self.left.saturating_sub(bytes);
+        self.untouched &= batches.is_empty();
+        batches
+    }
+}
+
+/// Where a fetcher that knows what it read last has read something else than this log has
+/// (KIP-595's truncation on fetch).
+fn divergence(log: &Log, want: &Want) -> Result<Option<(i32, i64)>, ErrorCode> {
+    if want.last_fetched_epoch < 0 {
+        return Ok(None);
+    }
+    let (epoch, end) = log.epoch_end(want.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+    let diverges = epoch < want.last_fetched_epoch || end < want.fetch_offset;
+    Ok(diverges.then_some((epoch, end)))
+}
+
+fn row(partition_index: i32, outcome: Outcome) -> PartitionData {
+    match outcome {
+        Ok(found) => found.into_row(partition_index),
+        Err(code) => PartitionData {
+            partition_index,
+            error_code: code.code(),
+            high_watermark: -1,
+            records: Some(RecordChunks::new()),
+            ..PartitionData::default()
+        },
+    }
+}
+
+impl Found {
+    fn into_row(self, partition_index: i32) -> PartitionData {
+        let aborted = |a: Aborted| AbortedTransaction {
+            producer_id: a.producer_id,
+            first_offset: a.first_offset,
+            ..AbortedTransaction::default()
+        };
+        let diverging = |(epoch, end_offset)| {
+            Box::new(EpochEndOffset { epoch, end_offset, ..EpochEndOffset::default() })
+        };
+        PartitionData {
+            partition_index,
+            high_watermark: self.high_watermark,
+            last_stable_offset: self.stable,
+            log_start_offset: self.log_start,
+            aborted_transactions: self.aborted.map(|all| all.into_iter().map(aborted).collect()),
+            // Empty, never null: librdkafka refuses null.
+            records: Some(to_chunks(&self.batches)),
+            diverging_epoch: self.diverging.map(diverging),
+            ..PartitionData::default()
+        }
+    }
+}
+
+fn add_row(response: &mut FetchResponse, want: &Want, row: PartitionData) {
+    let (topic, topic_id) = (want.topic.clone(), want.topic_id);
+    match response.responses.last_mut() {
+        Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(row),
+        _ => response.responses.push(FetchableTopicResponse {
+            topic,
+            topic_id,
+            partitions: vec![row],
+            ..FetchableTopicResponse::default()
+        }),
+    }
+}
+
+/// Who leads the partitions that are not led here, or not in this epoch (KIP-951).
+fn name_leaders(response: &mut FetchResponse, world: &World) {
+    let moved = [ErrorCode::NotLeaderOrFollower.code(), ErrorCode::FencedLeaderEpoch.code()];
+    let mut leaders = BTreeSet::new();
+    for topic in &mut response.responses {
+        for row in topic.partitions.iter_mut().filter(|row| moved.contains(&row.error_code)) {
+            let leader = world.catalog.leader(TopicKey::Id(topic.topic_id), row.partition_index);
+            let Some((node, leader_epoch)) = leader else { continue };
+            let leader_id = node.0;
+            let current = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
+            row.current_leader = Some(Box::new(current));
+            leaders.insert(node);
+        }
+    }
+    let nodes = world.catalog.live_nodes().filter(|node| leaders.contains(&node.id));
+    response.node_endpoints = nodes.map(endpoint).collect();
+}
+
+fn endpoint(node: &Node) -> NodeEndpoint {
+    NodeEndpoint {
+        node_id: node.id.0,
+        host: node.host.clone(),
+        port: i32::from(node.port),
+        rack: node.rack.clone(),
+        ..NodeEndpoint::default()
+    }
+}
