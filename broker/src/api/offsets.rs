@@ -1,0 +1,212 @@
+//! Where a log begins, ends, and what lies where in it.
+
+use ottla_protocol::messages::delete_records::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
+use ottla_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use ottla_protocol::messages::offset_for_leader_epoch::{
+    EpochEndOffset, OffsetForLeaderPartition, OffsetForLeaderTopicResult,
+};
+use ottla_protocol::messages::{
+    DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use crate::log::{Found, Log};
+use crate::partition::{Partition, Surroundings};
+use crate::world::catalog::{Topic, TopicKey};
+use crate::world::{Context, World};
+
+pub(super) fn list(
+    world: &World,
+    cx: &Context,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
+    let read_committed = request.isolation_level == 1;
+    let topics = request.topics.into_iter().map(|topic| {
+        let row = |asked: &ListOffsetsPartition| {
+            let found = look_up(world, cx, &topic.name, asked, read_committed);
+            list_row(cx.version, asked.partition_index, found)
+        };
+        ListOffsetsTopicResponse {
+            partitions: topic.partitions.iter().map(row).collect(),
+            name: topic.name,
+            ..Default::default()
+        }
+    });
+    ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn list_row(
+    version: i16,
+    partition_index: i32,
+    found: Result<Option<Found>, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
+    let row = ListOffsetsPartitionResponse { partition_index, ..Default::default() };
+    match found {
+        Ok(None) => row,
+        Ok(Some(Found { offset, timestamp, epoch })) => {
+            let leader_epoch = if version >= 4 { epoch } else { -1 };
+            ListOffsetsPartitionResponse { timestamp, offset, leader_epoch, ..row }
+        }
+        Err(code) => ListOffsetsPartitionResponse { error_code: code.code(), ..row },
+    }
+}
+
+fn led<'a>(
+    world: &'a World,
+    cx: &Context,
+    topic: &str,
+    index: i32,
+) -> Result<(&'a Topic, &'a Partition, &'a Log), ErrorCode> {
+    cx.item(topic, index)?;
+    let topic = world.catalog.topic(TopicKey::Name(topic))?;
+    let partition = topic.partition(index)?;
+    Ok((topic, partition, partition.led_by(cx.node)?))
+}
+
+fn look_up(
+    world: &World,
+    cx: &Context,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+    read_committed: bool,
+) -> Result<Option<Found>, ErrorCode> {
+    let (_, partition, log) = led(world, cx, topic, asked.partition_index)?;
+    partition.check_epoch(asked.current_leader_epoch)?;
+    let at = |offset, epoch| Some(Found { offset, timestamp: -1, epoch });
+    let end = if read_committed { log.stable() } else { log.high_watermark() };
+    let fetchable = || check_recovered(partition, cx.version);
+    match asked.timestamp {
+        LATEST => fetchable().map(|()| at(end, partition.epoch())),
+        EARLIEST => Ok(at(log.start(), log.epoch_at(log.start()).unwrap_or(-1))),
+        EARLIEST_LOCAL if cx.version >= 8 => {
+            Ok(at(log.start(), log.epoch_at(log.start()).unwrap_or(-1)))
+        }
+        MAX_TIMESTAMP if cx.version >= 7 => Ok(log.at_max_timestamp()),
+        LATEST_TIERED if cx.version >= 9 => Ok(None),
+        EARLIEST_PENDING_UPLOAD if cx.version >= 11 => Ok(None),
+        time @ 0.. => fetchable().map(|()| log.at_time(time, end)),
+        _ => Err(ErrorCode::UnsupportedVersion),
+    }
+}
+
+/// Right after its election a leader may not know yet how much was committed.
+fn check_recovered(partition: &Partition, version: i16) -> Result<(), ErrorCode> {
+    match partition.is_recovering() {
+        false => Ok(()),
+        true if version >= 5 => Err(ErrorCode::OffsetNotAvailable),
+        true => Err(ErrorCode::LeaderNotAvailable),
+    }
+}
+
+pub(super) fn leader_epoch_ends(
+    world: &World,
+    cx: &Context,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let row = |asked: &OffsetForLeaderPartition| {
+            let found = epoch_end(world, cx, &topic.topic, asked);
+            epoch_row(asked.partition, found)
+        };
+        OffsetForLeaderTopicResult {
+            partitions: topic.partitions.iter().map(row).collect(),
+            topic: topic.topic,
+            ..Default::default()
+        }
+    });
+    OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn epoch_end(
+    world: &World,
+    cx: &Context,
+    topic: &str,
+    asked: &OffsetForLeaderPartition,
+) -> Result<(i32, i64), ErrorCode> {
+    let (_, partition, log) = led(world, cx, topic, asked.partition)?;
+    partition.check_epoch(asked.current_leader_epoch)?;
+    Ok(log.epoch_end(asked.leader_epoch).unwrap_or((-1, -1)))
+}
+
+fn epoch_row(partition: i32, found: Result<(i32, i64), ErrorCode>) -> EpochEndOffset {
+    let row = EpochEndOffset { partition, ..Default::default() };
+    match found {
+        Ok((leader_epoch, end_offset)) => EpochEndOffset { leader_epoch, end_offset, ..row },
+        Err(code) => EpochEndOffset { error_code: code.code(), ..row },
+    }
+}
+
+pub(super) fn delete_records(
+    world: &mut World,
+    cx: &Context,
+    request: DeleteRecordsRequest,
+) -> DeleteRecordsResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in topic.partitions {
+            let index = asked.partition_index;
+            let deleted = delete(world, cx, &topic.name, index, asked.offset);
+            partitions.push(delete_row(index, deleted));
+        }
+        DeleteRecordsTopicResult { name: topic.name, partitions, ..Default::default() }
+    });
+    DeleteRecordsResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn delete_row(
+    partition_index: i32,
+    deleted: Result<i64, ErrorCode>,
+) -> DeleteRecordsPartitionResult {
+    DeleteRecordsPartitionResult {
+        partition_index,
+        low_watermark: deleted.unwrap_or(-1),
+        error_code: deleted.err().unwrap_or(ErrorCode::None).code(),
+        ..Default::default()
+    }
+}
+
+fn delete(
+    world: &mut World,
+    cx: &Context,
+    name: &str,
+    index: i32,
+    offset: i64,
+) -> Result<i64, ErrorCode> {
+    let (topic, _, log) = led(world, cx, name, index)?;
+    if !topic.settings.deletes {
+        return Err(ErrorCode::PolicyViolation);
+    }
+    let committed = log.high_watermark();
+    let to = if offset == TO_HIGH_WATERMARK { committed } else { offset };
+    if !(0..=committed).contains(&to) {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let id: Uuid = topic.id;
+    let raise = |partition: &mut Partition, around: Surroundings<'_>| {
+        partition.raise_start(to, around);
+        partition.low_watermark(around.alive)
+    };
+    let low = world.catalog.with_partition(TopicKey::Id(id), index, cx.now, raise);
+    world.wake_partition(id, index);
+    low
+}
+
+/// `Timestamp`: the end.
+const LATEST: i64 = -1;
+/// `Timestamp`: the beginning.
+const EARLIEST: i64 = -2;
+/// `Timestamp`: the record with the largest timestamp (KIP-734).
+const MAX_TIMESTAMP: i64 = -3;
+/// `Timestamp`: the beginning of what is not in tiered storage (KIP-405).
+const EARLIEST_LOCAL: i64 = -4;
+/// `Timestamp`: the end of what is in tiered storage (KIP-1005).
+const LATEST_TIERED: i64 = -5;
+/// `Timestamp`: the beginning of what is still to go there (KIP-1023).
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+/// `Offset` of `DeleteRecords`: everything that is committed.
+const TO_HIGH_WATERMARK: i64 = -1;
