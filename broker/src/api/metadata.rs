@@ -1,0 +1,337 @@
+//! Who is in the cluster, who leads what, who coordinates whom.
+
+use std::collections::BTreeSet;
+
+use ottla_protocol::messages::describe_cluster::DescribeClusterBroker;
+use ottla_protocol::messages::describe_topic_partitions::{
+    DescribeTopicPartitionsResponseCursor, DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+};
+use ottla_protocol::messages::find_coordinator::Coordinator;
+use ottla_protocol::messages::metadata::{
+    MetadataRequestTopic, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use ottla_protocol::messages::{
+    DescribeClusterRequest, DescribeClusterResponse, DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+    MetadataRequest, MetadataResponse,
+};
+use ottla_protocol::{ByteString, ErrorCode, Uuid};
+
+use super::topics;
+use crate::partition::Partition;
+use crate::world::catalog::{Catalog, Node, Topic, TopicKey};
+use crate::world::{Context, NodeId, World};
+
+pub(super) fn metadata(
+    world: &mut World,
+    cx: &Context,
+    request: MetadataRequest,
+) -> MetadataResponse {
+    let rows = match requested(world, cx, request) {
+        Ok(rows) => rows,
+        // Only version 13 has a place for it.
+        Err(code) => return MetadataResponse { error_code: code.code(), ..Default::default() },
+    };
+    let catalog = &world.catalog;
+    let broker = |node: &Node| MetadataResponseBroker {
+        node_id: node.id.0,
+        host: node.host.clone(),
+        port: i32::from(node.port),
+        rack: node.rack.clone(),
+        ..Default::default()
+    };
+    MetadataResponse {
+        brokers: catalog.live_nodes().map(broker).collect(),
+        cluster_id: Some(catalog.cluster_id().clone()),
+        controller_id: controller(catalog),
+        topics: rows,
+        ..Default::default()
+    }
+}
+
+/// Any live node will do: each takes every administrative request.
+fn controller(catalog: &Catalog) -> i32 {
+    catalog.live_nodes().next().map_or(-1, |node| node.id.0)
+}
+
+/// One row for each topic that is asked for, none twice.
+fn requested(
+    world: &mut World,
+    cx: &Context,
+    request: MetadataRequest,
+) -> Result<Vec<MetadataResponseTopic>, ErrorCode> {
+    let may_create = request.allow_auto_topic_creation || cx.version < 4;
+    let wanted = match request.topics {
+        Some(topics) if cx.version > 0 || !topics.is_empty() => topics,
+        _ => return Ok(world.catalog.topics().map(|topic| describe(world, cx, topic)).collect()),
+    };
+    let names_topics = |topic: &MetadataRequestTopic| {
+        topic.name.is_some() && topic.topic_id.is_zero() || cx.version >= 12
+    };
+    if !wanted.iter().all(names_topics) {
+        return Err(ErrorCode::InvalidRequest);
+    }
+    let mut seen = BTreeSet::new();
+    let fresh = wanted.into_iter().filter(|t| seen.insert((t.name.clone(), t.topic_id)));
+    Ok(fresh.map(|topic| find_or_create(world, cx, &topic, may_create)).collect())
+}
+
+fn find_or_create(
+    world: &mut World,
+    cx: &Context,
+    wanted: &MetadataRequestTopic,
+    may_create: bool,
+) -> MetadataResponseTopic {
+    let name = wanted.name.as_deref();
+    let by_id = name.is_none() || !wanted.topic_id.is_zero();
+    let key = TopicKey::of(name.unwrap_or_default(), wanted.topic_id, by_id);
+    let found = world.catalog.topic(key).map(drop);
+    let outcome = match (found, name) {
+        (Err(ErrorCode::UnknownTopicOrPartition), Some(name)) => {
+            auto_create(world, cx, name, may_create)
+        }
+        (outcome, _) => outcome,
+    };
+    let topic = outcome.and_then(|()| world.catalog.topic(key));
+    match topic {
+        Ok(topic) => describe(world, cx, topic),
+        Err(code) => MetadataResponseTopic {
+            error_code: code.code(),
+            name: wanted.name.clone(),
+            topic_id: wanted.topic_id,
+            ..Default::default()
+        },
+    }
+}
+
+fn auto_create(
+    world: &mut World,
+    cx: &Context,
+    name: &str,
+    may_create: bool,
+) -> Result<(), ErrorCode> {
+    topics::check_name(name).map_err(|refusal| refusal.code)?;
+    if !may_create || !world.settings.flag("auto.create.topics.enable") {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    topics::create_default(world, cx, name).map_err(|refusal| refusal.code)
+}
+
+fn describe(world: &World, cx: &Context, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = topic.indexed();
+    MetadataResponseTopic {
+        error_code: cx.item(&topic.name, -1).err().unwrap_or(ErrorCode::None).code(),
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        partitions: partitions.map(|(index, p)| describe_partition(world, index, p)).collect(),
+        ..Default::default()
+    }
+}
+
+fn describe_partition(
+    world: &World,
+    partition_index: i32,
+    partition: &Partition,
+) -> MetadataResponsePartition {
+    MetadataResponsePartition {
+        error_code: leader_error(partition).code(),
+        partition_index,
+        leader_id: leader(partition),
+        leader_epoch: partition.epoch(),
+        replica_nodes: ids(partition.replicas()),
+        isr_nodes: ids(partition.in_sync()),
+        offline_replicas: offline(world, partition),
+        ..Default::default()
+    }
+}
+
+fn leader(partition: &Partition) -> i32 {
+    partition.leader().map_or(-1, |node| node.0)
+}
+
+fn leader_error(partition: &Partition) -> ErrorCode {
+    if partition.leader().is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }
+}
+
+fn ids<'a, C: FromIterator<i32>>(nodes: impl IntoIterator<Item = &'a NodeId>) -> C {
+    nodes.into_iter().map(|node| node.0).collect()
+}
+
+fn offline<C: FromIterator<i32>>(world: &World, partition: &Partition) -> C {
+    let alive = world.catalog.alive();
+    ids(partition.replicas().iter().filter(|node| !alive.contains(node)))
+}
+
+pub(super) fn describe_cluster(
+    world: &World,
+    cx: &Context,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
+    let checked = cx.whole().and(match request.endpoint_type {
+        BROKERS => Ok(()),
+        CONTROLLERS => Err(ErrorCode::MismatchedEndpointType),
+        _ => Err(ErrorCode::UnsupportedEndpointType),
+    });
+    if let Err(code) = checked {
+        return DescribeClusterResponse { error_code: code.code(), ..Default::default() };
+    }
+    let broker = |node: &Node| DescribeClusterBroker {
+        broker_id: node.id.0,
+        host: node.host.clone(),
+        port: i32::from(node.port),
+        rack: node.rack.clone(),
+        ..Default::default()
+    };
+    DescribeClusterResponse {
+        endpoint_type: BROKERS,
+        cluster_id: world.catalog.cluster_id().clone(),
+        controller_id: controller(&world.catalog),
+        brokers: world.catalog.live_nodes().map(broker).collect(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn describe_topic_partitions(
+    world: &World,
+    cx: &Context,
+    request: DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
+    let mut response = DescribeTopicPartitionsResponse::default();
+    let mut names: BTreeSet<ByteString> = request.topics.into_iter().map(|t| t.name).collect();
+    if names.is_empty() {
+        names = world.catalog.topics().map(|topic| topic.name.clone()).collect();
+    }
+    let (from, first) =
+        request.cursor.map_or((ByteString::new(), 0), |c| (c.topic_name, c.partition_index));
+    let mut room = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, PAGE);
+    for name in names.into_iter().filter(|name| *name >= from) {
+        let first = if name == from { first } else { 0 };
+        if room == 0 {
+            response.next_cursor = Some(cursor(name, first));
+            break;
+        }
+        let (topic, next) = page(world, cx, &name, first, room);
+        room -= topic.partitions.len().min(room);
+        response.topics.push(topic);
+        if let Some(next) = next {
+            response.next_cursor = Some(cursor(name, next));
+            break;
+        }
+    }
+    response
+}
+
+fn cursor(topic_name: ByteString, partition_index: i32) -> DescribeTopicPartitionsResponseCursor {
+    DescribeTopicPartitionsResponseCursor { topic_name, partition_index, ..Default::default() }
+}
+
+/// At most `room` partitions of a topic from `first` on, and where to go on if there are more.
+fn page(
+    world: &World,
+    cx: &Context,
+    name: &ByteString,
+    first: i32,
+    room: usize,
+) -> (DescribeTopicPartitionsResponseTopic, Option<i32>) {
+    let topic = match cx.item(name, -1).and_then(|()| world.catalog.topic(TopicKey::Name(name))) {
+        Ok(topic) => topic,
+        Err(code) => return (unknown(name, code), None),
+    };
+    let mut rest = topic.indexed().filter(|(index, _)| *index >= first);
+    let rows = rest.by_ref().take(room).map(|(index, p)| describe_row(world, index, p)).collect();
+    let row = DescribeTopicPartitionsResponseTopic {
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        partitions: rows,
+        ..Default::default()
+    };
+    (row, rest.next().map(|(index, _)| index))
+}
+
+fn unknown(name: &ByteString, code: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: code.code(),
+        name: Some(name.clone()),
+        topic_id: Uuid::ZERO,
+        ..Default::default()
+    }
+}
+
+fn describe_row(
+    world: &World,
+    partition_index: i32,
+    partition: &Partition,
+) -> DescribeTopicPartitionsResponsePartition {
+    DescribeTopicPartitionsResponsePartition {
+        error_code: leader_error(partition).code(),
+        partition_index,
+        leader_id: leader(partition),
+        leader_epoch: partition.epoch(),
+        replica_nodes: ids(partition.replicas()),
+        isr_nodes: ids(partition.in_sync()),
+        // Lists, never null: Java's admin client does not survive null.
+        eligible_leader_replicas: Some(Default::default()),
+        last_known_elr: Some(Default::default()),
+        offline_replicas: offline(world, partition),
+        ..Default::default()
+    }
+}
+
+pub(super) fn find_coordinator(
+    world: &World,
+    cx: &Context,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    if cx.version >= 4 {
+        let keys = request.coordinator_keys.into_iter();
+        let rows = keys.map(|key| coordinator(world, cx, request.key_type, key));
+        return FindCoordinatorResponse { coordinators: rows.collect(), ..Default::default() };
+    }
+    let found = coordinator(world, cx, request.key_type, request.key);
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: found.error_message,
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..Default::default()
+    }
+}
+
+fn coordinator(world: &World, cx: &Context, key_type: i8, key: ByteString) -> Coordinator {
+    let found = cx.whole().and_then(|()| match key_type {
+        GROUPS | TRANSACTIONS => {
+            world.catalog.coordinator(&key).ok_or(ErrorCode::CoordinatorNotAvailable)
+        }
+        _ => Err(ErrorCode::InvalidRequest),
+    });
+    match found {
+        Ok(node) => Coordinator {
+            key,
+            node_id: node.id.0,
+            host: node.host.clone(),
+            port: i32::from(node.port),
+            ..Default::default()
+        },
+        Err(code) => Coordinator {
+            key,
+            node_id: -1,
+            port: -1,
+            error_code: code.code(),
+            error_message: Some(code.description().into()),
+            ..Default::default()
+        },
+    }
+}
+
+/// `EndpointType`: the brokers.
+const BROKERS: i8 = 1;
+/// `EndpointType`: the controllers.
+const CONTROLLERS: i8 = 2;
+/// `KeyType`: a group.
+const GROUPS: i8 = 0;
+/// `KeyType`: a transactional id.
+const TRANSACTIONS: i8 = 1;
+/// The most partitions of one answer (`max.request.partition.size.limit`).
+const PAGE: usize = 2000;
