@@ -1,0 +1,129 @@
+//! The handlers, by what they are about.
+
+mod configs;
+pub mod fetch;
+mod metadata;
+mod offsets;
+pub mod produce;
+mod producers;
+mod topics;
+mod versions;
+
+use ottla_protocol::{AnyRequest, ApiKey, ByteString, ErrorCode, VersionRange};
+
+use crate::world::{Context, Flow, Prepared, World};
+pub use versions::{Admission, admit};
+
+/// The APIs that are served, each with the versions to announce. No other is announced: a client's
+/// own negotiation refuses what is missing, and a half-served API is worse than none.
+pub const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::FindCoordinator,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+];
+
+/// The versions in which a served API may be asked; none for one that is not served.
+#[must_use]
+pub fn versions(api: ApiKey) -> Option<VersionRange> {
+    SERVED.contains(&api).then(|| api.stable_versions())
+}
+
+/// Why an administrative request is refused, as the client is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", message.as_deref().unwrap_or_else(|| code.description()))]
+pub struct Refused {
+    /// The code.
+    pub code: ErrorCode,
+    /// The reason in words; `None` where the code says it all.
+    pub message: Option<String>,
+}
+
+impl Refused {
+    fn new(code: ErrorCode, reason: impl ToString) -> Self {
+        Self { code, message: Some(reason.to_string()) }
+    }
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, message: None }
+    }
+}
+
+/// The code and message of a row.
+fn told(outcome: Result<(), Refused>) -> (i16, Option<ByteString>) {
+    match outcome {
+        Ok(()) => (0, None),
+        Err(Refused { code, message }) => {
+            let message = message.unwrap_or_else(|| code.description().to_owned());
+            (code.code(), Some(message.into()))
+        }
+    }
+}
+
+impl World {
+    /// Gives a request to its handler.
+    pub(crate) fn serve(&mut self, cx: &Context, request: Prepared) -> Flow {
+        match request {
+            Prepared::Produce(request) => produce::produce(self, cx, request),
+            Prepared::Other(request) => self.serve_other(cx, request),
+        }
+    }
+
+    fn serve_other(&mut self, cx: &Context, request: AnyRequest) -> Flow {
+        match request {
+            AnyRequest::Fetch(request) => fetch::fetch(self, cx, request),
+            AnyRequest::ListOffsets(request) => offsets::list(self, cx, request).into(),
+            AnyRequest::OffsetForLeaderEpoch(request) => {
+                offsets::leader_epoch_ends(self, cx, request).into()
+            }
+            AnyRequest::DeleteRecords(request) => offsets::delete_records(self, cx, request).into(),
+            AnyRequest::ApiVersions(request) => versions::api_versions(self, cx, &request).into(),
+            AnyRequest::Metadata(request) => metadata::metadata(self, cx, request).into(),
+            AnyRequest::DescribeCluster(request) => {
+                metadata::describe_cluster(self, cx, &request).into()
+            }
+            AnyRequest::DescribeTopicPartitions(request) => {
+                metadata::describe_topic_partitions(self, cx, request).into()
+            }
+            AnyRequest::FindCoordinator(request) => {
+                metadata::find_coordinator(self, cx, request).into()
+            }
+            AnyRequest::CreateTopics(request) => topics::create(self, cx, request).into(),
+            AnyRequest::DeleteTopics(request) => topics::delete(self, cx, request).into(),
+            AnyRequest::CreatePartitions(request) => {
+                topics::create_partitions(self, cx, request).into()
+            }
+            AnyRequest::DescribeConfigs(request) => configs::describe(self, cx, request).into(),
+            AnyRequest::AlterConfigs(request) => configs::replace(self, cx, request).into(),
+            AnyRequest::IncrementalAlterConfigs(request) => {
+                configs::alter(self, cx, request).into()
+            }
+            AnyRequest::InitProducerId(request) => producers::init(self, cx, &request).into(),
+            // Groups (slice 4) go here: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit,
+            // OffsetFetch, DescribeGroups, ListGroups, DeleteGroups, OffsetDelete.
+            //
+            // Transactions (slice 6) go here: AddPartitionsToTxn, AddOffsetsToTxn, EndTxn,
+            // TxnOffsetCommit, WriteTxnMarkers, DescribeProducers, DescribeTransactions,
+            // ListTransactions.
+            other => {
+                tracing::warn!(api = %other.api(), "request of an API that is not served");
+                Flow::Close
+            }
+        }
+    }
+}

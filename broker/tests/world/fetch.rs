@@ -1,0 +1,268 @@
+use std::time::Duration;
+
+use ottla_broker::world::{Flow, Why};
+use ottla_protocol::messages::fetch::ForgottenTopic;
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::*;
+
+fn filled(batches: &[&[&str]]) -> Test {
+    let mut test = Test::new();
+    for values in batches {
+        assert_eq!(test.produce(-1, batch(values)).error_code, 0);
+    }
+    test
+}
+
+#[test]
+fn a_mid_batch_offset_returns_its_batch() {
+    let mut test = filled(&[&["a", "b", "c"], &["d"]]);
+    assert_eq!(bases(&test.fetch(1)), [0, 3]);
+    assert_eq!(bases(&test.fetch(3)), [3]);
+}
+
+#[test]
+fn empty_records_are_not_null() {
+    let row = Test::new().fetch(0);
+    assert!(row.records.unwrap().is_empty());
+    assert_eq!(row.aborted_transactions, None);
+}
+
+#[test]
+fn offsets_outside_the_log_are_out_of_range() {
+    let mut test = filled(&[&["a"]]);
+    for (offset, code) in [(-1, 1), (0, 0), (1, 0), (2, 1)] {
+        let row = test.fetch(offset);
+        assert_eq!(row.error_code, code, "offset {offset}");
+        if code != 0 {
+            assert_eq!((row.high_watermark, row.last_stable_offset), (-1, -1));
+        }
+    }
+}
+
+#[test]
+fn first_batch_ignores_limits_and_only_the_first() {
+    let mut test = filled(&[&["a"], &["b"], &["c"]]);
+    let size = i32::try_from(batch(&["a"]).len()).unwrap();
+    for (max_bytes, expected) in [(1, 1), (2 * size - 1, 1), (2 * size, 2), (4 * size, 3)] {
+        let request = FetchRequest { max_bytes, ..fetch_request(0) };
+        let row = fetched(test.send(1, 12, request));
+        assert_eq!(bases(&row).len(), expected, "{max_bytes} bytes");
+    }
+}
+
+#[test]
+fn a_full_fetch_answers_every_partition_though_the_budget_is_spent() {
+    let mut test = filled(&[&["a"]]);
+    let mut request = FetchRequest { max_bytes: 1, ..fetch_request(0) };
+    let again = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions.push(again);
+    let rows = fetch_response(test.send(1, 12, request)).responses.remove(0).partitions;
+    assert_eq!(rows.iter().map(|row| bases(row).len()).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(rows[1].high_watermark, 1);
+}
+
+#[test]
+fn epochs_of_clients_are_compared_with_the_real_one() {
+    let mut test = filled(&[&["a"]]);
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    for (known, code) in [(-1, 0), (0, 74), (1, 0), (2, 75)] {
+        let mut request = fetch_request(0);
+        request.topics[0].partitions[0].current_leader_epoch = known;
+        assert_eq!(fetched(test.send(2, 12, request)).error_code, code, "epoch {known}");
+    }
+}
+
+#[test]
+fn a_parked_fetch_is_woken_by_an_append_and_answers_it() {
+    let mut test = Test::new();
+    let waiting = parked(test.send(1, 12, long_fetch(0)));
+    assert_eq!(waiting.until, Some(Duration::from_secs(1)));
+    test.produce(-1, batch(&["a"]));
+    assert_eq!(test.world.take_woken(), [waiting.ticket]);
+    assert_eq!(bases(&fetched(test.resume(1, 12, waiting, Why::Woken))), [0]);
+}
+
+#[test]
+fn max_wait_is_honoured_when_there_is_nothing() {
+    let mut test = Test::new();
+    let waiting = parked(test.send(1, 12, long_fetch(0)));
+    let waiting = parked(test.resume(1, 12, waiting, Why::Woken));
+    assert_eq!(waiting.until, Some(Duration::from_secs(1)));
+    test.pass(Duration::from_secs(1));
+    let row = fetched(test.resume(1, 12, waiting, Why::Expired));
+    assert_eq!((row.error_code, row.records.unwrap().len()), (0, 0));
+}
+
+#[test]
+fn a_fetch_waits_for_as_many_bytes_as_it_asks_for() {
+    let mut test = filled(&[&["a"]]);
+    let min_bytes = i32::try_from(batch(&["a"]).len()).unwrap() + 1;
+    let waiting = parked(test.send(1, 12, FetchRequest { min_bytes, ..long_fetch(0) }));
+    test.produce(-1, batch(&["b"]));
+    assert_eq!(bases(&fetched(test.resume(1, 12, waiting, Why::Woken))), [0, 1]);
+}
+
+#[test]
+fn what_is_not_committed_is_not_read() {
+    let mut test = Test::new();
+    test.world.pause_replication("t", 0, true, test.now).unwrap();
+    test.produce(1, batch(&["a"]));
+    let waiting = parked(test.send(1, 12, long_fetch(0)));
+    test.world.pause_replication("t", 0, false, test.now).unwrap();
+    assert_eq!(test.world.take_woken(), [waiting.ticket]);
+    assert_eq!(bases(&fetched(test.resume(1, 12, waiting, Why::Woken))), [0]);
+}
+
+#[test]
+fn a_waiting_fetch_learns_that_its_leader_is_gone() {
+    let mut test = Test::new();
+    let waiting = parked(test.send(1, 12, long_fetch(0)));
+    test.world.move_leader("t", 0, NodeId(3), test.now).unwrap();
+    let row = fetched(test.resume(1, 12, waiting, Why::Woken));
+    assert_eq!(row.error_code, ErrorCode::NotLeaderOrFollower.code());
+}
+
+#[test]
+fn an_unknown_topic_is_told_by_how_it_was_named() {
+    let mut test = Test::new();
+    let mut request = fetch_request(0);
+    request.topics[0].topic = "nope".into();
+    let row = fetched(test.send(1, 12, request.clone()));
+    assert_eq!(row.error_code, ErrorCode::UnknownTopicOrPartition.code());
+    for id in [Uuid::from(5), Uuid::ZERO] {
+        request.topics[0].topic_id = id;
+        let row = fetched(test.send(1, 13, request.clone()));
+        assert_eq!(row.error_code, ErrorCode::UnknownTopicId.code(), "{id}");
+    }
+}
+
+/// A full fetch that makes a session; its id.
+fn session(test: &mut Test, offset: i64) -> i32 {
+    let request = FetchRequest { session_epoch: 0, ..fetch_request(offset) };
+    let response = fetch_response(test.send(1, 12, request));
+    assert_ne!(response.session_id, 0);
+    response.session_id
+}
+
+fn incremental(session_id: i32, session_epoch: i32) -> FetchRequest {
+    FetchRequest { session_id, session_epoch, topics: Vec::new(), ..fetch_request(0) }
+}
+
+#[test]
+fn an_incremental_fetch_tells_only_news() {
+    let mut test = filled(&[&["a"]]);
+    let id = session(&mut test, 1);
+    let response = fetch_response(test.send(1, 12, incremental(id, 1)));
+    assert_eq!((response.session_id, response.responses.len()), (id, 0));
+    test.produce(-1, batch(&["b"]));
+    let response = fetch_response(test.send(1, 12, incremental(id, 2)));
+    assert_eq!(bases(&response.responses[0].partitions[0]), [1]);
+}
+
+#[test]
+fn session_epoch_advances_on_accept() {
+    let mut test = Test::new();
+    let id = session(&mut test, 0);
+    let waiting = parked(test.send(
+        1,
+        12,
+        FetchRequest { max_wait_ms: 9, min_bytes: 1, ..incremental(id, 1) },
+    ));
+    test.world.abandon(&waiting);
+    let response = fetch_response(test.send(1, 12, incremental(id, 1)));
+    assert_eq!(response.error_code, ErrorCode::InvalidFetchSessionEpoch.code());
+}
+
+#[test]
+fn parked_full_fetch_makes_one_session() {
+    let mut test = Test::new();
+    let request = FetchRequest { session_epoch: 0, ..long_fetch(0) };
+    let waiting = parked(test.send(1, 12, request));
+    let waiting = parked(test.resume(1, 12, waiting, Why::Woken));
+    let response = fetch_response(test.resume(1, 12, waiting, Why::Expired));
+    let other = session(&mut test, 0);
+    let taken = [response.session_id, other];
+    assert!(taken.iter().all(|id| *id > 0) && taken[0] != taken[1]);
+    for id in taken {
+        assert_eq!(fetch_response(test.send(1, 12, incremental(id, 1))).error_code, 0);
+    }
+}
+
+#[test]
+fn sessions_of_nobody_are_not_found() {
+    let mut test = Test::new();
+    let response = fetch_response(test.send(1, 12, incremental(7, 1)));
+    assert_eq!(response.error_code, ErrorCode::FetchSessionIdNotFound.code());
+}
+
+#[test]
+fn sessions_are_keyed_by_names_or_by_ids_not_both() {
+    let mut test = Test::new();
+    let id = session(&mut test, 0);
+    let response = fetch_response(test.send(1, 13, incremental(id, 1)));
+    assert_eq!(response.error_code, ErrorCode::FetchSessionTopicIdError.code());
+}
+
+#[test]
+fn a_session_emptied_of_its_partitions_is_closed() {
+    let mut test = Test::new();
+    let id = session(&mut test, 0);
+    let forgotten = ForgottenTopic {
+        topic: "t".into(),
+        partitions: [0].into_iter().collect(),
+        ..Default::default()
+    };
+    let request = FetchRequest { forgotten_topics_data: vec![forgotten], ..incremental(id, 1) };
+    assert_eq!(fetch_response(test.send(1, 12, request)).session_id, 0);
+    let response = fetch_response(test.send(1, 12, incremental(id, 2)));
+    assert_eq!(response.error_code, ErrorCode::FetchSessionIdNotFound.code());
+}
+
+#[test]
+fn a_recovery_is_reported_after_an_error() {
+    let mut test = filled(&[&["a"]]);
+    let id = session(&mut test, 1);
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    let response = fetch_response(test.send(1, 12, incremental(id, 1)));
+    assert_eq!(response.responses[0].partitions[0].error_code, 6);
+    test.world.move_leader("t", 0, NodeId(1), test.now).unwrap();
+    let response = fetch_response(test.send(1, 12, incremental(id, 2)));
+    assert_eq!(response.responses[0].partitions[0].high_watermark, 1);
+}
+
+#[test]
+fn a_full_cache_gives_no_session() {
+    let mut test = Test::without_topics(1, &[("max.incremental.fetch.session.cache.slots", "1")]);
+    test.topic("t", &[]);
+    let id = session(&mut test, 0);
+    let request = FetchRequest { session_epoch: 0, ..fetch_request(0) };
+    assert_eq!(fetch_response(test.send(1, 12, request.clone())).session_id, 0);
+    test.pass(Duration::from_secs(121));
+    assert_ne!(fetch_response(test.send(1, 12, request)).session_id, id);
+}
+
+#[test]
+fn a_fetcher_of_another_history_is_told_where_it_leaves_ours() {
+    let mut test = filled(&[&["a"]]);
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    let mut request = fetch_request(3);
+    request.topics[0].partitions[0].last_fetched_epoch = 0;
+    let row = fetched(test.send(2, 12, request));
+    let diverging = row.diverging_epoch.unwrap();
+    assert_eq!((row.error_code, diverging.epoch, diverging.end_offset), (0, 0, 1));
+}
+
+#[test]
+fn a_deleted_topic_answers_who_waits_on_it() {
+    let mut test = Test::new();
+    let waiting = parked(test.send(1, 12, long_fetch(0)));
+    let request = ottla_protocol::messages::DeleteTopicsRequest {
+        topic_names: vec!["t".into()],
+        ..Default::default()
+    };
+    assert!(matches!(test.send(1, 3, request), Flow::Reply(_)));
+    assert_eq!(test.world.take_woken(), [waiting.ticket]);
+    let row = fetched(test.resume(1, 12, waiting, Why::Woken));
+    assert_eq!(row.error_code, ErrorCode::UnknownTopicOrPartition.code());
+}

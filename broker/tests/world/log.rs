@@ -1,0 +1,82 @@
+use ottla_broker::log::batch::Incoming;
+use ottla_broker::log::producers::Aborted;
+use ottla_broker::log::{Log, Roll};
+use ottla_protocol::records::ControlRecordType;
+
+use super::*;
+
+const ROLL: Roll = Roll { bytes: 1000, ms: i64::MAX };
+
+fn append(log: &mut Log, batch: SealedBatch) -> i64 {
+    log.append(&Incoming::trusted(batch.freeze()), 0, ROLL, START)
+}
+
+/// One record of a transaction.
+fn data(log: &mut Log, producer_id: i64, base_sequence: i32) -> i64 {
+    let producer = ProducerStamp { producer_id, producer_epoch: 0, base_sequence };
+    let options = SealOptions { producer, transactional: true, ..SealOptions::default() };
+    append(log, seal(&[(START, "v")], &options))
+}
+
+fn marker(log: &mut Log, producer_id: i64, kind: ControlRecordType) -> i64 {
+    append(log, SealedBatch::end_transaction(kind, 0, producer_id, 0, START).unwrap())
+}
+
+#[test]
+fn the_stable_offset_waits_for_the_first_open_transaction() {
+    let mut log = Log::default();
+    data(&mut log, 1, 0);
+    data(&mut log, 2, 0);
+    log.raise_high_watermark(log.end());
+    assert_eq!(log.stable(), 0);
+    marker(&mut log, 1, ControlRecordType::Commit);
+    assert_eq!(log.stable(), 0, "the marker is not committed yet");
+    log.raise_high_watermark(log.end());
+    assert_eq!(log.stable(), 1, "producer 2 is still open");
+    marker(&mut log, 2, ControlRecordType::Abort);
+    log.raise_high_watermark(log.end());
+    assert_eq!(log.stable(), 4);
+}
+
+#[test]
+fn the_aborted_list_reaches_below_the_fetch_offset() {
+    let mut log = Log::default();
+    data(&mut log, 1, 0);
+    data(&mut log, 1, 1);
+    marker(&mut log, 1, ControlRecordType::Abort);
+    let aborted = Aborted { producer_id: 1, first_offset: 0, last_offset: 2 };
+    for (from, upto, expected) in [(0, 1, true), (1, 2, true), (2, 3, true), (3, 9, false)] {
+        let found = log.aborted(from, upto);
+        assert_eq!(found, if expected { vec![aborted] } else { Vec::new() }, "{from}..{upto}");
+    }
+}
+
+#[test]
+fn truncation_opens_a_transaction_whose_marker_it_drops() {
+    let mut log = Log::default();
+    data(&mut log, 1, 0);
+    let end = marker(&mut log, 1, ControlRecordType::Abort);
+    log.raise_high_watermark(log.end());
+    assert_eq!((log.stable(), log.aborted(0, 9).len()), (2, 1));
+    log.truncate(end);
+    assert_eq!((log.end(), log.stable(), log.aborted(0, 9).len()), (1, 0, 0));
+}
+
+#[test]
+fn segments_roll_and_reads_cross_them() {
+    let mut log = Log::default();
+    for _ in 0..100 {
+        append(&mut log, seal(&[(START, "v"), (START, "w")], &SealOptions::default()));
+    }
+    log.raise_high_watermark(log.end());
+    for from in [0, 1, 77, 198, 199] {
+        let read = log.read(from, log.end(), usize::MAX, true);
+        assert_eq!(read[0].base(), from / 2 * 2);
+        assert_eq!(i64::try_from(read.len()).unwrap(), 100 - from / 2);
+    }
+    assert!(log.read(200, 200, usize::MAX, true).is_empty());
+    log.raise_start(100);
+    assert_eq!(log.read(100, 200, usize::MAX, true).len(), 50);
+    log.truncate(151);
+    assert_eq!(log.end(), 150, "the batch that reaches the offset goes whole");
+}

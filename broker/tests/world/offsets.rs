@@ -1,0 +1,162 @@
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
+use ottla_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopic,
+};
+use ottla_protocol::messages::offset_for_leader_epoch::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use ottla_protocol::messages::{
+    DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+};
+
+use super::*;
+
+fn list(test: &mut Test, version: i16, timestamp: i64) -> ListOffsetsPartitionResponse {
+    let partition =
+        ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
+    let topic =
+        ListOffsetsTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+    let leader = test.leader("t").0;
+    let mut response: ListOffsetsResponse = reply(test.send(leader, version, request));
+    response.topics.remove(0).partitions.remove(0)
+}
+
+fn delete(test: &mut Test, offset: i64) -> (i16, i64) {
+    let partition = DeleteRecordsPartition { offset, ..Default::default() };
+    let topic =
+        DeleteRecordsTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    let request = DeleteRecordsRequest { topics: vec![topic], ..Default::default() };
+    let mut response: DeleteRecordsResponse = test.ask(2, request);
+    let row = response.topics.remove(0).partitions.remove(0);
+    (row.error_code, row.low_watermark)
+}
+
+fn epoch_end(test: &mut Test, leader_epoch: i32) -> (i32, i64) {
+    let partition =
+        OffsetForLeaderPartition { leader_epoch, current_leader_epoch: -1, ..Default::default() };
+    let topic = OffsetForLeaderTopic {
+        topic: "t".into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    let request = OffsetForLeaderEpochRequest { topics: vec![topic], ..Default::default() };
+    let leader = test.leader("t").0;
+    let mut response: OffsetForLeaderEpochResponse = reply(test.send(leader, 4, request));
+    let row = response.topics.remove(0).partitions.remove(0);
+    assert_eq!(row.error_code, 0);
+    (row.leader_epoch, row.end_offset)
+}
+
+/// Offsets 0 to 4, of which 2 is the latest in time: times go back and forth.
+fn with_times() -> Test {
+    let mut test = Test::new();
+    test.produce(-1, timed(&[(START, "0"), (START + 10, "1")]));
+    test.produce(-1, timed(&[(START + 50, "2"), (START + 5, "3")]));
+    test.produce(-1, timed(&[(START + 20, "4")]));
+    test
+}
+
+#[test]
+fn time_lookup_is_first_at_or_after() {
+    let mut test = with_times();
+    for (time, offset, found) in
+        [(0, 0, 0), (0, 0, 0), (1, 1, 10), (10, 1, 10), (11, 2, 50), (50, 2, 50)]
+    {
+        let row = list(&mut test, 7, START + time);
+        assert_eq!((row.offset, row.timestamp), (offset, START + found), "time {time}");
+    }
+    let row = list(&mut test, 7, START + 51);
+    assert_eq!((row.error_code, row.offset, row.timestamp), (0, -1, -1));
+}
+
+#[test]
+fn max_timestamp_is_the_record_and_survives_trim() {
+    let mut test = with_times();
+    let row = list(&mut test, 7, -3);
+    assert_eq!((row.offset, row.timestamp), (2, START + 50));
+    assert_eq!(delete(&mut test, 4), (0, 4));
+    let row = list(&mut test, 7, -3);
+    assert_eq!((row.offset, row.timestamp), (4, START + 20));
+    assert_eq!(list(&mut Test::new(), 7, -3).offset, -1);
+}
+
+#[test]
+fn the_ends_of_a_log_have_no_time() {
+    let mut test = with_times();
+    for (timestamp, version, offset) in
+        [(-1, 7, 5), (-2, 7, 0), (-4, 8, 0), (-5, 9, -1), (-6, 11, -1)]
+    {
+        let row = list(&mut test, version, timestamp);
+        assert_eq!((row.error_code, row.offset, row.timestamp), (0, offset, -1), "{timestamp}");
+    }
+}
+
+#[test]
+fn a_timestamp_that_the_version_does_not_know_is_unsupported() {
+    let mut test = with_times();
+    for (timestamp, version) in [(-3, 6), (-4, 7), (-5, 8), (-6, 10), (-7, 11)] {
+        let row = list(&mut test, version, timestamp);
+        assert_eq!(row.error_code, ErrorCode::UnsupportedVersion.code(), "{timestamp}");
+    }
+}
+
+#[test]
+fn earliest_answers_the_epoch_of_its_record() {
+    let mut test = with_times();
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    assert_eq!(list(&mut test, 7, -2).leader_epoch, 0);
+    assert_eq!(list(&mut test, 7, -1).leader_epoch, 1);
+}
+
+#[test]
+fn a_new_leader_knows_the_end_only_once_its_followers_have_come() {
+    let mut test = Test::new();
+    test.world.pause_replication("t", 0, true, test.now).unwrap();
+    test.produce(1, batch(&["a"]));
+    test.world.set_alive(NodeId(2), false, test.now);
+    test.world.set_alive(NodeId(3), false, test.now);
+    assert_eq!(list(&mut test, 7, -1).offset, 1, "alone in sync, the leader is all there is");
+}
+
+#[test]
+fn newest_epoch_ends_at_log_end() {
+    let mut test = with_times();
+    assert_eq!(epoch_end(&mut test, 0), (0, 5));
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    test.produce(-1, batch(&["x"]));
+    assert_eq!(epoch_end(&mut test, 0), (0, 5));
+    assert_eq!(epoch_end(&mut test, 1), (1, 6));
+    assert_eq!(epoch_end(&mut test, 2), (-1, -1));
+}
+
+#[test]
+fn a_log_can_begin_in_the_middle_of_a_batch() {
+    let mut test = Test::new();
+    test.produce(-1, batch(&["a", "b", "c"]));
+    assert_eq!(delete(&mut test, 1), (0, 1));
+    assert_eq!(bases(&test.fetch(1)), [0]);
+    assert_eq!(test.fetch(0).error_code, ErrorCode::OffsetOutOfRange.code());
+    assert_eq!(list(&mut test, 7, -2).offset, 1);
+    assert_eq!(list(&mut test, 7, 0).offset, 1);
+}
+
+#[test]
+fn records_are_deleted_up_to_the_high_watermark_and_no_further() {
+    let mut test = with_times();
+    assert_eq!(delete(&mut test, 6), (1, -1));
+    assert_eq!(delete(&mut test, -2), (1, -1));
+    assert_eq!(delete(&mut test, 3), (0, 3));
+    assert_eq!(delete(&mut test, 2), (0, 3), "below the start there is nothing to do");
+    assert_eq!(delete(&mut test, -1), (0, 5));
+    assert_eq!(list(&mut test, 7, -2).offset, 5);
+}
+
+#[test]
+fn a_topic_that_only_compacts_deletes_nothing() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[("cleanup.policy", "compact")]);
+    assert_eq!(delete(&mut test, 0), (ErrorCode::PolicyViolation.code(), -1));
+}

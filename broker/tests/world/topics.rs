@@ -1,0 +1,292 @@
+use std::time::Duration;
+
+use ottla_protocol::messages::create_partitions::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
+use ottla_protocol::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult,
+};
+use ottla_protocol::messages::describe_configs::{
+    DescribeConfigsResource, DescribeConfigsResourceResult,
+};
+use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
+use ottla_protocol::messages::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::*;
+
+fn wanted(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
+    let name = name.into();
+    CreatableTopic { name, num_partitions, replication_factor, ..Default::default() }
+}
+
+fn create(test: &mut Test, topics: Vec<CreatableTopic>) -> Vec<CreatableTopicResult> {
+    let request = CreateTopicsRequest { topics, ..Default::default() };
+    test.ask::<CreateTopicsResponse>(7, request).topics
+}
+
+#[track_caller]
+fn refused(topic: CreatableTopic, code: ErrorCode, message: &str) {
+    let row = create(&mut Test::new(), vec![topic]).remove(0);
+    assert_eq!(ErrorCode::from_code(row.error_code), code);
+    assert_eq!(row.error_message.as_deref(), Some(message));
+}
+
+#[test]
+fn create_topics_answers_id_counts_and_configs() {
+    let mut test = Test::new();
+    let row = create(&mut test, vec![wanted("new", 2, 3)]).remove(0);
+    assert_eq!((row.error_code, row.num_partitions, row.replication_factor), (0, 2, 3));
+    assert_ne!(row.topic_id, Uuid::ZERO);
+    let configs = row.configs.unwrap();
+    let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
+    assert_eq!(retention.value.as_deref(), Some("604800000"));
+    assert_eq!(retention.config_source, 5);
+}
+
+#[test]
+fn minus_one_is_the_brokers_default() {
+    let settings = [("num.partitions", "5"), ("default.replication.factor", "2")];
+    let mut test = Test::without_topics(3, &settings);
+    let row = create(&mut test, vec![wanted("new", -1, -1)]).remove(0);
+    assert_eq!((row.num_partitions, row.replication_factor), (5, 2));
+}
+
+#[test]
+fn invalid_names_are_refused() {
+    let long = "x".repeat(250);
+    for name in ["", ".", "..", "a b", "ä", &long] {
+        let row = create(&mut Test::new(), vec![wanted(name, 1, 1)]).remove(0);
+        assert_eq!(row.error_code, ErrorCode::InvalidTopicException.code(), "{name}");
+    }
+}
+
+#[test]
+fn counts_are_validated_in_kafkas_words() {
+    refused(
+        wanted("n", 0, 1),
+        ErrorCode::InvalidPartitions,
+        "Number of partitions was set to an invalid non-positive value.",
+    );
+    refused(
+        wanted("n", 1, 0),
+        ErrorCode::InvalidReplicationFactor,
+        "Replication factor must be larger than 0, or -1 to use the default value.",
+    );
+    refused(
+        wanted("n", 1, 4),
+        ErrorCode::InvalidReplicationFactor,
+        "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot \
+         be reached because only 3 broker(s) are registered.",
+    );
+    refused(wanted("t", 1, 1), ErrorCode::TopicAlreadyExists, "Topic 't' already exists.");
+}
+
+#[test]
+fn names_that_differ_in_dots_and_underscores_collide() {
+    let mut test = Test::new();
+    create(&mut test, vec![wanted("a.b", 1, 1)]);
+    let row = create(&mut test, vec![wanted("a_b", 1, 1)]).remove(0);
+    assert_eq!(row.error_message.as_deref(), Some("Topic 'a_b' collides with existing topic: a.b"));
+}
+
+#[test]
+fn a_name_that_comes_twice_is_refused_once_and_not_made() {
+    let mut test = Test::new();
+    let rows = create(&mut test, vec![wanted("x", 1, 1), wanted("x", 1, 1), wanted("y", 1, 1)]);
+    let codes: Vec<_> = rows.iter().map(|row| (&*row.name, row.error_code)).collect();
+    assert_eq!(codes, [("x", 42), ("y", 0)]);
+}
+
+#[test]
+fn a_manual_assignment_must_make_sense() {
+    let assign = |index: i32, brokers: &[i32]| CreatableReplicaAssignment {
+        partition_index: index,
+        broker_ids: brokers.iter().copied().collect(),
+        ..Default::default()
+    };
+    let with = |assignments, counts: (i32, i16)| CreatableTopic {
+        assignments,
+        ..wanted("n", counts.0, counts.1)
+    };
+    for (assignments, counts, code) in [
+        (vec![assign(0, &[1])], (1, -1), 42),
+        (vec![assign(0, &[1])], (-1, 1), 42),
+        (vec![assign(1, &[1])], (-1, -1), 39),
+        (vec![assign(0, &[9])], (-1, -1), 39),
+        (vec![assign(0, &[1, 1])], (-1, -1), 39),
+        (vec![assign(0, &[])], (-1, -1), 39),
+        (vec![assign(0, &[1]), assign(1, &[1, 2])], (-1, -1), 39),
+        (vec![assign(0, &[3, 1]), assign(1, &[1, 2])], (-1, -1), 0),
+    ] {
+        let mut test = Test::new();
+        let row = create(&mut test, vec![with(assignments.clone(), counts)]).remove(0);
+        assert_eq!(row.error_code, code, "{assignments:?}");
+        if code == 0 {
+            assert_eq!(test.leader("n"), NodeId(3));
+        }
+    }
+}
+
+#[test]
+fn invalid_configs_are_refused_in_kafkas_words() {
+    for (name, value, message) in [
+        ("foo", "1", "Unknown topic config name: foo"),
+        (
+            "retention.ms",
+            "soon",
+            "Invalid value soon for configuration retention.ms: Not a number of type LONG",
+        ),
+        (
+            "segment.bytes",
+            "100",
+            "Invalid value 100 for configuration segment.bytes: Value must be at least 1048576",
+        ),
+        (
+            "cleanup.policy",
+            "keep",
+            "Invalid value keep for configuration cleanup.policy: String must be one of: compact, \
+             delete",
+        ),
+    ] {
+        let config = CreatableTopicConfig {
+            name: name.into(),
+            value: Some(value.into()),
+            ..Default::default()
+        };
+        let topic = CreatableTopic { configs: vec![config], ..wanted("n", 1, 1) };
+        refused(topic, ErrorCode::InvalidConfig, message);
+    }
+}
+
+#[test]
+fn validate_only_makes_nothing() {
+    let mut test = Test::new();
+    let topics = vec![wanted("n", 1, 1)];
+    let request = CreateTopicsRequest { topics, validate_only: true, ..Default::default() };
+    let response: CreateTopicsResponse = test.ask(7, request);
+    assert_eq!((response.topics[0].error_code, response.topics[0].num_partitions), (0, 1));
+    assert_eq!(test.world.catalog().topics().count(), 1);
+}
+
+#[test]
+fn create_partitions_adds_consecutive_numbers_and_always_answers() {
+    let mut test = Test::new();
+    let mut grow = |name: &str, count, assignments| {
+        let name = name.into();
+        let topics = vec![CreatePartitionsTopic { name, count, assignments, ..Default::default() }];
+        let request = CreatePartitionsRequest { topics, ..Default::default() };
+        let mut response: CreatePartitionsResponse = test.ask(3, request);
+        assert_eq!(response.results.len(), 1);
+        response.results.remove(0)
+    };
+    assert_eq!(
+        grow("t", 1, None).error_message.as_deref(),
+        Some("Topic already has 1 partition(s).")
+    );
+    assert_eq!(grow("t", 0, None).error_code, ErrorCode::InvalidPartitions.code());
+    assert_eq!(grow("nope", 2, None).error_code, ErrorCode::UnknownTopicOrPartition.code());
+    let one = CreatePartitionsAssignment {
+        broker_ids: [2, 3, 1].into_iter().collect(),
+        ..Default::default()
+    };
+    let wrong = grow("t", 3, Some(vec![one.clone()]));
+    assert_eq!(wrong.error_code, ErrorCode::InvalidReplicaAssignment.code());
+    assert_eq!(grow("t", 2, Some(vec![one])).error_code, 0);
+    assert_eq!(grow("t", 4, None).error_code, 0);
+    let topic = test.world.catalog().topics().next().unwrap();
+    assert_eq!(topic.partitions.len(), 4);
+    assert_eq!(topic.partition(1).unwrap().leader(), Some(NodeId(2)));
+}
+
+fn alter(test: &mut Test, name: &str, operation: i8, value: Option<&str>) -> i16 {
+    let config = AlterableConfig {
+        name: name.into(),
+        config_operation: operation,
+        value: value.map(Into::into),
+        ..Default::default()
+    };
+    let resource = AlterConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        configs: vec![config],
+        ..Default::default()
+    };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    test.ask::<IncrementalAlterConfigsResponse>(1, request).responses[0].error_code
+}
+
+fn described(test: &mut Test, kind: i8, name: &str, key: &str) -> DescribeConfigsResourceResult {
+    let resource = DescribeConfigsResource {
+        resource_type: kind,
+        resource_name: name.into(),
+        configuration_keys: Some(vec![key.into(), "no.such.key".into()]),
+        ..Default::default()
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource],
+        include_synonyms: true,
+        ..Default::default()
+    };
+    let mut response: DescribeConfigsResponse = test.ask(4, request);
+    assert_eq!(response.results[0].configs.len(), 1, "unknown keys are left out");
+    response.results.remove(0).configs.remove(0)
+}
+
+#[test]
+fn lists_grow_and_shrink_and_nothing_else_does() {
+    let mut test = Test::new();
+    assert_eq!(alter(&mut test, "cleanup.policy", 2, Some("compact")), 0);
+    assert_eq!(&*described(&mut test, 2, "t", "cleanup.policy").value.unwrap(), "delete,compact");
+    assert_eq!(alter(&mut test, "cleanup.policy", 3, Some("delete")), 0);
+    assert_eq!(&*described(&mut test, 2, "t", "cleanup.policy").value.unwrap(), "compact");
+    assert_eq!(alter(&mut test, "retention.ms", 2, Some("1")), ErrorCode::InvalidConfig.code());
+}
+
+#[test]
+fn a_deleted_setting_goes_back_to_the_brokers() {
+    let mut test = Test::without_topics(1, &[("log.retention.hours", "2")]);
+    test.topic("t", &[("retention.ms", "5")]);
+    let own = described(&mut test, 2, "t", "retention.ms");
+    let sources: Vec<i8> = own.synonyms.iter().map(|synonym| synonym.source).collect();
+    assert_eq!((own.value.as_deref(), own.config_source), (Some("5"), 1));
+    assert_eq!(sources, [1, 4, 5]);
+    assert_eq!(alter(&mut test, "retention.ms", 1, None), 0);
+    let inherited = described(&mut test, 2, "t", "retention.ms");
+    assert_eq!((inherited.value.as_deref(), inherited.config_source), (Some("7200000"), 4));
+}
+
+#[test]
+fn a_broker_tells_its_settings() {
+    let mut test = Test::without_topics(1, &[("num.partitions", "5")]);
+    let told = described(&mut test, 4, "1", "num.partitions");
+    assert_eq!((told.value.as_deref(), told.config_source, told.config_type), (Some("5"), 4, 3));
+}
+
+#[test]
+fn what_is_too_old_is_dropped() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[("retention.ms", "60000")]);
+    test.produce(-1, batch(&["a"]));
+    test.pass(Duration::from_secs(30));
+    assert_eq!(test.fetch(0).log_start_offset, 0);
+    test.pass(Duration::from_secs(300));
+    assert_eq!(test.fetch(1).log_start_offset, 1);
+}
+
+#[test]
+fn what_is_too_much_is_dropped_segment_by_segment() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[("retention.bytes", "1000"), ("segment.bytes", "1048576")]);
+    let big = "x".repeat(600_000);
+    for _ in 0..3 {
+        assert_eq!(test.produce(-1, batch(&[&big])).error_code, 0);
+    }
+    test.pass(Duration::from_secs(30));
+    assert_eq!(test.fetch(2).log_start_offset, 2, "the segment that is written to stays");
+}
