@@ -1,0 +1,247 @@
+//! One connection: one request at a time, answers in order, as a real broker has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use ottla_protocol::frames::{RequestFrame, encode_any_response};
+use ottla_protocol::wire::{Frame, take_frame};
+use ottla_protocol::{AnyResponse, ApiKey, ByteString};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+
+use super::{BoxStream, Shell, Step};
+use crate::api::{Admission, admit};
+use crate::world::{Context, Flow, NodeId, Now, Parked, Prepared, Reply, Why};
+
+/// Whether a node serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Power {
+    /// It does.
+    Up,
+    /// It accepts and reads, but does nothing: a process that was stopped.
+    Paused,
+    /// Its connections are gone.
+    Down,
+}
+
+/// Serves a connection until either side ends it.
+pub(crate) async fn serve(
+    shell: Arc<Shell>,
+    node: NodeId,
+    stream: BoxStream,
+    power: watch::Receiver<Power>,
+    frame_limit: usize,
+) {
+    let id = shell.new_connection();
+    let received = BytesMut::new();
+    let mut connection = Connection { shell, node, id, stream, power, received, frame_limit };
+    let why = connection.run().await;
+    tracing::debug!(connection = id, node = node.0, ?why, "connection closed");
+}
+
+#[derive(Debug)]
+enum Closed {
+    /// The client went, or its bytes were not Kafka's.
+    ByPeer,
+    /// The broker wanted it so.
+    ByBroker,
+    /// The node went down.
+    NodeDown,
+}
+
+struct Connection {
+    shell: Arc<Shell>,
+    node: NodeId,
+    id: u64,
+    stream: BoxStream,
+    power: watch::Receiver<Power>,
+    received: BytesMut,
+    frame_limit: usize,
+}
+
+/// A request that is being served.
+struct Call {
+    api: ApiKey,
+    correlation_id: i32,
+    cx: Context,
+}
+
+impl Connection {
+    async fn run(&mut self) -> Closed {
+        loop {
+            if let Err(closed) = self.serve_one().await {
+                return closed;
+            }
+        }
+    }
+
+    async fn serve_one(&mut self) -> Result<(), Closed> {
+        let bytes = self.next_frame().await?;
+        self.until_up().await?;
+        let len = bytes.len();
+        let frame = RequestFrame::decode(&bytes).map_err(|error| self.refuse(&error))?;
+        drop(bytes);
+        let mut call = self.call(&frame);
+        match admit(&frame) {
+            Admission::Serve => {}
+            Admission::Close => return Err(self.refuse(&"a version that is not served")),
+            Admission::Downgrade(response) => {
+                return self.send(&call, &response.into(), 0, None).await;
+            }
+        }
+        let request = frame.request().map_err(|error| self.refuse(&error))?;
+        drop(frame);
+        let prepared = Prepared::new(request, call.cx.version, len);
+        let flow = self.settle(&mut call, prepared).await?;
+        self.answer(&call, flow).await
+    }
+
+    fn call(&self, frame: &RequestFrame) -> Call {
+        let client_id = frame.client_id.as_deref().map_or_else(ByteString::new, ByteString::from);
+        let mut cx = Context::new(Now::default(), self.node, frame.version);
+        cx.connection = self.id;
+        cx.client_id = client_id;
+        Call { api: frame.api, correlation_id: frame.correlation_id, cx }
+    }
+
+    fn refuse(&self, why: &dyn std::fmt::Display) -> Closed {
+        tracing::info!(connection = self.id, node = self.node.0, %why, "closing a connection");
+        Closed::ByBroker
+    }
+
+    /// Gives a request to the world, and waits with it for as long as it is parked.
+    async fn settle(&mut self, call: &mut Call, request: Prepared) -> Result<Flow, Closed> {
+        let mut step = self.shell.handle(&mut call.cx, request);
+        loop {
+            match step {
+                Step::Now(flow) => return Ok(flow),
+                Step::Wait(parked, woken) => {
+                    let why = match self.wait(&parked, woken).await {
+                        Ok(why) => why,
+                        Err(closed) => {
+                            self.shell.abandon(&parked);
+                            return Err(closed);
+                        }
+                    };
+                    self.until_up().await?;
+                    step = self.shell.resume(&mut call.cx, *parked, why);
+                }
+            }
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        parked: &Parked,
+        woken: tokio::sync::oneshot::Receiver<()>,
+    ) -> Result<Why, Closed> {
+        let clock = self.shell.clock();
+        tokio::select! {
+            biased;
+            () = down(&mut self.power) => Err(Closed::NodeDown),
+            _ = woken => Ok(Why::Woken),
+            () = clock.sleep_until(parked.until) => Ok(Why::Expired),
+            () = hung_up(&mut self.stream, &mut self.received) => Err(Closed::ByPeer),
+        }
+    }
+
+    /// The next frame, without its length. Memory is taken as bytes come, never on the word of a
+    /// length.
+    async fn next_frame(&mut self) -> Result<Bytes, Closed> {
+        loop {
+            match take_frame(&mut self.received, self.frame_limit) {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(error) => return Err(self.refuse(&error)),
+            }
+            self.received.reserve(READ);
+            tokio::select! {
+                () = down(&mut self.power) => return Err(Closed::NodeDown),
+                read = self.stream.read_buf(&mut self.received) => match read {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return Err(Closed::ByPeer),
+                },
+            }
+        }
+    }
+
+    /// A paused node takes nothing up.
+    async fn until_up(&mut self) -> Result<(), Closed> {
+        match self.power.wait_for(|power| *power != Power::Paused).await.as_deref() {
+            Ok(Power::Up) => Ok(()),
+            _ => Err(Closed::NodeDown),
+        }
+    }
+
+    async fn answer(&mut self, call: &Call, flow: Flow) -> Result<(), Closed> {
+        match flow {
+            Flow::Reply(Reply { response, mute, cut }) => {
+                self.send(call, &response, call.cx.version, cut).await?;
+                self.mute(mute).await
+            }
+            Flow::Silent => Ok(()),
+            Flow::Close | Flow::Park(_) => Err(Closed::ByBroker),
+        }
+    }
+
+    /// The client has its answer; what it sends next waits (KIP-219).
+    async fn mute(&mut self, mute: Duration) -> Result<(), Closed> {
+        if mute.is_zero() {
+            return Ok(());
+        }
+        let until = self.shell.clock().now().mono + mute;
+        tokio::select! {
+            () = down(&mut self.power) => Err(Closed::NodeDown),
+            () = self.shell.clock().sleep_until(Some(until)) => Ok(()),
+        }
+    }
+
+    async fn send(
+        &mut self,
+        call: &Call,
+        response: &AnyResponse,
+        version: i16,
+        cut: Option<usize>,
+    ) -> Result<(), Closed> {
+        let frame = encode_any_response(response, version, call.correlation_id);
+        let mut frame = frame.map_err(|error| {
+            // A broken rule of ours; the client is better off with a lost connection than a lie.
+            tracing::error!(api = %call.api, %error, "an answer could not be encoded");
+            Closed::ByBroker
+        })?;
+        if let Some(bytes) = cut {
+            frame = Frame::from(frame.copy_to_bytes(bytes));
+        }
+        tokio::select! {
+            () = down(&mut self.power) => return Err(Closed::NodeDown),
+            sent = self.stream.write_all_buf(&mut frame) => sent.map_err(|_| Closed::ByPeer)?,
+        }
+        if cut.is_some() { Err(Closed::ByBroker) } else { Ok(()) }
+    }
+}
+
+/// Waits until the node is down.
+pub(crate) async fn down(power: &mut watch::Receiver<Power>) {
+    // An error means that the whole cluster is gone.
+    drop(power.wait_for(|power| *power == Power::Down).await);
+}
+
+/// Waits until the client has gone. What it sends meanwhile is kept, up to a limit: it must not
+/// fill memory while its request is parked.
+async fn hung_up(stream: &mut BoxStream, received: &mut BytesMut) {
+    while received.len() < READ_AHEAD {
+        received.reserve(READ);
+        match stream.read_buf(received).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Room to read into, in bytes.
+const READ: usize = 16 * 1024;
+
+/// What is read, in bytes, while a request is parked.
+const READ_AHEAD: usize = 64 * 1024;
