@@ -1,0 +1,235 @@
+//! Handles to the parts of a running cluster.
+
+use std::io;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::records::{BatchDecoder, OwnedRecord};
+
+use super::{Cluster, bind};
+use crate::fault::RuleId;
+use crate::log::Log;
+use crate::net::{Listener, Power};
+use crate::partition::Partition;
+use crate::world::NodeId;
+use crate::world::catalog::TopicKey;
+
+/// One broker.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeHandle<'a> {
+    cluster: &'a Cluster,
+    id: NodeId,
+}
+
+impl<'a> NodeHandle<'a> {
+    pub(super) fn new(cluster: &'a Cluster, id: NodeId) -> Self {
+        Self { cluster, id }
+    }
+
+    /// Crashes the broker: its connections are lost, its partitions fail over, its logs stay as
+    /// they are. Nobody can connect any more when this returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the broker is gone from the first poll on.
+    pub async fn kill(self) {
+        let accepting = self.cluster.with_nodes(|nodes| {
+            let node = nodes.get_mut(&self.id)?;
+            node.power.send_replace(Power::Down);
+            if let Some(memory) = &self.cluster.connector.memory {
+                memory.close(&node.host, node.port);
+            }
+            node.accepting.take()
+        });
+        self.cluster.run(|world, now| world.set_alive(self.id, false, now));
+        if let Some(accepting) = accepting {
+            // It ends by itself; a panic in it has been reported.
+            drop(accepting.await);
+        }
+    }
+
+    /// Starts a killed broker again, at the same address and with its logs.
+    ///
+    /// # Errors
+    ///
+    /// When its address is taken by now; `NotFound` when there is no such broker.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the broker is up or it is not.
+    pub async fn start(self) -> io::Result<()> {
+        let known = |node: &super::Running| (node.host.clone(), node.port, node.bound);
+        let found = self.cluster.with_nodes(|nodes| nodes.get(&self.id).map(known));
+        let (host, port, bound) = found.ok_or(io::ErrorKind::NotFound)?;
+        let listener = match (bound, &self.cluster.connector.memory) {
+            (Some(address), _) => Listener::Tcp(bind(address).await?),
+            (None, Some(memory)) => memory.listen(&host, port),
+            (None, None) => return Err(io::ErrorKind::NotFound.into()),
+        };
+        self.cluster.run(|world, now| world.set_alive(self.id, true, now));
+        self.cluster.with_nodes(|nodes| {
+            if let Some(node) = nodes.get_mut(&self.id) {
+                node.power.send_replace(Power::Up);
+                node.accepting = Some(self.cluster.accept(self.id, listener, &node.power));
+            }
+        });
+        Ok(())
+    }
+
+    /// Freezes the broker: it keeps its connections and its leaderships, and answers nothing.
+    pub fn pause(self) {
+        self.set_power(Power::Paused);
+    }
+
+    /// Lets a paused broker go on.
+    pub fn unpause(self) {
+        self.set_power(Power::Up);
+    }
+
+    fn set_power(self, to: Power) {
+        self.cluster.with_nodes(|nodes| {
+            let node = nodes.get(&self.id);
+            node.map(|node| {
+                node.power.send_if_modified(|power| {
+                    let changes = *power != Power::Down && *power != to;
+                    if changes {
+                        *power = to;
+                    }
+                    changes
+                })
+            })
+        });
+    }
+}
+
+/// One partition.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionHandle<'a> {
+    cluster: &'a Cluster,
+    topic: &'a str,
+    index: i32,
+}
+
+impl<'a> PartitionHandle<'a> {
+    pub(super) fn new(cluster: &'a Cluster, topic: &'a str, index: i32) -> Self {
+        Self { cluster, topic, index }
+    }
+
+    /// Its leader; `None` without one.
+    #[must_use]
+    pub fn leader(self) -> Option<i32> {
+        self.look(|partition| partition.leader().map(|node| node.0))
+    }
+
+    /// Its leader epoch.
+    #[must_use]
+    pub fn epoch(self) -> Option<i32> {
+        self.look(|partition| Some(partition.epoch()))
+    }
+
+    /// Its in-sync replicas, by id.
+    #[must_use]
+    pub fn in_sync(self) -> Vec<i32> {
+        let ids = |partition: &Partition| partition.in_sync().iter().map(|node| node.0).collect();
+        self.look(|partition| Some(ids(partition))).unwrap_or_default()
+    }
+
+    /// Its high watermark, as the leader knows it.
+    #[must_use]
+    pub fn high_watermark(self) -> Option<i64> {
+        self.look(|partition| partition.leader_log().map(Log::high_watermark))
+    }
+
+    /// The log end offset of one replica.
+    #[must_use]
+    pub fn log_end(self, node: i32) -> Option<i64> {
+        self.look(|partition| partition.log(NodeId(node)).map(Log::end))
+    }
+
+    /// The committed records, read from the leader's log without any client.
+    #[must_use]
+    pub fn records(self) -> Vec<OwnedRecord> {
+        let mut decoder = BatchDecoder::new(usize::MAX);
+        let mut read = |partition: &Partition| {
+            let batches = partition.committed().filter(|b| !b.header().attributes.is_control());
+            let whole = batches.filter_map(|batch| batch.to_record_batch().ok());
+            let records = whole.filter_map(|batch| decoder.owned_records(&batch).ok());
+            records.flatten().filter_map(Result::ok).collect()
+        };
+        self.look(|partition| Some(read(partition))).unwrap_or_default()
+    }
+
+    /// Makes a broker the leader.
+    ///
+    /// # Errors
+    ///
+    /// As [`Partition::move_leader`], and `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub fn move_leader(self, to: i32) -> Result<(), ErrorCode> {
+        let Self { topic, index, .. } = self;
+        self.cluster.run(|world, now| world.move_leader(topic, index, NodeId(to), now))
+    }
+
+    /// Stops the followers from pulling.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub fn pause_replication(self) -> Result<(), ErrorCode> {
+        let Self { topic, index, .. } = self;
+        self.cluster.run(|world, now| world.pause_replication(topic, index, true, now))
+    }
+
+    /// Lets the followers pull again.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub fn resume_replication(self) -> Result<(), ErrorCode> {
+        let Self { topic, index, .. } = self;
+        self.cluster.run(|world, now| world.pause_replication(topic, index, false, now))
+    }
+
+    fn look<R>(self, look: impl FnOnce(&Partition) -> Option<R>) -> Option<R> {
+        self.cluster.run(|world, _| {
+            let topic = world.catalog().topic(TopicKey::Name(self.topic)).ok()?;
+            look(topic.partition(self.index).ok()?)
+        })
+    }
+}
+
+/// A fault rule that is in force.
+#[derive(Debug, Clone, Copy)]
+pub struct FaultHandle<'a> {
+    cluster: &'a Cluster,
+    id: RuleId,
+}
+
+impl<'a> FaultHandle<'a> {
+    pub(super) fn new(cluster: &'a Cluster, id: RuleId) -> Self {
+        Self { cluster, id }
+    }
+
+    /// How many requests it has acted on.
+    #[must_use]
+    pub fn hits(self) -> u32 {
+        self.cluster.run(|world, _| world.hits(self.id))
+    }
+
+    /// Waits until it has acted on a request.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it only looks.
+    pub async fn reached(self) {
+        self.cluster.until(|world| world.hits(self.id) > 0).await;
+    }
+
+    /// Lets the requests go on that the rule holds, and takes it away.
+    pub fn open(self) {
+        self.cluster.run(|world, _| world.open_gate(self.id));
+    }
+
+    /// Takes the rule away.
+    pub fn remove(self) {
+        self.cluster.run(|world, _| world.remove_rule(self.id));
+    }
+}
