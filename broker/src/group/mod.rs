@@ -1,5 +1,6 @@
 //! The group coordinator: classic groups, and the offsets that any group commits.
 
+mod classic;
 mod member;
 mod subscription;
 
