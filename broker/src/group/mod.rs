@@ -2,6 +2,7 @@
 
 mod classic;
 mod member;
+mod offsets;
 mod subscription;
 
 use std::time::Duration;
