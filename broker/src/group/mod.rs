@@ -2,12 +2,15 @@
 //!
 //! [`Groups`] holds every group of the cluster. What a request means is decided in
 //! [`ClassicGroup`] and [`Offsets`], which know nothing of requests; the
-//! file [`membership`] holds a handler per API, from request to response.
+//! files [`membership`], [`commits`] and [`fetches`] hold a handler per API, from request to
+//! response.
 //!
 //! A join or a sync may have to wait for other members. Its handler answers [`Reply::Later`] then;
 //! once [`Groups::poll_woken`] names that [`WaitId`], [`Groups::resume`] has the response.
 
 mod classic;
+mod commits;
+mod fetches;
 mod member;
 mod membership;
 mod offsets;

@@ -1,5 +1,6 @@
 //! Requests against all groups: versions, and what the cluster around them says.
 
+mod commits;
 mod membership;
 
 use std::collections::BTreeMap;
