@@ -2,7 +2,7 @@
 //!
 //! [`Groups`] holds every group of the cluster. What a request means is decided in
 //! [`ClassicGroup`] and [`Offsets`], which know nothing of requests; the
-//! files [`membership`], [`commits`] and [`fetches`] hold a handler per API, from request to
+//! files [`membership`], [`commits`], [`fetches`] and [`listing`] hold a handler per API, from request to
 //! response.
 //!
 //! A join or a sync may have to wait for other members. Its handler answers [`Reply::Later`] then;
@@ -11,6 +11,7 @@
 mod classic;
 mod commits;
 mod fetches;
+mod listing;
 mod member;
 mod membership;
 mod offsets;

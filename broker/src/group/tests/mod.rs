@@ -1,6 +1,7 @@
 //! Requests against all groups: versions, and what the cluster around them says.
 
 mod commits;
+mod listing;
 mod membership;
 
 use std::collections::BTreeMap;
