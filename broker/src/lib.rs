@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod fault;
+mod group;
 pub mod log;
 pub mod partition;
 pub mod world;

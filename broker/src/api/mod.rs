@@ -11,6 +11,7 @@ mod versions;
 
 use ottla_protocol::{AnyRequest, ApiKey, ByteString, ErrorCode, VersionRange};
 
+use crate::group;
 use crate::world::{Context, Flow, Prepared, World};
 pub use versions::{Admission, admit};
 
@@ -21,7 +22,15 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -31,7 +40,9 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -114,16 +125,13 @@ impl World {
                 configs::alter(self, cx, request).into()
             }
             AnyRequest::InitProducerId(request) => producers::init(self, cx, &request).into(),
-            // Groups (slice 4) go here: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit,
-            // OffsetFetch, DescribeGroups, ListGroups, DeleteGroups, OffsetDelete.
-            //
             // Transactions (slice 6) go here: AddPartitionsToTxn, AddOffsetsToTxn, EndTxn,
             // TxnOffsetCommit, WriteTxnMarkers, DescribeProducers, DescribeTransactions,
             // ListTransactions.
-            other => {
+            other => group::serve(self, cx, other).unwrap_or_else(|other| {
                 tracing::warn!(api = %other.api(), "request of an API that is not served");
                 Flow::Close
-            }
+            }),
         }
     }
 }

@@ -361,10 +361,11 @@ fn find_to_delete(
 }
 
 impl World {
-    /// Drops a topic's logs, and wakes who waits on them. Committed offsets go here (slice 4).
+    /// Drops a topic's logs and committed offsets, and wakes who waits on them.
     fn drop_topic(&mut self, id: Uuid) {
-        let partitions = self.catalog.delete(id).map_or(0, |topic| topic.partitions.len());
-        for index in (0..).take(partitions) {
+        let Some(topic) = self.catalog.delete(id) else { return };
+        self.groups.handle_topic_deleted(&topic.name);
+        for index in (0..).take(topic.partitions.len()) {
             self.wake_partition(id, index);
         }
     }

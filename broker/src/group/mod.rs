@@ -15,6 +15,7 @@ mod listing;
 mod member;
 mod membership;
 mod offsets;
+mod serve;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use ottla_protocol::{AnyResponse, ByteString, ErrorCode, Uuid};
 use self::classic::{Answer, ClassicGroup};
 use self::offsets::Offsets;
 pub(crate) use self::offsets::TransactionResult;
+pub(crate) use self::serve::{resume, serve};
 
 /// Names a parked join or sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,9 +20,11 @@ impl World {
 
     /// A node crashes, or comes back with its logs as they were. Its partitions fail over.
     pub fn set_alive(&mut self, node: NodeId, up: bool, now: Now) {
+        let coordinators = self.group_coordinators();
         for (topic, index) in self.catalog.set_alive(node, up, now) {
             self.wake_partition(topic, index);
         }
+        self.groups_moved_from(&coordinators, now.mono);
         self.sessions.forget_node(node);
     }
 

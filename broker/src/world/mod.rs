@@ -23,6 +23,7 @@ use ottla_protocol::{AnyRequest, AnyResponse, ApiKey, ByteString, ErrorCode, Uui
 use crate::api::fetch::{FetchWait, Sessions};
 use crate::api::produce::{AckWait, Checked};
 use crate::fault::{Faults, Injection, Then};
+use crate::group::{self, GroupConfig, Groups, WaitId};
 use catalog::Catalog;
 use config::Settings;
 use random::Random;
@@ -180,7 +181,8 @@ pub(crate) enum Resume {
     Held(Prepared),
     /// An answer is delayed; `None` never comes.
     Answer(Option<Reply>),
-    // A member's JoinGroup and SyncGroup wait here for their group (slice 4).
+    /// A member's join or sync waits for its group.
+    Member(WaitId),
 }
 
 /// Why a parked request is taken up again.
@@ -198,6 +200,7 @@ pub struct World {
     pub(crate) catalog: Catalog,
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
+    pub(crate) groups: Groups,
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
     pub(crate) random: Random,
@@ -216,6 +219,7 @@ impl World {
         timers.schedule(FIRST_RETENTION, Timer::Retention);
         Self {
             catalog: Catalog::new(cluster_id.into()),
+            groups: Groups::new(GroupConfig::of(&settings)),
             settings,
             sessions: Sessions::default(),
             faults: Faults::default(),
@@ -239,6 +243,7 @@ impl World {
         let flow = match parked.resume {
             Resume::Acks(wait) => crate::api::produce::resume(self, cx, wait, why),
             Resume::Fetch(wait) => crate::api::fetch::resume(self, cx, wait, why),
+            Resume::Member(wait) => group::resume(self, cx, wait),
             Resume::Held(request) => self.serve(cx, request),
             Resume::Answer(Some(reply)) => Flow::Reply(reply),
             Resume::Answer(None) => self.park(&[], None, Resume::Answer(None)),
@@ -249,6 +254,9 @@ impl World {
     /// Forgets a parked request, whose connection is gone.
     pub fn abandon(&mut self, parked: &Parked) {
         self.waiters.forget(parked.ticket);
+        if let Resume::Member(wait) = parked.resume {
+            self.groups.abandon(wait);
+        }
     }
 
     /// Runs the timers that are due, and says when the next one is.
@@ -259,17 +267,19 @@ impl World {
                 Timer::Lag => self.drop_laggards(now),
             }
         }
-        self.timers.next()
+        self.groups.handle_timeout(now.mono);
+        self.next_deadline()
     }
 
     /// When [`tick`](Self::tick) is to be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.groups.next_timeout()).min()
     }
 
     /// The tickets to wake, each once.
     pub fn take_woken(&mut self) -> Vec<Ticket> {
+        self.wake_members();
         self.waiters.take_woken()
     }
 

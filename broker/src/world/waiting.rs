@@ -14,6 +14,8 @@ pub struct Ticket(u64);
 pub enum WaitKey {
     /// Anything that a fetcher or producer of this partition would see.
     Partition(Uuid, i32),
+    /// The answer to a member's join or sync, by the number of its wait.
+    Member(u64),
     /// The opening of a gate, by the number of its rule.
     Gate(u64),
 }

@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod groups;
 mod log;
 mod metadata;
 mod offsets;
@@ -129,6 +130,10 @@ answers! {
     Metadata MetadataResponse
     FindCoordinator FindCoordinatorResponse
     ApiVersions ApiVersionsResponse
+    OffsetCommit OffsetCommitResponse
+    OffsetFetch OffsetFetchResponse
+    JoinGroup JoinGroupResponse
+    Heartbeat HeartbeatResponse
     CreateTopics CreateTopicsResponse
     DeleteTopics DeleteTopicsResponse
     DeleteRecords DeleteRecordsResponse

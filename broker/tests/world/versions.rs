@@ -152,6 +152,16 @@ fn empty(api: ApiKey) -> AnyRequest {
         ApiKey::IncrementalAlterConfigs => AnyRequest::IncrementalAlterConfigs(Default::default()),
         ApiKey::DescribeCluster => AnyRequest::DescribeCluster(Default::default()),
         ApiKey::DescribeTopicPartitions => AnyRequest::DescribeTopicPartitions(Default::default()),
+        ApiKey::OffsetCommit => AnyRequest::OffsetCommit(Default::default()),
+        ApiKey::OffsetFetch => AnyRequest::OffsetFetch(Default::default()),
+        ApiKey::JoinGroup => AnyRequest::JoinGroup(Default::default()),
+        ApiKey::Heartbeat => AnyRequest::Heartbeat(Default::default()),
+        ApiKey::LeaveGroup => AnyRequest::LeaveGroup(Default::default()),
+        ApiKey::SyncGroup => AnyRequest::SyncGroup(Default::default()),
+        ApiKey::DescribeGroups => AnyRequest::DescribeGroups(Default::default()),
+        ApiKey::ListGroups => AnyRequest::ListGroups(Default::default()),
+        ApiKey::DeleteGroups => AnyRequest::DeleteGroups(Default::default()),
+        ApiKey::OffsetDelete => AnyRequest::OffsetDelete(Default::default()),
         other => panic!("{other} needs a request here"),
     }
 }
