@@ -112,13 +112,19 @@ fn earliest_answers_the_epoch_of_its_record() {
 }
 
 #[test]
-fn a_new_leader_knows_the_end_only_once_its_followers_have_come() {
-    let mut test = Test::new();
-    test.world.pause_replication("t", 0, true, test.now).unwrap();
-    test.produce(1, batch(&["a"]));
-    test.world.set_alive(NodeId(2), false, test.now);
-    test.world.set_alive(NodeId(3), false, test.now);
-    assert_eq!(list(&mut test, 7, -1).offset, 1, "alone in sync, the leader is all there is");
+fn a_new_leader_knows_the_end_only_once_enough_followers_have_come() {
+    let mut test = Test::without_topics(3, &[]);
+    test.topic("t", &[("min.insync.replicas", "2")]);
+    for node in [2, 3] {
+        test.world.set_alive(NodeId(node), false, test.now);
+    }
+    assert_eq!(test.produce(1, batch(&["a"])).error_code, 0);
+    test.world.move_leader("t", 0, NodeId(1), test.now).unwrap();
+    assert_eq!(list(&mut test, 4, -1).error_code, ErrorCode::LeaderNotAvailable.code());
+    assert_eq!(list(&mut test, 5, -1).error_code, ErrorCode::OffsetNotAvailable.code());
+    assert_eq!(list(&mut test, 5, -2).offset, 0, "the beginning is known");
+    test.world.set_alive(NodeId(2), true, test.now);
+    assert_eq!(list(&mut test, 5, -1).offset, 1);
 }
 
 #[test]
