@@ -192,6 +192,7 @@ impl<'a> Reader<'a> {
         let (numbers, _) = front.as_chunks();
         let numbers = numbers.iter().map(|number| i32::from_be_bytes(*number));
         if count > INLINE_NUMBERS {
+            self.take_memory::<i32>(field, mark, count)?;
             return Ok(Some(numbers.collect()));
         }
         let mut few = [0; INLINE_NUMBERS];
