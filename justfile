@@ -31,6 +31,10 @@ gen:
 golden:
     protocol/golden/run generate
 
+# Other people's clients against the reference broker
+clients *NAMES:
+    integration-tests/third-party/run {{NAMES}}
+
 # Fuzz one target until it falls, or every target for a moment: `.ci/run fuzz`
 fuzz TARGET *OPTIONS:
     cargo +nightly fuzz run {{TARGET}} -- {{OPTIONS}}

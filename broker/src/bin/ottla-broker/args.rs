@@ -161,10 +161,9 @@ fn config(cluster: ClusterBuilder, value: String) -> Result<ClusterBuilder, Args
     }
 }
 
-/// Where this program differs from Kafka unless told otherwise: what other clients' suites assume,
-/// and a first rebalance without three seconds of nothing.
+/// Where this program differs from Kafka unless told otherwise: a first rebalance without three
+/// seconds of nothing, and a dead member that is noticed soon.
 const DEFAULTS: &[(&str, &str)] = &[
-    ("num.partitions", "4"),
     ("group.initial.rebalance.delay.ms", "100"),
     ("group.min.session.timeout.ms", "1000"),
 ];
