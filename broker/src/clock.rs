@@ -1,6 +1,7 @@
 //! The one place that reads a clock and spawns tasks.
 //!
 //! Time is tokio's, so a test with a paused clock moves sessions, retention and long polls together.
+#![expect(clippy::disallowed_methods, reason = "the seam that the rule leaves open")]
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -44,7 +45,6 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the seam that the rule leaves open")]
 fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

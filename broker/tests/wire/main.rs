@@ -1,4 +1,5 @@
 //! Raw frames against running clusters, in memory and over TCP.
+#![expect(clippy::disallowed_methods, reason = "tests ask the paused clock how long it took")]
 #![cfg(feature = "net")]
 #![expect(clippy::unwrap_used, reason = "a suite says what failed by panicking")]
 

@@ -163,10 +163,8 @@ fn config(cluster: ClusterBuilder, value: String) -> Result<ClusterBuilder, Args
 
 /// Where this program differs from Kafka unless told otherwise: a first rebalance without three
 /// seconds of nothing, and a dead member that is noticed soon.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("group.initial.rebalance.delay.ms", "100"),
-    ("group.min.session.timeout.ms", "1000"),
-];
+const DEFAULTS: &[(&str, &str)] =
+    &[("group.initial.rebalance.delay.ms", "100"), ("group.min.session.timeout.ms", "1000")];
 
 #[cfg(test)]
 mod tests {
