@@ -9,6 +9,7 @@ mod message;
 mod primitive;
 mod reader;
 mod record_chunks;
+mod run;
 mod tagged;
 pub mod varint;
 mod writer;

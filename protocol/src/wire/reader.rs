@@ -4,6 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::error::{DecodeError, DecodeErrorKind};
+use super::run::Run;
 use super::tagged::{UnknownTaggedField, UnknownTaggedFields};
 use super::varint::{self, VarintError};
 use super::{Int32Array, MAX_STRING_LEN, RecordChunks, Wire};
@@ -338,7 +339,7 @@ impl<'a> Reader<'a> {
             return Err(self.truncated_run(fields));
         };
         self.rest = rest;
-        Ok(Run(front))
+        Ok(Run::new(front))
     }
 
     #[inline]
@@ -536,48 +537,3 @@ const INLINE_NUMBERS: usize = 4;
 /// cost a subtraction at every field.
 #[derive(Debug, Clone, Copy)]
 struct Mark(usize);
-
-/// Fields of fixed width that have been found to be there, all at once.
-///
-/// Each method takes the next field; a run is as long as its fields, so none is ever missing.
-#[derive(Debug)]
-pub(crate) struct Run<'a>(&'a [u8]);
-
-impl Run<'_> {
-    #[inline]
-    pub(crate) fn bool(&mut self) -> bool {
-        self.fixed::<1>() != [0]
-    }
-
-    #[inline]
-    pub(crate) fn i8(&mut self) -> i8 {
-        i8::from_be_bytes(self.fixed())
-    }
-
-    #[inline]
-    pub(crate) fn i16(&mut self) -> i16 {
-        i16::from_be_bytes(self.fixed())
-    }
-
-    #[inline]
-    pub(crate) fn i32(&mut self) -> i32 {
-        i32::from_be_bytes(self.fixed())
-    }
-
-    #[inline]
-    pub(crate) fn i64(&mut self) -> i64 {
-        i64::from_be_bytes(self.fixed())
-    }
-
-    #[inline]
-    pub(crate) fn uuid(&mut self) -> Uuid {
-        Uuid::from_bytes(self.fixed())
-    }
-
-    #[inline]
-    fn fixed<const N: usize>(&mut self) -> [u8; N] {
-        let Some((front, rest)) = self.0.split_first_chunk::<N>() else { return [0; N] };
-        self.0 = rest;
-        *front
-    }
-}
