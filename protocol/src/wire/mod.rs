@@ -7,6 +7,7 @@ mod error;
 mod frame;
 mod message;
 mod primitive;
+mod rare;
 mod reader;
 mod record_chunks;
 mod run;

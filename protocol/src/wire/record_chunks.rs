@@ -1,8 +1,8 @@
 //! Record batches on their way through a message.
 
-use std::{mem, slice};
-
 use bytes::Bytes;
+
+use super::rare::Rare;
 
 /// The record batches of one partition in a Produce or Fetch message: bytes that are not looked
 /// into, and not copied when the message is encoded.
@@ -10,21 +10,18 @@ use bytes::Bytes;
 /// Decoded, they are one slice of the frame. To be encoded, they may be any number of slices,
 /// which are sent one behind the other. Two are equal when they hold the same bytes.
 #[derive(Debug, Clone)]
-pub struct RecordChunks(Chunks);
-
-#[derive(Debug, Clone)]
-enum Chunks {
+pub struct RecordChunks {
     /// What almost always is all there is; empty only if everything is.
-    One(Bytes),
-    /// More than one; none is empty.
-    Many(Vec<Bytes>),
+    first: Bytes,
+    /// What comes behind it; none is empty.
+    more: Rare<Vec<Bytes>>,
 }
 
 impl RecordChunks {
     /// No bytes.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Chunks::One(Bytes::new()))
+        Self { first: Bytes::new(), more: Rare::none() }
     }
 
     /// Adds bytes behind those that are there.
@@ -32,10 +29,10 @@ impl RecordChunks {
         if chunk.is_empty() {
             return;
         }
-        match &mut self.0 {
-            Chunks::One(first) if first.is_empty() => *first = chunk,
-            Chunks::One(first) => self.0 = Chunks::Many(vec![mem::take(first), chunk]),
-            Chunks::Many(chunks) => chunks.push(chunk),
+        if self.first.is_empty() {
+            self.first = chunk;
+        } else {
+            self.more.get_or_insert_default().push(chunk);
         }
     }
 
@@ -48,25 +45,22 @@ impl RecordChunks {
     /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.chunks().next().is_none()
+        self.first.is_empty()
     }
 
     /// The slices in their order; none is empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        let chunks = match &self.0 {
-            Chunks::One(first) => slice::from_ref(first),
-            Chunks::Many(chunks) => chunks,
-        };
-        chunks.iter().filter(|chunk| !chunk.is_empty())
+        let first = Some(&self.first).filter(|first| !first.is_empty());
+        first.into_iter().chain(self.more.get().into_iter().flatten())
     }
 
     /// All bytes in one piece. Copies unless there is only one slice.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Chunks::One(first) => first,
-            Chunks::Many(chunks) => chunks.concat().into(),
+        if self.more.get().is_none() {
+            return self.first;
         }
+        self.chunks().flatten().copied().collect()
     }
 }
 
@@ -78,7 +72,7 @@ impl Default for RecordChunks {
 
 impl From<Bytes> for RecordChunks {
     fn from(bytes: Bytes) -> Self {
-        Self(Chunks::One(bytes))
+        Self { first: bytes, more: Rare::none() }
     }
 }
 

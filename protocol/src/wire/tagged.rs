@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::rare::Rare;
+
 /// A tagged field whose meaning is not known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownTaggedField {
@@ -18,19 +20,18 @@ pub struct UnknownTaggedField {
 /// Kept so that a message that is decoded and encoded again says all that it said before. One
 /// pointer wide, because every structure has them and hardly any has one.
 #[derive(Clone, Default, PartialEq, Eq)]
-#[expect(clippy::box_collection, reason = "a vector is three pointers wide even where it is empty")]
-pub struct UnknownTaggedFields(Option<Box<Vec<UnknownTaggedField>>>);
+pub struct UnknownTaggedFields(Rare<Vec<UnknownTaggedField>>);
 
 impl UnknownTaggedFields {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        Self(None)
+        Self(Rare::none())
     }
 
     /// None, with room for `count`.
     pub(crate) fn with_capacity(count: usize) -> Self {
-        Self(Some(Box::new(Vec::with_capacity(count))))
+        Self(Rare::new(Vec::with_capacity(count)))
     }
 
     /// Adds a field. Tags must ascend, or the message cannot be encoded.
@@ -41,7 +42,7 @@ impl UnknownTaggedFields {
     /// The fields, by ascending tag.
     #[must_use]
     pub fn as_slice(&self) -> &[UnknownTaggedField] {
-        self.0.as_ref().map_or(&[], |fields| fields)
+        self.0.get().map_or(&[], |fields| fields)
     }
 
     /// Whether there are none.
