@@ -45,15 +45,16 @@ impl Wire for AddOffsetsToTxnRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            transactional_id: reader.string("transactional_id")?,
-            producer_id: { run = reader.run::<10>(&[("producer_id", 8), ("producer_epoch", 2)])?; run.i64() },
-            producer_epoch: run.i16(),
-            group_id: reader.string("group_id")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("transactional_id", &mut self.transactional_id)?;
+        let mut run = reader.run::<10>(&[("producer_id", 8), ("producer_epoch", 2)])?;
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i16();
+        reader.string("group_id", &mut self.group_id)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -99,13 +100,14 @@ impl Wire for AddOffsetsToTxnResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

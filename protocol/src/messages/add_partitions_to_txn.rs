@@ -69,15 +69,26 @@ impl Wire for AddPartitionsToTxnRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactions: if version >= 4 { reader.array("transactions", version)? } else { Vec::new() },
-            v3_and_below_transactional_id: if version <= 3 { reader.string("v3_and_below_transactional_id")? } else { ByteString::new() },
-            v3_and_below_producer_id: if version <= 3 { reader.i64("v3_and_below_producer_id")? } else { 0 },
-            v3_and_below_producer_epoch: if version <= 3 { reader.i16("v3_and_below_producer_epoch")? } else { 0 },
-            v3_and_below_topics: if version <= 3 { reader.array("v3_and_below_topics", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 4 {
+            reader.array("transactions", &mut self.transactions, version)?;
+        }
+        if version <= 3 {
+            reader.string("v3_and_below_transactional_id", &mut self.v3_and_below_transactional_id)?;
+        }
+        if version <= 3 {
+            self.v3_and_below_producer_id = reader.i64("v3_and_below_producer_id")?;
+        }
+        if version <= 3 {
+            self.v3_and_below_producer_epoch = reader.i16("v3_and_below_producer_epoch")?;
+        }
+        if version <= 3 {
+            reader.array("v3_and_below_topics", &mut self.v3_and_below_topics, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -142,15 +153,26 @@ impl Wire for AddPartitionsToTxnTransaction {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: if version >= 4 { reader.string("transactional_id")? } else { ByteString::new() },
-            producer_id: if version >= 4 { reader.i64("producer_id")? } else { 0 },
-            producer_epoch: if version >= 4 { reader.i16("producer_epoch")? } else { 0 },
-            verify_only: if version >= 4 { reader.bool("verify_only")? } else { false },
-            topics: if version >= 4 { reader.array("topics", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 4 {
+            reader.string("transactional_id", &mut self.transactional_id)?;
+        }
+        if version >= 4 {
+            self.producer_id = reader.i64("producer_id")?;
+        }
+        if version >= 4 {
+            self.producer_epoch = reader.i16("producer_epoch")?;
+        }
+        if version >= 4 {
+            self.verify_only = reader.bool("verify_only")?;
+        }
+        if version >= 4 {
+            reader.array("topics", &mut self.topics, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -185,12 +207,13 @@ impl Wire for AddPartitionsToTxnTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -253,14 +276,21 @@ impl Wire for AddPartitionsToTxnResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: if version >= 4 { reader.i16("error_code")? } else { 0 },
-            results_by_transaction: if version >= 4 { reader.array("results_by_transaction", version)? } else { Vec::new() },
-            results_by_topic_v3_and_below: if version <= 3 { reader.array("results_by_topic_v3_and_below", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        if version >= 4 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 4 {
+            reader.array("results_by_transaction", &mut self.results_by_transaction, version)?;
+        }
+        if version <= 3 {
+            reader.array("results_by_topic_v3_and_below", &mut self.results_by_topic_v3_and_below, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -304,12 +334,17 @@ impl Wire for AddPartitionsToTxnResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: if version >= 4 { reader.string("transactional_id")? } else { ByteString::new() },
-            topic_results: if version >= 4 { reader.array("topic_results", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 4 {
+            reader.string("transactional_id", &mut self.transactional_id)?;
+        }
+        if version >= 4 {
+            reader.array("topic_results", &mut self.topic_results, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -344,12 +379,13 @@ impl Wire for AddPartitionsToTxnTopicResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            results_by_partition: reader.array("results_by_partition", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("results_by_partition", &mut self.results_by_partition, version)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -384,13 +420,14 @@ impl Wire for AddPartitionsToTxnPartitionResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("partition_error_code", 2)])?; run.i32() },
-            partition_error_code: run.i16(),
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("partition_error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.partition_error_code = run.i16();
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -66,17 +66,18 @@ impl Wire for AddRaftVoterRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            cluster_id: reader.nullable_string("cluster_id")?,
-            timeout_ms: { run = reader.run::<24>(&[("timeout_ms", 4), ("voter_id", 4), ("voter_directory_id", 16)])?; run.i32() },
-            voter_id: run.i32(),
-            voter_directory_id: run.uuid(),
-            listeners: reader.array("listeners", version)?,
-            ack_when_committed: if version >= 1 { reader.bool("ack_when_committed")? } else { true },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("cluster_id", &mut self.cluster_id, true)?;
+        let mut run = reader.run::<24>(&[("timeout_ms", 4), ("voter_id", 4), ("voter_directory_id", 16)])?;
+        self.timeout_ms = run.i32();
+        self.voter_id = run.i32();
+        self.voter_directory_id = run.uuid();
+        reader.array("listeners", &mut self.listeners, version)?;
+        if version >= 1 {
+            self.ack_when_committed = reader.bool("ack_when_committed")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -107,13 +108,12 @@ impl Wire for Listener {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            host: reader.string("host")?,
-            port: reader.u16("port")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.string("host", &mut self.host)?;
+        self.port = reader.u16("port")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -166,14 +166,13 @@ impl Wire for AddRaftVoterResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -39,12 +39,13 @@ impl Wire for AlterClientQuotasRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entries: reader.array("entries", version)?,
-            validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("entries", &mut self.entries, version)?;
+        self.validate_only = reader.bool("validate_only")?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,12 +80,13 @@ impl Wire for AlterClientQuotasRequestEntryData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity: reader.array("entity", version)?,
-            ops: reader.array("ops", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("entity", &mut self.entity, version)?;
+        reader.array("ops", &mut self.ops, version)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -129,12 +131,13 @@ impl Wire for AlterClientQuotasRequestEntityData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: reader.string("entity_type")?,
-            entity_name: reader.nullable_string("entity_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("entity_type", &mut self.entity_type)?;
+        reader.nullable_string("entity_name", &mut self.entity_name, true)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -169,13 +172,14 @@ impl Wire for OpData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: reader.string("key")?,
-            value: reader.f64("value")?,
-            remove: reader.bool("remove")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("key", &mut self.key)?;
+        self.value = reader.f64("value")?;
+        self.remove = reader.bool("remove")?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -221,12 +225,13 @@ impl Wire for AlterClientQuotasResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            entries: reader.array("entries", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("entries", &mut self.entries, version)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -275,13 +280,14 @@ impl Wire for AlterClientQuotasResponseEntryData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            entity: reader.array("entity", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.array("entity", &mut self.entity, version)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -326,12 +332,13 @@ impl Wire for AlterClientQuotasResponseEntityData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: reader.string("entity_type")?,
-            entity_name: reader.nullable_string("entity_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("entity_type", &mut self.entity_type)?;
+        reader.nullable_string("entity_name", &mut self.entity_name, true)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -33,12 +33,11 @@ impl Wire for AlterUserScramCredentialsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            deletions: reader.array("deletions", version)?,
-            upsertions: reader.array("upsertions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("deletions", &mut self.deletions, version)?;
+        reader.array("upsertions", &mut self.upsertions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -66,12 +65,11 @@ impl Wire for ScramCredentialDeletion {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            mechanism: reader.i8("mechanism")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        self.mechanism = reader.i8("mechanism")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -108,16 +106,15 @@ impl Wire for ScramCredentialUpsertion {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            name: reader.string("name")?,
-            mechanism: { run = reader.run::<5>(&[("mechanism", 1), ("iterations", 4)])?; run.i8() },
-            iterations: run.i32(),
-            salt: reader.bytes("salt")?,
-            salted_password: reader.bytes("salted_password")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        let mut run = reader.run::<5>(&[("mechanism", 1), ("iterations", 4)])?;
+        self.mechanism = run.i8();
+        self.iterations = run.i32();
+        reader.bytes("salt", &mut self.salt)?;
+        reader.bytes("salted_password", &mut self.salted_password)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -156,12 +153,11 @@ impl Wire for AlterUserScramCredentialsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            results: reader.array("results", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("results", &mut self.results, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -203,13 +199,12 @@ impl Wire for AlterUserScramCredentialsResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user: reader.string("user")?,
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("user", &mut self.user)?;
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

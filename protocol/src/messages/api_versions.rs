@@ -66,14 +66,23 @@ impl Wire for ApiVersionsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            client_software_name: if version >= 3 { reader.string("client_software_name")? } else { ByteString::new() },
-            client_software_version: if version >= 3 { reader.string("client_software_version")? } else { ByteString::new() },
-            cluster_id: if version >= 5 { reader.nullable_string("cluster_id")? } else { None },
-            node_id: if version >= 5 { reader.i32("node_id")? } else { -1 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            reader.string("client_software_name", &mut self.client_software_name)?;
+        }
+        if version >= 3 {
+            reader.string("client_software_version", &mut self.client_software_version)?;
+        }
+        if version >= 5 {
+            reader.nullable_string("cluster_id", &mut self.cluster_id, true)?;
+        }
+        if version >= 5 {
+            self.node_id = reader.i32("node_id")?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -178,30 +187,25 @@ impl Wire for ApiVersionsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            error_code: reader.i16("error_code")?,
-            api_keys: reader.array("api_keys", version)?,
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            supported_features: Vec::new(),
-            finalized_features_epoch: -1,
-            finalized_features: Vec::new(),
-            zk_migration_ready: false,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.array("api_keys", &mut self.api_keys, version)?;
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
         if version >= 3 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 => value.supported_features = reader.array("supported_features", version)?,
-                    1 => value.finalized_features_epoch = reader.i64("finalized_features_epoch")?,
-                    2 => value.finalized_features = reader.array("finalized_features", version)?,
-                    3 => value.zk_migration_ready = reader.bool("zk_migration_ready")?,
+                    0 => reader.array("supported_features", &mut self.supported_features, version)?,
+                    1 => self.finalized_features_epoch = reader.i64("finalized_features_epoch")?,
+                    2 => reader.array("finalized_features", &mut self.finalized_features, version)?,
+                    3 => self.zk_migration_ready = reader.bool("zk_migration_ready")?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -239,14 +243,15 @@ impl Wire for ApiVersion {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            api_key: { run = reader.run::<6>(&[("api_key", 2), ("min_version", 2), ("max_version", 2)])?; run.i16() },
-            min_version: run.i16(),
-            max_version: run.i16(),
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("api_key", 2), ("min_version", 2), ("max_version", 2)])?;
+        self.api_key = run.i16();
+        self.min_version = run.i16();
+        self.max_version = run.i16();
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -296,13 +301,20 @@ impl Wire for SupportedFeatureKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 3 { reader.string("name")? } else { ByteString::new() },
-            min_version: if version >= 3 { reader.i16("min_version")? } else { 0 },
-            max_version: if version >= 3 { reader.i16("max_version")? } else { 0 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 3 {
+            self.min_version = reader.i16("min_version")?;
+        }
+        if version >= 3 {
+            self.max_version = reader.i16("max_version")?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -352,13 +364,20 @@ impl Wire for FinalizedFeatureKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 3 { reader.string("name")? } else { ByteString::new() },
-            max_version_level: if version >= 3 { reader.i16("max_version_level")? } else { 0 },
-            min_version_level: if version >= 3 { reader.i16("min_version_level")? } else { 0 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 3 {
+            self.max_version_level = reader.i16("max_version_level")?;
+        }
+        if version >= 3 {
+            self.min_version_level = reader.i16("min_version_level")?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -82,20 +82,21 @@ impl Wire for ConsumerGroupHeartbeatRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            instance_id: reader.nullable_string("instance_id")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
-            subscribed_topic_names: reader.nullable_array("subscribed_topic_names", version)?,
-            subscribed_topic_regex: if version >= 1 { reader.nullable_string("subscribed_topic_regex")? } else { None },
-            server_assignor: reader.nullable_string("server_assignor")?,
-            topic_partitions: reader.nullable_array("topic_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        self.member_epoch = reader.i32("member_epoch")?;
+        reader.nullable_string("instance_id", &mut self.instance_id, true)?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
+        reader.nullable_array("subscribed_topic_names", &mut self.subscribed_topic_names, version, true)?;
+        if version >= 1 {
+            reader.nullable_string("subscribed_topic_regex", &mut self.subscribed_topic_regex, true)?;
+        }
+        reader.nullable_string("server_assignor", &mut self.server_assignor, true)?;
+        reader.nullable_array("topic_partitions", &mut self.topic_partitions, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -123,12 +124,11 @@ impl Wire for ConsumerGroupHeartbeatRequestTopicPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -182,18 +182,18 @@ impl Wire for ConsumerGroupHeartbeatResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            member_id: reader.nullable_string("member_id")?,
-            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?; run.i32() },
-            heartbeat_interval_ms: run.i32(),
-            assignment: reader.nullable_structure("assignment", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.nullable_string("member_id", &mut self.member_id, true)?;
+        let mut run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?;
+        self.member_epoch = run.i32();
+        self.heartbeat_interval_ms = run.i32();
+        reader.nullable_structure("assignment", &mut self.assignment, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -218,11 +218,10 @@ impl Wire for Assignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_partitions: reader.array("topic_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topic_partitions", &mut self.topic_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -250,12 +249,11 @@ impl Wire for ConsumerGroupHeartbeatResponseTopicPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -26,10 +26,9 @@ impl Wire for ConsumerGroupMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -75,20 +74,16 @@ impl Wire for ConsumerGroupMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            epoch: reader.i32("epoch")?,
-            metadata_hash: 0,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.epoch = reader.i32("epoch")?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.metadata_hash = reader.i64("metadata_hash")?,
+                0 => self.metadata_hash = reader.i64("metadata_hash")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -115,10 +110,9 @@ impl Wire for ConsumerGroupPartitionMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -153,11 +147,10 @@ impl Wire for ConsumerGroupPartitionMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -191,14 +184,13 @@ impl Wire for TopicMetadata {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            topic_name: reader.string("topic_name")?,
-            num_partitions: reader.i32("num_partitions")?,
-            partition_metadata: reader.array("partition_metadata", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.string("topic_name", &mut self.topic_name)?;
+        self.num_partitions = reader.i32("num_partitions")?;
+        reader.array("partition_metadata", &mut self.partition_metadata, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -226,12 +218,11 @@ impl Wire for PartitionMetadata {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: reader.i32("partition")?,
-            racks: reader.array("racks", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.partition = reader.i32("partition")?;
+        reader.array("racks", &mut self.racks, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -261,11 +252,10 @@ impl Wire for ConsumerGroupMemberMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -349,27 +339,23 @@ impl Wire for ConsumerGroupMemberMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            instance_id: reader.nullable_string("instance_id")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            subscribed_topic_names: reader.array("subscribed_topic_names", version)?,
-            subscribed_topic_regex: reader.nullable_string("subscribed_topic_regex")?,
-            rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
-            server_assignor: reader.nullable_string("server_assignor")?,
-            classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("instance_id", &mut self.instance_id, true)?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        reader.array("subscribed_topic_names", &mut self.subscribed_topic_names, version)?;
+        reader.nullable_string("subscribed_topic_regex", &mut self.subscribed_topic_regex, true)?;
+        self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
+        reader.nullable_string("server_assignor", &mut self.server_assignor, true)?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.classic_member_metadata = reader.tagged_nullable_structure("classic_member_metadata", version)?,
+                0 => reader.tagged_nullable_structure("classic_member_metadata", &mut self.classic_member_metadata, version, true)?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -397,12 +383,11 @@ impl Wire for ClassicMemberMetadata {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            session_timeout_ms: reader.i32("session_timeout_ms")?,
-            supported_protocols: reader.array("supported_protocols", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.session_timeout_ms = reader.i32("session_timeout_ms")?;
+        reader.array("supported_protocols", &mut self.supported_protocols, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -430,12 +415,11 @@ impl Wire for ClassicProtocol {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            metadata: reader.bytes("metadata")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.bytes("metadata", &mut self.metadata)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -462,10 +446,9 @@ impl Wire for ConsumerGroupTargetAssignmentMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -511,20 +494,16 @@ impl Wire for ConsumerGroupTargetAssignmentMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            assignment_epoch: reader.i32("assignment_epoch")?,
-            assignment_timestamp: 0,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.assignment_epoch = reader.i32("assignment_epoch")?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.assignment_timestamp = reader.i64("assignment_timestamp")?,
+                0 => self.assignment_timestamp = reader.i64("assignment_timestamp")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -554,11 +533,10 @@ impl Wire for ConsumerGroupTargetAssignmentMemberKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -593,11 +571,10 @@ impl Wire for ConsumerGroupTargetAssignmentMemberValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_partitions: reader.array("topic_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topic_partitions", &mut self.topic_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -625,12 +602,11 @@ impl Wire for TopicPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -660,11 +636,10 @@ impl Wire for ConsumerGroupCurrentMemberAssignmentKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -711,16 +686,15 @@ impl Wire for ConsumerGroupCurrentMemberAssignmentValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            member_epoch: { run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?; run.i32() },
-            previous_member_epoch: run.i32(),
-            state: run.i8(),
-            assigned_partitions: reader.array("assigned_partitions", version)?,
-            partitions_pending_revocation: reader.array("partitions_pending_revocation", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?;
+        self.member_epoch = run.i32();
+        self.previous_member_epoch = run.i32();
+        self.state = run.i8();
+        reader.array("assigned_partitions", &mut self.assigned_partitions, version)?;
+        reader.array("partitions_pending_revocation", &mut self.partitions_pending_revocation, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -770,21 +744,17 @@ impl Wire for TopicPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            assignment_epochs: Some(Int32Array::new()),
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.assignment_epochs = reader.nullable_int32_array("assignment_epochs")?,
+                0 => reader.nullable_int32_array("assignment_epochs", &mut self.assignment_epochs, true)?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -814,11 +784,10 @@ impl Wire for ConsumerGroupRegularExpressionKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            regular_expression: reader.string("regular_expression")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("regular_expression", &mut self.regular_expression)?;
+        Ok(())
     }
 }
 
@@ -859,14 +828,13 @@ impl Wire for ConsumerGroupRegularExpressionValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            version: { run = reader.run::<16>(&[("version", 8), ("timestamp", 8)])?; run.i64() },
-            timestamp: run.i64(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        let mut run = reader.run::<16>(&[("version", 8), ("timestamp", 8)])?;
+        self.version = run.i64();
+        self.timestamp = run.i64();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

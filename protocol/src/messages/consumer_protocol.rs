@@ -60,14 +60,19 @@ impl Wire for ConsumerProtocolSubscription {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            user_data: reader.nullable_bytes("user_data")?,
-            owned_partitions: if version >= 1 { reader.array("owned_partitions", version)? } else { Vec::new() },
-            generation_id: if version >= 2 { reader.i32("generation_id")? } else { -1 },
-            rack_id: if version >= 3 { reader.nullable_string("rack_id")? } else { None },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        reader.nullable_bytes("user_data", &mut self.user_data, true)?;
+        if version >= 1 {
+            reader.array("owned_partitions", &mut self.owned_partitions, version)?;
+        }
+        if version >= 2 {
+            self.generation_id = reader.i32("generation_id")?;
+        }
+        if version >= 3 {
+            reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        }
+        Ok(())
     }
 }
 
@@ -102,11 +107,14 @@ impl Wire for ConsumerProtocolSubscriptionTopicPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if version >= 1 { reader.string("topic")? } else { ByteString::new() },
-            partitions: if version >= 1 { reader.int32_array("partitions")? } else { Int32Array::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            reader.string("topic", &mut self.topic)?;
+        }
+        if version >= 1 {
+            reader.int32_array("partitions", &mut self.partitions)?;
+        }
+        Ok(())
     }
 }
 
@@ -136,11 +144,10 @@ impl Wire for ConsumerProtocolAssignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            assigned_partitions: reader.array("assigned_partitions", version)?,
-            user_data: reader.nullable_bytes("user_data")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("assigned_partitions", &mut self.assigned_partitions, version)?;
+        reader.nullable_bytes("user_data", &mut self.user_data, true)?;
+        Ok(())
     }
 }
 
@@ -164,11 +171,10 @@ impl Wire for ConsumerProtocolAssignmentTopicPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partitions: reader.int32_array("partitions")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        Ok(())
     }
 }
 

@@ -25,10 +25,9 @@ impl Wire for ControlRecordTypeSchema {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            r#type: reader.i16("type")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.r#type = reader.i16("type")?;
+        Ok(())
     }
 }
 
@@ -55,10 +54,9 @@ impl Wire for EndTxnMarker {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            coordinator_epoch: reader.i32("coordinator_epoch")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.coordinator_epoch = reader.i32("coordinator_epoch")?;
+        Ok(())
     }
 }
 
@@ -98,15 +96,14 @@ impl Wire for LeaderChangeMessage {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            version: { run = reader.run::<6>(&[("version", 2), ("leader_id", 4)])?; run.i16() },
-            leader_id: run.i32(),
-            voters: reader.array("voters", version)?,
-            granting_voters: reader.array("granting_voters", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("version", 2), ("leader_id", 4)])?;
+        self.version = run.i16();
+        self.leader_id = run.i32();
+        reader.array("voters", &mut self.voters, version)?;
+        reader.array("granting_voters", &mut self.granting_voters, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -141,12 +138,13 @@ impl Wire for LeaderChangeMessageVoter {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            voter_id: reader.i32("voter_id")?,
-            voter_directory_id: if version >= 1 { reader.uuid("voter_directory_id")? } else { Uuid::default() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.voter_id = reader.i32("voter_id")?;
+        if version >= 1 {
+            self.voter_directory_id = reader.uuid("voter_directory_id")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -180,13 +178,12 @@ impl Wire for SnapshotHeaderRecord {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            version: { run = reader.run::<10>(&[("version", 2), ("last_contained_log_timestamp", 8)])?; run.i16() },
-            last_contained_log_timestamp: run.i64(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<10>(&[("version", 2), ("last_contained_log_timestamp", 8)])?;
+        self.version = run.i16();
+        self.last_contained_log_timestamp = run.i64();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -217,11 +214,10 @@ impl Wire for SnapshotFooterRecord {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: reader.i16("version")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.version = reader.i16("version")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -255,13 +251,12 @@ impl Wire for KRaftVersionRecord {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            version: { run = reader.run::<4>(&[("version", 2), ("k_raft_version", 2)])?; run.i16() },
-            k_raft_version: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<4>(&[("version", 2), ("k_raft_version", 2)])?;
+        self.version = run.i16();
+        self.k_raft_version = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -295,12 +290,11 @@ impl Wire for VotersRecord {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: reader.i16("version")?,
-            voters: reader.array("voters", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.version = reader.i16("version")?;
+        reader.array("voters", &mut self.voters, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -334,15 +328,14 @@ impl Wire for VotersRecordVoter {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            voter_id: { run = reader.run::<20>(&[("voter_id", 4), ("voter_directory_id", 16)])?; run.i32() },
-            voter_directory_id: run.uuid(),
-            endpoints: reader.array("endpoints", version)?,
-            k_raft_version_feature: reader.structure("k_raft_version_feature", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<20>(&[("voter_id", 4), ("voter_directory_id", 16)])?;
+        self.voter_id = run.i32();
+        self.voter_directory_id = run.uuid();
+        reader.array("endpoints", &mut self.endpoints, version)?;
+        reader.structure("k_raft_version_feature", &mut self.k_raft_version_feature, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -373,13 +366,12 @@ impl Wire for Endpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            host: reader.string("host")?,
-            port: reader.u16("port")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.string("host", &mut self.host)?;
+        self.port = reader.u16("port")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -407,13 +399,12 @@ impl Wire for KRaftVersionFeature {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            min_supported_version: { run = reader.run::<4>(&[("min_supported_version", 2), ("max_supported_version", 2)])?; run.i16() },
-            max_supported_version: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<4>(&[("min_supported_version", 2), ("max_supported_version", 2)])?;
+        self.min_supported_version = run.i16();
+        self.max_supported_version = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

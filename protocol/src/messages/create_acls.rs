@@ -36,11 +36,12 @@ impl Wire for CreateAclsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            creations: reader.array("creations", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("creations", &mut self.creations, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -105,18 +106,19 @@ impl Wire for AclCreation {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            resource_pattern_type: reader.i8("resource_pattern_type")?,
-            principal: reader.string("principal")?,
-            host: reader.string("host")?,
-            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
-            permission_type: run.i8(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        self.resource_pattern_type = reader.i8("resource_pattern_type")?;
+        reader.string("principal", &mut self.principal)?;
+        reader.string("host", &mut self.host)?;
+        let mut run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?;
+        self.operation = run.i8();
+        self.permission_type = run.i8();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -162,12 +164,13 @@ impl Wire for CreateAclsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("results", &mut self.results, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -209,12 +212,13 @@ impl Wire for AclCreationResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -67,14 +67,19 @@ impl Wire for CreateDelegationTokenRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            owner_principal_type: if version >= 3 { reader.nullable_string("owner_principal_type")? } else { Some(ByteString::new()) },
-            owner_principal_name: if version >= 3 { reader.nullable_string("owner_principal_name")? } else { Some(ByteString::new()) },
-            renewers: reader.array("renewers", version)?,
-            max_lifetime_ms: reader.i64("max_lifetime_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            reader.nullable_string("owner_principal_type", &mut self.owner_principal_type, true)?;
+        }
+        if version >= 3 {
+            reader.nullable_string("owner_principal_name", &mut self.owner_principal_name, true)?;
+        }
+        reader.array("renewers", &mut self.renewers, version)?;
+        self.max_lifetime_ms = reader.i64("max_lifetime_ms")?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -109,12 +114,13 @@ impl Wire for CreatableRenewers {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: reader.string("principal_type")?,
-            principal_name: reader.string("principal_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("principal_type", &mut self.principal_type)?;
+        reader.string("principal_name", &mut self.principal_name)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -196,22 +202,27 @@ impl Wire for CreateDelegationTokenResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            principal_type: reader.string("principal_type")?,
-            principal_name: reader.string("principal_name")?,
-            token_requester_principal_type: if version >= 3 { reader.string("token_requester_principal_type")? } else { ByteString::new() },
-            token_requester_principal_name: if version >= 3 { reader.string("token_requester_principal_name")? } else { ByteString::new() },
-            issue_timestamp_ms: { run = reader.run::<24>(&[("issue_timestamp_ms", 8), ("expiry_timestamp_ms", 8), ("max_timestamp_ms", 8)])?; run.i64() },
-            expiry_timestamp_ms: run.i64(),
-            max_timestamp_ms: run.i64(),
-            token_id: reader.string("token_id")?,
-            hmac: reader.bytes("hmac")?,
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.string("principal_type", &mut self.principal_type)?;
+        reader.string("principal_name", &mut self.principal_name)?;
+        if version >= 3 {
+            reader.string("token_requester_principal_type", &mut self.token_requester_principal_type)?;
+        }
+        if version >= 3 {
+            reader.string("token_requester_principal_name", &mut self.token_requester_principal_name)?;
+        }
+        let mut run = reader.run::<24>(&[("issue_timestamp_ms", 8), ("expiry_timestamp_ms", 8), ("max_timestamp_ms", 8)])?;
+        self.issue_timestamp_ms = run.i64();
+        self.expiry_timestamp_ms = run.i64();
+        self.max_timestamp_ms = run.i64();
+        reader.string("token_id", &mut self.token_id)?;
+        reader.bytes("hmac", &mut self.hmac)?;
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

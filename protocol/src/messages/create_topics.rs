@@ -54,14 +54,15 @@ impl Wire for CreateTopicsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            timeout_ms: { run = reader.run::<5>(&[("timeout_ms", 4), ("validate_only", 1)])?; run.i32() },
-            validate_only: run.bool(),
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        let mut run = reader.run::<5>(&[("timeout_ms", 4), ("validate_only", 1)])?;
+        self.timeout_ms = run.i32();
+        self.validate_only = run.bool();
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -105,16 +106,17 @@ impl Wire for CreatableTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            name: reader.string("name")?,
-            num_partitions: { run = reader.run::<6>(&[("num_partitions", 4), ("replication_factor", 2)])?; run.i32() },
-            replication_factor: run.i16(),
-            assignments: reader.array("assignments", version)?,
-            configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        let mut run = reader.run::<6>(&[("num_partitions", 4), ("replication_factor", 2)])?;
+        self.num_partitions = run.i32();
+        self.replication_factor = run.i16();
+        reader.array("assignments", &mut self.assignments, version)?;
+        reader.array("configs", &mut self.configs, version)?;
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -149,12 +151,13 @@ impl Wire for CreatableReplicaAssignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            broker_ids: reader.int32_array("broker_ids")?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.partition_index = reader.i32("partition_index")?;
+        reader.int32_array("broker_ids", &mut self.broker_ids)?;
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -199,12 +202,13 @@ impl Wire for CreatableTopicConfig {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            value: reader.nullable_string("value")?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.nullable_string("value", &mut self.value, true)?;
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -250,12 +254,13 @@ impl Wire for CreateTopicsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -341,28 +346,32 @@ impl Wire for CreatableTopicResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            name: reader.string("name")?,
-            topic_id: if version >= 7 { reader.uuid("topic_id")? } else { Uuid::default() },
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            topic_config_error_code: 0,
-            num_partitions: if version >= 5 { reader.i32("num_partitions")? } else { -1 },
-            replication_factor: if version >= 5 { reader.i16("replication_factor")? } else { -1 },
-            configs: if version >= 5 { reader.nullable_array("configs", version)? } else { Some(Vec::new()) },
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        if version >= 7 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
         if version >= 5 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            self.num_partitions = reader.i32("num_partitions")?;
+        }
+        if version >= 5 {
+            self.replication_factor = reader.i16("replication_factor")?;
+        }
+        if version >= 5 {
+            reader.nullable_array("configs", &mut self.configs, version, true)?;
+        }
+        if version >= 5 {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 => value.topic_config_error_code = reader.i16("topic_config_error_code")?,
+                    0 => self.topic_config_error_code = reader.i16("topic_config_error_code")?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -437,15 +446,26 @@ impl Wire for CreatableTopicConfigs {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 5 { reader.string("name")? } else { ByteString::new() },
-            value: if version >= 5 { reader.nullable_string("value")? } else { Some(ByteString::new()) },
-            read_only: if version >= 5 { reader.bool("read_only")? } else { false },
-            config_source: if version >= 5 { reader.i8("config_source")? } else { -1 },
-            is_sensitive: if version >= 5 { reader.bool("is_sensitive")? } else { false },
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 5 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 5 {
+            reader.nullable_string("value", &mut self.value, true)?;
+        }
+        if version >= 5 {
+            self.read_only = reader.bool("read_only")?;
+        }
+        if version >= 5 {
+            self.config_source = reader.i8("config_source")?;
+        }
+        if version >= 5 {
+            self.is_sensitive = reader.bool("is_sensitive")?;
+        }
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -36,11 +36,12 @@ impl Wire for DeleteAclsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            filters: reader.array("filters", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("filters", &mut self.filters, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -105,18 +106,19 @@ impl Wire for DeleteAclsFilter {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            resource_type_filter: reader.i8("resource_type_filter")?,
-            resource_name_filter: reader.nullable_string("resource_name_filter")?,
-            pattern_type_filter: reader.i8("pattern_type_filter")?,
-            principal_filter: reader.nullable_string("principal_filter")?,
-            host_filter: reader.nullable_string("host_filter")?,
-            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
-            permission_type: run.i8(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.resource_type_filter = reader.i8("resource_type_filter")?;
+        reader.nullable_string("resource_name_filter", &mut self.resource_name_filter, true)?;
+        self.pattern_type_filter = reader.i8("pattern_type_filter")?;
+        reader.nullable_string("principal_filter", &mut self.principal_filter, true)?;
+        reader.nullable_string("host_filter", &mut self.host_filter, true)?;
+        let mut run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?;
+        self.operation = run.i8();
+        self.permission_type = run.i8();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -162,12 +164,13 @@ impl Wire for DeleteAclsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            filter_results: reader.array("filter_results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("filter_results", &mut self.filter_results, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -216,13 +219,14 @@ impl Wire for DeleteAclsFilterResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            matching_acls: reader.array("matching_acls", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.array("matching_acls", &mut self.matching_acls, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -295,20 +299,21 @@ impl Wire for DeleteAclsMatchingAcl {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            pattern_type: reader.i8("pattern_type")?,
-            principal: reader.string("principal")?,
-            host: reader.string("host")?,
-            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
-            permission_type: run.i8(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        self.pattern_type = reader.i8("pattern_type")?;
+        reader.string("principal", &mut self.principal)?;
+        reader.string("host", &mut self.host)?;
+        let mut run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?;
+        self.operation = run.i8();
+        self.permission_type = run.i8();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -39,12 +39,13 @@ impl Wire for DeleteRecordsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            timeout_ms: reader.i32("timeout_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        self.timeout_ms = reader.i32("timeout_ms")?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,12 +80,13 @@ impl Wire for DeleteRecordsTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -119,13 +121,14 @@ impl Wire for DeleteRecordsPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("offset", 8)])?; run.i32() },
-            offset: run.i64(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("partition_index", 4), ("offset", 8)])?;
+        self.partition_index = run.i32();
+        self.offset = run.i64();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -171,12 +174,13 @@ impl Wire for DeleteRecordsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -211,12 +215,13 @@ impl Wire for DeleteRecordsTopicResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -254,14 +259,15 @@ impl Wire for DeleteRecordsPartitionResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<14>(&[("partition_index", 4), ("low_watermark", 8), ("error_code", 2)])?; run.i32() },
-            low_watermark: run.i64(),
-            error_code: run.i16(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<14>(&[("partition_index", 4), ("low_watermark", 8), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.low_watermark = run.i64();
+        self.error_code = run.i16();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

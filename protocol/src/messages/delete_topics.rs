@@ -49,13 +49,18 @@ impl Wire for DeleteTopicsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: if version >= 6 { reader.array("topics", version)? } else { Vec::new() },
-            topic_names: if version <= 5 { reader.array("topic_names", version)? } else { Vec::new() },
-            timeout_ms: reader.i32("timeout_ms")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 6 {
+            reader.array("topics", &mut self.topics, version)?;
+        }
+        if version <= 5 {
+            reader.array("topic_names", &mut self.topic_names, version)?;
+        }
+        self.timeout_ms = reader.i32("timeout_ms")?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -99,12 +104,17 @@ impl Wire for DeleteTopicState {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 6 { reader.nullable_string("name")? } else { None },
-            topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 6 {
+            reader.nullable_string("name", &mut self.name, true)?;
+        }
+        if version >= 6 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -150,12 +160,13 @@ impl Wire for DeleteTopicsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            responses: reader.array("responses", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("responses", &mut self.responses, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -213,14 +224,19 @@ impl Wire for DeletableTopicResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 6 { reader.nullable_string("name")? } else { Some(reader.string("name")?) },
-            topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
-            error_code: reader.i16("error_code")?,
-            error_message: if version >= 5 { reader.nullable_string("error_message")? } else { None },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("name", &mut self.name, version >= 6)?;
+        if version >= 6 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        self.error_code = reader.i16("error_code")?;
+        if version >= 5 {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -69,18 +69,19 @@ impl Wire for DescribeAclsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            resource_type_filter: reader.i8("resource_type_filter")?,
-            resource_name_filter: reader.nullable_string("resource_name_filter")?,
-            pattern_type_filter: reader.i8("pattern_type_filter")?,
-            principal_filter: reader.nullable_string("principal_filter")?,
-            host_filter: reader.nullable_string("host_filter")?,
-            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
-            permission_type: run.i8(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.resource_type_filter = reader.i8("resource_type_filter")?;
+        reader.nullable_string("resource_name_filter", &mut self.resource_name_filter, true)?;
+        self.pattern_type_filter = reader.i8("pattern_type_filter")?;
+        reader.nullable_string("principal_filter", &mut self.principal_filter, true)?;
+        reader.nullable_string("host_filter", &mut self.host_filter, true)?;
+        let mut run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?;
+        self.operation = run.i8();
+        self.permission_type = run.i8();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -144,15 +145,16 @@ impl Wire for DescribeAclsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            resources: reader.array("resources", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.array("resources", &mut self.resources, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -205,14 +207,15 @@ impl Wire for DescribeAclsResource {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            pattern_type: reader.i8("pattern_type")?,
-            acls: reader.array("acls", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        self.pattern_type = reader.i8("pattern_type")?;
+        reader.array("acls", &mut self.acls, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -253,15 +256,16 @@ impl Wire for AclDescription {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            principal: reader.string("principal")?,
-            host: reader.string("host")?,
-            operation: { run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?; run.i8() },
-            permission_type: run.i8(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("principal", &mut self.principal)?;
+        reader.string("host", &mut self.host)?;
+        let mut run = reader.run::<2>(&[("operation", 1), ("permission_type", 1)])?;
+        self.operation = run.i8();
+        self.permission_type = run.i8();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

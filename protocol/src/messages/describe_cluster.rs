@@ -58,13 +58,16 @@ impl Wire for DescribeClusterRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            include_cluster_authorized_operations: reader.bool("include_cluster_authorized_operations")?,
-            endpoint_type: if version >= 1 { reader.i8("endpoint_type")? } else { 1 },
-            include_fenced_brokers: if version >= 2 { reader.bool("include_fenced_brokers")? } else { false },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.include_cluster_authorized_operations = reader.bool("include_cluster_authorized_operations")?;
+        if version >= 1 {
+            self.endpoint_type = reader.i8("endpoint_type")?;
+        }
+        if version >= 2 {
+            self.include_fenced_brokers = reader.bool("include_fenced_brokers")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -144,19 +147,20 @@ impl Wire for DescribeClusterResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            endpoint_type: if version >= 1 { reader.i8("endpoint_type")? } else { 1 },
-            cluster_id: reader.string("cluster_id")?,
-            controller_id: reader.i32("controller_id")?,
-            brokers: reader.array("brokers", version)?,
-            cluster_authorized_operations: reader.i32("cluster_authorized_operations")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        if version >= 1 {
+            self.endpoint_type = reader.i8("endpoint_type")?;
+        }
+        reader.string("cluster_id", &mut self.cluster_id)?;
+        self.controller_id = reader.i32("controller_id")?;
+        reader.array("brokers", &mut self.brokers, version)?;
+        self.cluster_authorized_operations = reader.i32("cluster_authorized_operations")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -200,15 +204,16 @@ impl Wire for DescribeClusterBroker {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: reader.i32("broker_id")?,
-            host: reader.string("host")?,
-            port: reader.i32("port")?,
-            rack: reader.nullable_string("rack")?,
-            is_fenced: if version >= 2 { reader.bool("is_fenced")? } else { false },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.broker_id = reader.i32("broker_id")?;
+        reader.string("host", &mut self.host)?;
+        self.port = reader.i32("port")?;
+        reader.nullable_string("rack", &mut self.rack, true)?;
+        if version >= 2 {
+            self.is_fenced = reader.bool("is_fenced")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

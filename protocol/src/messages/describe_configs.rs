@@ -47,13 +47,16 @@ impl Wire for DescribeConfigsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resources: reader.array("resources", version)?,
-            include_synonyms: reader.bool("include_synonyms")?,
-            include_documentation: if version >= 3 { reader.bool("include_documentation")? } else { false },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("resources", &mut self.resources, version)?;
+        self.include_synonyms = reader.bool("include_synonyms")?;
+        if version >= 3 {
+            self.include_documentation = reader.bool("include_documentation")?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -102,13 +105,14 @@ impl Wire for DescribeConfigsResource {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            configuration_keys: reader.nullable_array("configuration_keys", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        reader.nullable_array("configuration_keys", &mut self.configuration_keys, version, true)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -154,12 +158,13 @@ impl Wire for DescribeConfigsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("results", &mut self.results, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -216,15 +221,16 @@ impl Wire for DescribeConfigsResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        reader.array("configs", &mut self.configs, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -298,19 +304,24 @@ impl Wire for DescribeConfigsResourceResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            name: reader.string("name")?,
-            value: reader.nullable_string("value")?,
-            read_only: { run = reader.run::<3>(&[("read_only", 1), ("config_source", 1), ("is_sensitive", 1)])?; run.bool() },
-            config_source: run.i8(),
-            is_sensitive: run.bool(),
-            synonyms: reader.array("synonyms", version)?,
-            config_type: if version >= 3 { reader.i8("config_type")? } else { 0 },
-            documentation: if version >= 3 { reader.nullable_string("documentation")? } else { Some(ByteString::new()) },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.nullable_string("value", &mut self.value, true)?;
+        let mut run = reader.run::<3>(&[("read_only", 1), ("config_source", 1), ("is_sensitive", 1)])?;
+        self.read_only = run.bool();
+        self.config_source = run.i8();
+        self.is_sensitive = run.bool();
+        reader.array("synonyms", &mut self.synonyms, version)?;
+        if version >= 3 {
+            self.config_type = reader.i8("config_type")?;
+        }
+        if version >= 3 {
+            reader.nullable_string("documentation", &mut self.documentation, true)?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -359,13 +370,14 @@ impl Wire for DescribeConfigsSynonym {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            value: reader.nullable_string("value")?,
-            source: reader.i8("source")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.nullable_string("value", &mut self.value, true)?;
+        self.source = reader.i8("source")?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

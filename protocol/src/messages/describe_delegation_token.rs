@@ -46,11 +46,12 @@ impl Wire for DescribeDelegationTokenRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            owners: reader.nullable_array("owners", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_array("owners", &mut self.owners, version, true)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -85,12 +86,13 @@ impl Wire for DescribeDelegationTokenOwner {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: reader.string("principal_type")?,
-            principal_name: reader.string("principal_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("principal_type", &mut self.principal_type)?;
+        reader.string("principal_name", &mut self.principal_name)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -139,13 +141,14 @@ impl Wire for DescribeDelegationTokenResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            tokens: reader.array("tokens", version)?,
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.array("tokens", &mut self.tokens, version)?;
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -213,21 +216,26 @@ impl Wire for DescribedDelegationToken {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            principal_type: reader.string("principal_type")?,
-            principal_name: reader.string("principal_name")?,
-            token_requester_principal_type: if version >= 3 { reader.string("token_requester_principal_type")? } else { ByteString::new() },
-            token_requester_principal_name: if version >= 3 { reader.string("token_requester_principal_name")? } else { ByteString::new() },
-            issue_timestamp: { run = reader.run::<24>(&[("issue_timestamp", 8), ("expiry_timestamp", 8), ("max_timestamp", 8)])?; run.i64() },
-            expiry_timestamp: run.i64(),
-            max_timestamp: run.i64(),
-            token_id: reader.string("token_id")?,
-            hmac: reader.bytes("hmac")?,
-            renewers: reader.array("renewers", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("principal_type", &mut self.principal_type)?;
+        reader.string("principal_name", &mut self.principal_name)?;
+        if version >= 3 {
+            reader.string("token_requester_principal_type", &mut self.token_requester_principal_type)?;
+        }
+        if version >= 3 {
+            reader.string("token_requester_principal_name", &mut self.token_requester_principal_name)?;
+        }
+        let mut run = reader.run::<24>(&[("issue_timestamp", 8), ("expiry_timestamp", 8), ("max_timestamp", 8)])?;
+        self.issue_timestamp = run.i64();
+        self.expiry_timestamp = run.i64();
+        self.max_timestamp = run.i64();
+        reader.string("token_id", &mut self.token_id)?;
+        reader.bytes("hmac", &mut self.hmac)?;
+        reader.array("renewers", &mut self.renewers, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -262,12 +270,13 @@ impl Wire for DescribedDelegationTokenRenewer {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: reader.string("principal_type")?,
-            principal_name: reader.string("principal_name")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("principal_type", &mut self.principal_type)?;
+        reader.string("principal_name", &mut self.principal_name)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

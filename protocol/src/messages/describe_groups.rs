@@ -45,12 +45,15 @@ impl Wire for DescribeGroupsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            groups: reader.array("groups", version)?,
-            include_authorized_operations: if version >= 3 { reader.bool("include_authorized_operations")? } else { false },
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("groups", &mut self.groups, version)?;
+        if version >= 3 {
+            self.include_authorized_operations = reader.bool("include_authorized_operations")?;
+        }
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -99,12 +102,15 @@ impl Wire for DescribeGroupsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            groups: reader.array("groups", version)?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        reader.array("groups", &mut self.groups, version)?;
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -183,18 +189,23 @@ impl Wire for DescribedGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: if version >= 6 { reader.nullable_string("error_message")? } else { None },
-            group_id: reader.string("group_id")?,
-            group_state: reader.string("group_state")?,
-            protocol_type: reader.string("protocol_type")?,
-            protocol_data: reader.string("protocol_data")?,
-            members: reader.array("members", version)?,
-            authorized_operations: if version >= 3 { reader.i32("authorized_operations")? } else { i32::MIN },
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        if version >= 6 {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("group_state", &mut self.group_state)?;
+        reader.string("protocol_type", &mut self.protocol_type)?;
+        reader.string("protocol_data", &mut self.protocol_data)?;
+        reader.array("members", &mut self.members, version)?;
+        if version >= 3 {
+            self.authorized_operations = reader.i32("authorized_operations")?;
+        }
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -244,16 +255,19 @@ impl Wire for DescribedGroupMember {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 4 { reader.nullable_string("group_instance_id")? } else { None },
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            member_metadata: reader.bytes("member_metadata")?,
-            member_assignment: reader.bytes("member_assignment")?,
-            unknown_tagged_fields: if version >= 5 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 4 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        reader.bytes("member_metadata", &mut self.member_metadata)?;
+        reader.bytes("member_assignment", &mut self.member_assignment)?;
+        if version >= 5 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

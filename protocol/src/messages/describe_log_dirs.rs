@@ -45,11 +45,12 @@ impl Wire for DescribeLogDirsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.nullable_array("topics", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_array("topics", &mut self.topics, version, true)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -84,12 +85,13 @@ impl Wire for DescribableLogDirTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -141,13 +143,16 @@ impl Wire for DescribeLogDirsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: if version >= 3 { reader.i16("error_code")? } else { 0 },
-            results: reader.array("results", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        if version >= 3 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        reader.array("results", &mut self.results, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -216,16 +221,23 @@ impl Wire for DescribeLogDirsResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            log_dir: reader.string("log_dir")?,
-            topics: reader.array("topics", version)?,
-            total_bytes: if version >= 4 { reader.i64("total_bytes")? } else { -1 },
-            usable_bytes: if version >= 4 { reader.i64("usable_bytes")? } else { -1 },
-            is_cordoned: if version >= 5 { reader.bool("is_cordoned")? } else { false },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.string("log_dir", &mut self.log_dir)?;
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 4 {
+            self.total_bytes = reader.i64("total_bytes")?;
+        }
+        if version >= 4 {
+            self.usable_bytes = reader.i64("usable_bytes")?;
+        }
+        if version >= 5 {
+            self.is_cordoned = reader.bool("is_cordoned")?;
+        }
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -260,12 +272,13 @@ impl Wire for DescribeLogDirsTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -306,15 +319,16 @@ impl Wire for DescribeLogDirsPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<21>(&[("partition_index", 4), ("partition_size", 8), ("offset_lag", 8), ("is_future_key", 1)])?; run.i32() },
-            partition_size: run.i64(),
-            offset_lag: run.i64(),
-            is_future_key: run.bool(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<21>(&[("partition_index", 4), ("partition_size", 8), ("offset_lag", 8), ("is_future_key", 1)])?;
+        self.partition_index = run.i32();
+        self.partition_size = run.i64();
+        self.offset_lag = run.i64();
+        self.is_future_key = run.bool();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

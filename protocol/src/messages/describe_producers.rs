@@ -29,11 +29,10 @@ impl Wire for DescribeProducersRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -61,12 +60,11 @@ impl Wire for TopicRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partition_indexes: reader.int32_array("partition_indexes")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.int32_array("partition_indexes", &mut self.partition_indexes)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -105,12 +103,11 @@ impl Wire for DescribeProducersResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -138,12 +135,11 @@ impl Wire for TopicResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -177,15 +173,14 @@ impl Wire for PartitionResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            active_producers: reader.array("active_producers", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.array("active_producers", &mut self.active_producers, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -239,17 +234,16 @@ impl Wire for ProducerState {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            producer_id: { run = reader.run::<36>(&[("producer_id", 8), ("producer_epoch", 4), ("last_sequence", 4), ("last_timestamp", 8), ("coordinator_epoch", 4), ("current_txn_start_offset", 8)])?; run.i64() },
-            producer_epoch: run.i32(),
-            last_sequence: run.i32(),
-            last_timestamp: run.i64(),
-            coordinator_epoch: run.i32(),
-            current_txn_start_offset: run.i64(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<36>(&[("producer_id", 8), ("producer_epoch", 4), ("last_sequence", 4), ("last_timestamp", 8), ("coordinator_epoch", 4), ("current_txn_start_offset", 8)])?;
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i32();
+        self.last_sequence = run.i32();
+        self.last_timestamp = run.i64();
+        self.coordinator_epoch = run.i32();
+        self.current_txn_start_offset = run.i64();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -30,11 +30,10 @@ impl Wire for DescribeQuorumRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -62,12 +61,11 @@ impl Wire for DescribeQuorumRequestTopicData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: reader.string("topic_name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("topic_name", &mut self.topic_name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -92,11 +90,10 @@ impl Wire for DescribeQuorumRequestPartitionData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.partition_index = reader.i32("partition_index")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -162,14 +159,17 @@ impl Wire for DescribeQuorumResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: if version >= 2 { reader.nullable_string("error_message")? } else { Some(ByteString::new()) },
-            topics: reader.array("topics", version)?,
-            nodes: if version >= 2 { reader.array("nodes", version)? } else { Vec::new() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        if version >= 2 {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 2 {
+            reader.array("nodes", &mut self.nodes, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -197,12 +197,11 @@ impl Wire for DescribeQuorumResponseTopicData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: reader.string("topic_name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("topic_name", &mut self.topic_name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -269,19 +268,21 @@ impl Wire for DescribeQuorumResponsePartitionData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: if version >= 2 { reader.nullable_string("error_message")? } else { Some(ByteString::new()) },
-            leader_id: { run = reader.run::<16>(&[("leader_id", 4), ("leader_epoch", 4), ("high_watermark", 8)])?; run.i32() },
-            leader_epoch: run.i32(),
-            high_watermark: run.i64(),
-            current_voters: reader.array("current_voters", version)?,
-            observers: reader.array("observers", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        if version >= 2 {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
+        let mut run = reader.run::<16>(&[("leader_id", 4), ("leader_epoch", 4), ("high_watermark", 8)])?;
+        self.leader_id = run.i32();
+        self.leader_epoch = run.i32();
+        self.high_watermark = run.i64();
+        reader.array("current_voters", &mut self.current_voters, version)?;
+        reader.array("observers", &mut self.observers, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -320,12 +321,15 @@ impl Wire for Node {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: if version >= 2 { reader.i32("node_id")? } else { 0 },
-            listeners: if version >= 2 { reader.array("listeners", version)? } else { Vec::new() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 2 {
+            self.node_id = reader.i32("node_id")?;
+        }
+        if version >= 2 {
+            reader.array("listeners", &mut self.listeners, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -371,13 +375,18 @@ impl Wire for Listener {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 2 { reader.string("name")? } else { ByteString::new() },
-            host: if version >= 2 { reader.string("host")? } else { ByteString::new() },
-            port: if version >= 2 { reader.u16("port")? } else { 0 },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 2 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 2 {
+            reader.string("host", &mut self.host)?;
+        }
+        if version >= 2 {
+            self.port = reader.u16("port")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -439,15 +448,20 @@ impl Wire for ReplicaState {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: reader.i32("replica_id")?,
-            replica_directory_id: if version >= 2 { reader.uuid("replica_directory_id")? } else { Uuid::default() },
-            log_end_offset: reader.i64("log_end_offset")?,
-            last_fetch_timestamp: if version >= 1 { reader.i64("last_fetch_timestamp")? } else { -1 },
-            last_caught_up_timestamp: if version >= 1 { reader.i64("last_caught_up_timestamp")? } else { -1 },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.replica_id = reader.i32("replica_id")?;
+        if version >= 2 {
+            self.replica_directory_id = reader.uuid("replica_directory_id")?;
+        }
+        self.log_end_offset = reader.i64("log_end_offset")?;
+        if version >= 1 {
+            self.last_fetch_timestamp = reader.i64("last_fetch_timestamp")?;
+        }
+        if version >= 1 {
+            self.last_caught_up_timestamp = reader.i64("last_caught_up_timestamp")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

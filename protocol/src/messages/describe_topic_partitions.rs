@@ -47,13 +47,12 @@ impl Wire for DescribeTopicPartitionsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: reader.array("topics", version)?,
-            response_partition_limit: reader.i32("response_partition_limit")?,
-            cursor: reader.nullable_structure("cursor", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topics", &mut self.topics, version)?;
+        self.response_partition_limit = reader.i32("response_partition_limit")?;
+        reader.nullable_structure("cursor", &mut self.cursor, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -78,11 +77,10 @@ impl Wire for TopicRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -110,12 +108,11 @@ impl Wire for DescribeTopicPartitionsRequestCursor {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: reader.string("topic_name")?,
-            partition_index: reader.i32("partition_index")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("topic_name", &mut self.topic_name)?;
+        self.partition_index = reader.i32("partition_index")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -157,13 +154,12 @@ impl Wire for DescribeTopicPartitionsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            topics: reader.array("topics", version)?,
-            next_cursor: reader.nullable_structure("next_cursor", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("topics", &mut self.topics, version)?;
+        reader.nullable_structure("next_cursor", &mut self.next_cursor, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -217,17 +213,16 @@ impl Wire for DescribeTopicPartitionsResponseTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            name: reader.nullable_string("name")?,
-            topic_id: { run = reader.run::<17>(&[("topic_id", 16), ("is_internal", 1)])?; run.uuid() },
-            is_internal: run.bool(),
-            partitions: reader.array("partitions", version)?,
-            topic_authorized_operations: reader.i32("topic_authorized_operations")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("name", &mut self.name, true)?;
+        let mut run = reader.run::<17>(&[("topic_id", 16), ("is_internal", 1)])?;
+        self.topic_id = run.uuid();
+        self.is_internal = run.bool();
+        reader.array("partitions", &mut self.partitions, version)?;
+        self.topic_authorized_operations = reader.i32("topic_authorized_operations")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -293,20 +288,19 @@ impl Wire for DescribeTopicPartitionsResponsePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: { run = reader.run::<14>(&[("error_code", 2), ("partition_index", 4), ("leader_id", 4), ("leader_epoch", 4)])?; run.i16() },
-            partition_index: run.i32(),
-            leader_id: run.i32(),
-            leader_epoch: run.i32(),
-            replica_nodes: reader.int32_array("replica_nodes")?,
-            isr_nodes: reader.int32_array("isr_nodes")?,
-            eligible_leader_replicas: reader.nullable_int32_array("eligible_leader_replicas")?,
-            last_known_elr: reader.nullable_int32_array("last_known_elr")?,
-            offline_replicas: reader.int32_array("offline_replicas")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<14>(&[("error_code", 2), ("partition_index", 4), ("leader_id", 4), ("leader_epoch", 4)])?;
+        self.error_code = run.i16();
+        self.partition_index = run.i32();
+        self.leader_id = run.i32();
+        self.leader_epoch = run.i32();
+        reader.int32_array("replica_nodes", &mut self.replica_nodes)?;
+        reader.int32_array("isr_nodes", &mut self.isr_nodes)?;
+        reader.nullable_int32_array("eligible_leader_replicas", &mut self.eligible_leader_replicas, true)?;
+        reader.nullable_int32_array("last_known_elr", &mut self.last_known_elr, true)?;
+        reader.int32_array("offline_replicas", &mut self.offline_replicas)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -334,12 +328,11 @@ impl Wire for DescribeTopicPartitionsResponseCursor {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: reader.string("topic_name")?,
-            partition_index: reader.i32("partition_index")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("topic_name", &mut self.topic_name)?;
+        self.partition_index = reader.i32("partition_index")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

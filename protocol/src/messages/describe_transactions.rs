@@ -29,11 +29,10 @@ impl Wire for DescribeTransactionsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_ids: reader.array("transactional_ids", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("transactional_ids", &mut self.transactional_ids, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -72,12 +71,11 @@ impl Wire for DescribeTransactionsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            transaction_states: reader.array("transaction_states", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("transaction_states", &mut self.transaction_states, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -123,19 +121,18 @@ impl Wire for TransactionState {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            transactional_id: reader.string("transactional_id")?,
-            transaction_state: reader.string("transaction_state")?,
-            transaction_timeout_ms: { run = reader.run::<22>(&[("transaction_timeout_ms", 4), ("transaction_start_time_ms", 8), ("producer_id", 8), ("producer_epoch", 2)])?; run.i32() },
-            transaction_start_time_ms: run.i64(),
-            producer_id: run.i64(),
-            producer_epoch: run.i16(),
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.string("transactional_id", &mut self.transactional_id)?;
+        reader.string("transaction_state", &mut self.transaction_state)?;
+        let mut run = reader.run::<22>(&[("transaction_timeout_ms", 4), ("transaction_start_time_ms", 8), ("producer_id", 8), ("producer_epoch", 2)])?;
+        self.transaction_timeout_ms = run.i32();
+        self.transaction_start_time_ms = run.i64();
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i16();
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -163,12 +160,11 @@ impl Wire for TopicData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -42,15 +42,16 @@ impl Wire for EndTxnRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            transactional_id: reader.string("transactional_id")?,
-            producer_id: { run = reader.run::<11>(&[("producer_id", 8), ("producer_epoch", 2), ("committed", 1)])?; run.i64() },
-            producer_epoch: run.i16(),
-            committed: run.bool(),
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("transactional_id", &mut self.transactional_id)?;
+        let mut run = reader.run::<11>(&[("producer_id", 8), ("producer_epoch", 2), ("committed", 1)])?;
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i16();
+        self.committed = run.bool();
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -119,15 +120,20 @@ impl Wire for EndTxnResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            producer_id: if version >= 5 { reader.i64("producer_id")? } else { -1 },
-            producer_epoch: if version >= 5 { reader.i16("producer_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        if version >= 5 {
+            self.producer_id = reader.i64("producer_id")?;
+        }
+        if version >= 5 {
+            self.producer_epoch = reader.i16("producer_epoch")?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

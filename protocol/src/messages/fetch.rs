@@ -124,34 +124,39 @@ impl Wire for FetchRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            cluster_id: None,
-            replica_id: if version <= 14 { reader.i32("replica_id")? } else { -1 },
-            replica_state: None,
-            max_wait_ms: { run = reader.run::<13>(&[("max_wait_ms", 4), ("min_bytes", 4), ("max_bytes", 4), ("isolation_level", 1)])?; run.i32() },
-            min_bytes: run.i32(),
-            max_bytes: run.i32(),
-            isolation_level: run.i8(),
-            session_id: if version >= 7 { reader.i32("session_id")? } else { 0 },
-            session_epoch: if version >= 7 { reader.i32("session_epoch")? } else { -1 },
-            topics: reader.array("topics", version)?,
-            forgotten_topics_data: if version >= 7 { reader.array("forgotten_topics_data", version)? } else { Vec::new() },
-            rack_id: if version >= 11 { reader.string("rack_id")? } else { ByteString::new() },
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 14 {
+            self.replica_id = reader.i32("replica_id")?;
+        }
+        let mut run = reader.run::<13>(&[("max_wait_ms", 4), ("min_bytes", 4), ("max_bytes", 4), ("isolation_level", 1)])?;
+        self.max_wait_ms = run.i32();
+        self.min_bytes = run.i32();
+        self.max_bytes = run.i32();
+        self.isolation_level = run.i8();
+        if version >= 7 {
+            self.session_id = reader.i32("session_id")?;
+        }
+        if version >= 7 {
+            self.session_epoch = reader.i32("session_epoch")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 7 {
+            reader.array("forgotten_topics_data", &mut self.forgotten_topics_data, version)?;
+        }
+        if version >= 11 {
+            reader.string("rack_id", &mut self.rack_id)?;
+        }
         if version >= 12 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 => value.cluster_id = reader.nullable_string("cluster_id")?,
-                    1 if version >= 15 => value.replica_state = Some(Box::new(reader.structure("replica_state", version)?)),
+                    0 => reader.nullable_string("cluster_id", &mut self.cluster_id, true)?,
+                    1 if version >= 15 => reader.optional_structure("replica_state", &mut self.replica_state, version)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -205,12 +210,17 @@ impl Wire for ReplicaState {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: if version >= 15 { reader.i32("replica_id")? } else { -1 },
-            replica_epoch: if version >= 15 { reader.i64("replica_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 15 {
+            self.replica_id = reader.i32("replica_id")?;
+        }
+        if version >= 15 {
+            self.replica_epoch = reader.i64("replica_epoch")?;
+        }
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -253,13 +263,18 @@ impl Wire for FetchTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if version <= 12 { reader.string("topic")? } else { ByteString::new() },
-            topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 12 {
+            reader.string("topic", &mut self.topic)?;
+        }
+        if version >= 13 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -352,29 +367,30 @@ impl Wire for FetchPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            partition: reader.i32("partition")?,
-            current_leader_epoch: if version >= 9 { reader.i32("current_leader_epoch")? } else { -1 },
-            fetch_offset: reader.i64("fetch_offset")?,
-            last_fetched_epoch: if version >= 12 { reader.i32("last_fetched_epoch")? } else { -1 },
-            log_start_offset: if version >= 5 { reader.i64("log_start_offset")? } else { -1 },
-            partition_max_bytes: reader.i32("partition_max_bytes")?,
-            replica_directory_id: Uuid::default(),
-            high_watermark: i64::MAX,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.partition = reader.i32("partition")?;
+        if version >= 9 {
+            self.current_leader_epoch = reader.i32("current_leader_epoch")?;
+        }
+        self.fetch_offset = reader.i64("fetch_offset")?;
         if version >= 12 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            self.last_fetched_epoch = reader.i32("last_fetched_epoch")?;
+        }
+        if version >= 5 {
+            self.log_start_offset = reader.i64("log_start_offset")?;
+        }
+        self.partition_max_bytes = reader.i32("partition_max_bytes")?;
+        if version >= 12 {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 if version >= 17 => value.replica_directory_id = reader.uuid("replica_directory_id")?,
-                    1 if version >= 18 => value.high_watermark = reader.i64("high_watermark")?,
+                    0 if version >= 17 => self.replica_directory_id = reader.uuid("replica_directory_id")?,
+                    1 if version >= 18 => self.high_watermark = reader.i64("high_watermark")?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -422,13 +438,20 @@ impl Wire for ForgottenTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if (7..=12).contains(&version) { reader.string("topic")? } else { ByteString::new() },
-            topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: if version >= 7 { reader.int32_array("partitions")? } else { Int32Array::new() },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if (7..=12).contains(&version) {
+            reader.string("topic", &mut self.topic)?;
+        }
+        if version >= 13 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        if version >= 7 {
+            reader.int32_array("partitions", &mut self.partitions)?;
+        }
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -501,25 +524,25 @@ impl Wire for FetchResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            error_code: if version >= 7 { reader.i16("error_code")? } else { 0 },
-            session_id: if version >= 7 { reader.i32("session_id")? } else { 0 },
-            responses: reader.array("responses", version)?,
-            node_endpoints: Vec::new(),
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        if version >= 7 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 7 {
+            self.session_id = reader.i32("session_id")?;
+        }
+        reader.array("responses", &mut self.responses, version)?;
         if version >= 12 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 if version >= 16 => value.node_endpoints = reader.array("node_endpoints", version)?,
+                    0 if version >= 16 => reader.array("node_endpoints", &mut self.node_endpoints, version)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -562,13 +585,18 @@ impl Wire for FetchableTopicResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if version <= 12 { reader.string("topic")? } else { ByteString::new() },
-            topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 12 {
+            reader.string("topic", &mut self.topic)?;
+        }
+        if version >= 13 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -686,34 +714,32 @@ impl Wire for PartitionData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            partition_index: { run = reader.run::<22>(&[("partition_index", 4), ("error_code", 2), ("high_watermark", 8), ("last_stable_offset", 8)])?; run.i32() },
-            error_code: run.i16(),
-            high_watermark: run.i64(),
-            last_stable_offset: run.i64(),
-            log_start_offset: if version >= 5 { reader.i64("log_start_offset")? } else { -1 },
-            diverging_epoch: None,
-            current_leader: None,
-            snapshot_id: None,
-            aborted_transactions: reader.nullable_array("aborted_transactions", version)?,
-            preferred_read_replica: if version >= 11 { reader.i32("preferred_read_replica")? } else { -1 },
-            records: reader.nullable_records("records")?,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<22>(&[("partition_index", 4), ("error_code", 2), ("high_watermark", 8), ("last_stable_offset", 8)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        self.high_watermark = run.i64();
+        self.last_stable_offset = run.i64();
+        if version >= 5 {
+            self.log_start_offset = reader.i64("log_start_offset")?;
+        }
+        reader.nullable_array("aborted_transactions", &mut self.aborted_transactions, version, true)?;
+        if version >= 11 {
+            self.preferred_read_replica = reader.i32("preferred_read_replica")?;
+        }
+        reader.nullable_records("records", &mut self.records, true)?;
         if version >= 12 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 => value.diverging_epoch = Some(Box::new(reader.structure("diverging_epoch", version)?)),
-                    1 => value.current_leader = Some(Box::new(reader.structure("current_leader", version)?)),
-                    2 => value.snapshot_id = Some(Box::new(reader.structure("snapshot_id", version)?)),
+                    0 => reader.optional_structure("diverging_epoch", &mut self.diverging_epoch, version)?,
+                    1 => reader.optional_structure("current_leader", &mut self.current_leader, version)?,
+                    2 => reader.optional_structure("snapshot_id", &mut self.snapshot_id, version)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -766,12 +792,17 @@ impl Wire for EpochEndOffset {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: if version >= 12 { reader.i32("epoch")? } else { -1 },
-            end_offset: if version >= 12 { reader.i64("end_offset")? } else { -1 },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 12 {
+            self.epoch = reader.i32("epoch")?;
+        }
+        if version >= 12 {
+            self.end_offset = reader.i64("end_offset")?;
+        }
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -824,12 +855,17 @@ impl Wire for LeaderIdAndEpoch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: if version >= 12 { reader.i32("leader_id")? } else { -1 },
-            leader_epoch: if version >= 12 { reader.i32("leader_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 12 {
+            self.leader_id = reader.i32("leader_id")?;
+        }
+        if version >= 12 {
+            self.leader_epoch = reader.i32("leader_epoch")?;
+        }
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -874,13 +910,14 @@ impl Wire for SnapshotId {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            end_offset: { run = reader.run::<12>(&[("end_offset", 8), ("epoch", 4)])?; run.i64() },
-            epoch: run.i32(),
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("end_offset", 8), ("epoch", 4)])?;
+        self.end_offset = run.i64();
+        self.epoch = run.i32();
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -915,13 +952,14 @@ impl Wire for AbortedTransaction {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            producer_id: { run = reader.run::<16>(&[("producer_id", 8), ("first_offset", 8)])?; run.i64() },
-            first_offset: run.i64(),
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<16>(&[("producer_id", 8), ("first_offset", 8)])?;
+        self.producer_id = run.i64();
+        self.first_offset = run.i64();
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -979,14 +1017,23 @@ impl Wire for NodeEndpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: if version >= 16 { reader.i32("node_id")? } else { 0 },
-            host: if version >= 16 { reader.string("host")? } else { ByteString::new() },
-            port: if version >= 16 { reader.i32("port")? } else { 0 },
-            rack: if version >= 16 { reader.nullable_string("rack")? } else { None },
-            unknown_tagged_fields: if version >= 12 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 16 {
+            self.node_id = reader.i32("node_id")?;
+        }
+        if version >= 16 {
+            reader.string("host", &mut self.host)?;
+        }
+        if version >= 16 {
+            self.port = reader.i32("port")?;
+        }
+        if version >= 16 {
+            reader.nullable_string("rack", &mut self.rack, true)?;
+        }
+        if version >= 12 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

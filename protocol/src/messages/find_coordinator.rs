@@ -54,13 +54,20 @@ impl Wire for FindCoordinatorRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: if version <= 3 { reader.string("key")? } else { ByteString::new() },
-            key_type: if version >= 1 { reader.i8("key_type")? } else { 0 },
-            coordinator_keys: if version >= 4 { reader.array("coordinator_keys", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 3 {
+            reader.string("key", &mut self.key)?;
+        }
+        if version >= 1 {
+            self.key_type = reader.i8("key_type")?;
+        }
+        if version >= 4 {
+            reader.array("coordinator_keys", &mut self.coordinator_keys, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -162,17 +169,32 @@ impl Wire for FindCoordinatorResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: if version <= 3 { reader.i16("error_code")? } else { 0 },
-            error_message: if (1..=3).contains(&version) { reader.nullable_string("error_message")? } else { Some(ByteString::new()) },
-            node_id: if version <= 3 { reader.i32("node_id")? } else { 0 },
-            host: if version <= 3 { reader.string("host")? } else { ByteString::new() },
-            port: if version <= 3 { reader.i32("port")? } else { 0 },
-            coordinators: if version >= 4 { reader.array("coordinators", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        if version <= 3 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if (1..=3).contains(&version) {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
+        if version <= 3 {
+            self.node_id = reader.i32("node_id")?;
+        }
+        if version <= 3 {
+            reader.string("host", &mut self.host)?;
+        }
+        if version <= 3 {
+            self.port = reader.i32("port")?;
+        }
+        if version >= 4 {
+            reader.array("coordinators", &mut self.coordinators, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -256,16 +278,29 @@ impl Wire for Coordinator {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: if version >= 4 { reader.string("key")? } else { ByteString::new() },
-            node_id: if version >= 4 { reader.i32("node_id")? } else { 0 },
-            host: if version >= 4 { reader.string("host")? } else { ByteString::new() },
-            port: if version >= 4 { reader.i32("port")? } else { 0 },
-            error_code: if version >= 4 { reader.i16("error_code")? } else { 0 },
-            error_message: if version >= 4 { reader.nullable_string("error_message")? } else { Some(ByteString::new()) },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 4 {
+            reader.string("key", &mut self.key)?;
+        }
+        if version >= 4 {
+            self.node_id = reader.i32("node_id")?;
+        }
+        if version >= 4 {
+            reader.string("host", &mut self.host)?;
+        }
+        if version >= 4 {
+            self.port = reader.i32("port")?;
+        }
+        if version >= 4 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 4 {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

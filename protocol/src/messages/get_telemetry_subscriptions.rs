@@ -30,11 +30,10 @@ impl Wire for GetTelemetrySubscriptionsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            client_instance_id: reader.uuid("client_instance_id")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.client_instance_id = reader.uuid("client_instance_id")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -94,20 +93,20 @@ impl Wire for GetTelemetrySubscriptionsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<26>(&[("throttle_time_ms", 4), ("error_code", 2), ("client_instance_id", 16), ("subscription_id", 4)])?; run.i32() },
-            error_code: run.i16(),
-            client_instance_id: run.uuid(),
-            subscription_id: run.i32(),
-            accepted_compression_types: reader.array("accepted_compression_types", version)?,
-            push_interval_ms: { run = reader.run::<9>(&[("push_interval_ms", 4), ("telemetry_max_bytes", 4), ("delta_temporality", 1)])?; run.i32() },
-            telemetry_max_bytes: run.i32(),
-            delta_temporality: run.bool(),
-            requested_metrics: reader.array("requested_metrics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<26>(&[("throttle_time_ms", 4), ("error_code", 2), ("client_instance_id", 16), ("subscription_id", 4)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        self.client_instance_id = run.uuid();
+        self.subscription_id = run.i32();
+        reader.array("accepted_compression_types", &mut self.accepted_compression_types, version)?;
+        let mut run = reader.run::<9>(&[("push_interval_ms", 4), ("telemetry_max_bytes", 4), ("delta_temporality", 1)])?;
+        self.push_interval_ms = run.i32();
+        self.telemetry_max_bytes = run.i32();
+        self.delta_temporality = run.bool();
+        reader.array("requested_metrics", &mut self.requested_metrics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -32,12 +32,11 @@ impl Wire for LegacyOffsetCommitKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: reader.string("group")?,
-            topic: reader.string("topic")?,
-            partition: reader.i32("partition")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group", &mut self.group)?;
+        reader.string("topic", &mut self.topic)?;
+        self.partition = reader.i32("partition")?;
+        Ok(())
     }
 }
 
@@ -74,12 +73,11 @@ impl Wire for LegacyOffsetCommitValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            offset: reader.i64("offset")?,
-            metadata: reader.string("metadata")?,
-            commit_timestamp: reader.i64("commit_timestamp")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.offset = reader.i64("offset")?;
+        reader.string("metadata", &mut self.metadata)?;
+        self.commit_timestamp = reader.i64("commit_timestamp")?;
+        Ok(())
     }
 }
 
@@ -112,12 +110,11 @@ impl Wire for OffsetCommitKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: reader.string("group")?,
-            topic: reader.string("topic")?,
-            partition: reader.i32("partition")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group", &mut self.group)?;
+        reader.string("topic", &mut self.topic)?;
+        self.partition = reader.i32("partition")?;
+        Ok(())
     }
 }
 
@@ -202,26 +199,26 @@ impl Wire for OffsetCommitValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            offset: reader.i64("offset")?,
-            leader_epoch: if version >= 3 { reader.i32("leader_epoch")? } else { -1 },
-            metadata: reader.string("metadata")?,
-            commit_timestamp: reader.i64("commit_timestamp")?,
-            expire_timestamp: if version == 1 { reader.i64("expire_timestamp")? } else { -1 },
-            topic_id: Uuid::default(),
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.offset = reader.i64("offset")?;
+        if version >= 3 {
+            self.leader_epoch = reader.i32("leader_epoch")?;
+        }
+        reader.string("metadata", &mut self.metadata)?;
+        self.commit_timestamp = reader.i64("commit_timestamp")?;
+        if version == 1 {
+            self.expire_timestamp = reader.i64("expire_timestamp")?;
+        }
         if version >= 4 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 => value.topic_id = reader.uuid("topic_id")?,
+                    0 => self.topic_id = reader.uuid("topic_id")?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -248,10 +245,9 @@ impl Wire for GroupMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: reader.string("group")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group", &mut self.group)?;
+        Ok(())
     }
 }
 
@@ -325,16 +321,19 @@ impl Wire for GroupMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            protocol_type: reader.string("protocol_type")?,
-            generation: reader.i32("generation")?,
-            protocol: reader.nullable_string("protocol")?,
-            leader: reader.nullable_string("leader")?,
-            current_state_timestamp: if version >= 2 { reader.i64("current_state_timestamp")? } else { -1 },
-            members: reader.array("members", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("protocol_type", &mut self.protocol_type)?;
+        self.generation = reader.i32("generation")?;
+        reader.nullable_string("protocol", &mut self.protocol, true)?;
+        reader.nullable_string("leader", &mut self.leader, true)?;
+        if version >= 2 {
+            self.current_state_timestamp = reader.i64("current_state_timestamp")?;
+        }
+        reader.array("members", &mut self.members, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -409,18 +408,23 @@ impl Wire for MemberMetadata {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            rebalance_timeout: if version >= 1 { reader.i32("rebalance_timeout")? } else { -1 },
-            session_timeout: reader.i32("session_timeout")?,
-            subscription: reader.bytes("subscription")?,
-            assignment: reader.bytes("assignment")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 3 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        if version >= 1 {
+            self.rebalance_timeout = reader.i32("rebalance_timeout")?;
+        }
+        self.session_timeout = reader.i32("session_timeout")?;
+        reader.bytes("subscription", &mut self.subscription)?;
+        reader.bytes("assignment", &mut self.assignment)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -56,15 +56,16 @@ impl Wire for RequestHeader {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            request_api_key: { run = reader.run::<8>(&[("request_api_key", 2), ("request_api_version", 2), ("correlation_id", 4)])?; run.i16() },
-            request_api_version: run.i16(),
-            correlation_id: run.i32(),
-            client_id: reader.inflexible_nullable_string("client_id")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<8>(&[("request_api_key", 2), ("request_api_version", 2), ("correlation_id", 4)])?;
+        self.request_api_key = run.i16();
+        self.request_api_version = run.i16();
+        self.correlation_id = run.i32();
+        reader.inflexible_nullable_string("client_id", &mut self.client_id)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -102,11 +103,12 @@ impl Wire for ResponseHeader {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            correlation_id: reader.i32("correlation_id")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.correlation_id = reader.i32("correlation_id")?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -50,14 +50,17 @@ impl Wire for HeartbeatRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            generation_id: reader.i32("generation_id")?,
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        self.generation_id = reader.i32("generation_id")?;
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 3 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -106,12 +109,15 @@ impl Wire for HeartbeatResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: reader.i16("error_code")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        self.error_code = reader.i16("error_code")?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

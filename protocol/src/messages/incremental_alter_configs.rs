@@ -39,12 +39,13 @@ impl Wire for IncrementalAlterConfigsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resources: reader.array("resources", version)?,
-            validate_only: reader.bool("validate_only")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("resources", &mut self.resources, version)?;
+        self.validate_only = reader.bool("validate_only")?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -82,13 +83,14 @@ impl Wire for AlterConfigsResource {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            configs: reader.array("configs", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        reader.array("configs", &mut self.configs, version)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -137,13 +139,14 @@ impl Wire for AlterableConfig {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            config_operation: reader.i8("config_operation")?,
-            value: reader.nullable_string("value")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        self.config_operation = reader.i8("config_operation")?;
+        reader.nullable_string("value", &mut self.value, true)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -189,12 +192,13 @@ impl Wire for IncrementalAlterConfigsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            responses: reader.array("responses", version)?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("responses", &mut self.responses, version)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -247,14 +251,15 @@ impl Wire for AlterConfigsResourceResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            resource_type: reader.i8("resource_type")?,
-            resource_name: reader.string("resource_name")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        self.resource_type = reader.i8("resource_type")?;
+        reader.string("resource_name", &mut self.resource_name)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

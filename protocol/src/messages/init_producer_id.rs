@@ -82,16 +82,25 @@ impl Wire for InitProducerIdRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: reader.nullable_string("transactional_id")?,
-            transaction_timeout_ms: reader.i32("transaction_timeout_ms")?,
-            producer_id: if version >= 3 { reader.i64("producer_id")? } else { -1 },
-            producer_epoch: if version >= 3 { reader.i16("producer_epoch")? } else { -1 },
-            enable2_pc: if version >= 6 { reader.bool("enable2_pc")? } else { false },
-            keep_prepared_txn: if version >= 6 { reader.bool("keep_prepared_txn")? } else { false },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("transactional_id", &mut self.transactional_id, true)?;
+        self.transaction_timeout_ms = reader.i32("transaction_timeout_ms")?;
+        if version >= 3 {
+            self.producer_id = reader.i64("producer_id")?;
+        }
+        if version >= 3 {
+            self.producer_epoch = reader.i16("producer_epoch")?;
+        }
+        if version >= 6 {
+            self.enable2_pc = reader.bool("enable2_pc")?;
+        }
+        if version >= 6 {
+            self.keep_prepared_txn = reader.bool("keep_prepared_txn")?;
+        }
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -172,17 +181,22 @@ impl Wire for InitProducerIdResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<16>(&[("throttle_time_ms", 4), ("error_code", 2), ("producer_id", 8), ("producer_epoch", 2)])?; run.i32() },
-            error_code: run.i16(),
-            producer_id: run.i64(),
-            producer_epoch: run.i16(),
-            ongoing_txn_producer_id: if version >= 6 { reader.i64("ongoing_txn_producer_id")? } else { -1 },
-            ongoing_txn_producer_epoch: if version >= 6 { reader.i16("ongoing_txn_producer_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<16>(&[("throttle_time_ms", 4), ("error_code", 2), ("producer_id", 8), ("producer_epoch", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i16();
+        if version >= 6 {
+            self.ongoing_txn_producer_id = reader.i64("ongoing_txn_producer_id")?;
+        }
+        if version >= 6 {
+            self.ongoing_txn_producer_epoch = reader.i16("ongoing_txn_producer_epoch")?;
+        }
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -85,18 +85,25 @@ impl Wire for JoinGroupRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            session_timeout_ms: reader.i32("session_timeout_ms")?,
-            rebalance_timeout_ms: if version >= 1 { reader.i32("rebalance_timeout_ms")? } else { -1 },
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 5 { reader.nullable_string("group_instance_id")? } else { None },
-            protocol_type: reader.string("protocol_type")?,
-            protocols: reader.array("protocols", version)?,
-            reason: if version >= 8 { reader.nullable_string("reason")? } else { None },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        self.session_timeout_ms = reader.i32("session_timeout_ms")?;
+        if version >= 1 {
+            self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
+        }
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 5 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        reader.string("protocol_type", &mut self.protocol_type)?;
+        reader.array("protocols", &mut self.protocols, version)?;
+        if version >= 8 {
+            reader.nullable_string("reason", &mut self.reason, true)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -131,12 +138,13 @@ impl Wire for JoinGroupRequestProtocol {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            metadata: reader.bytes("metadata")?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.bytes("metadata", &mut self.metadata)?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -231,20 +239,27 @@ impl Wire for JoinGroupResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: if version >= 2 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: { run = reader.run::<6>(&[("error_code", 2), ("generation_id", 4)])?; run.i16() },
-            generation_id: run.i32(),
-            protocol_type: if version >= 7 { reader.nullable_string("protocol_type")? } else { None },
-            protocol_name: if version >= 7 { reader.nullable_string("protocol_name")? } else { Some(reader.string("protocol_name")?) },
-            leader: reader.string("leader")?,
-            skip_assignment: if version >= 9 { reader.bool("skip_assignment")? } else { false },
-            member_id: reader.string("member_id")?,
-            members: reader.array("members", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 2 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        let mut run = reader.run::<6>(&[("error_code", 2), ("generation_id", 4)])?;
+        self.error_code = run.i16();
+        self.generation_id = run.i32();
+        if version >= 7 {
+            reader.nullable_string("protocol_type", &mut self.protocol_type, true)?;
+        }
+        reader.nullable_string("protocol_name", &mut self.protocol_name, version >= 7)?;
+        reader.string("leader", &mut self.leader)?;
+        if version >= 9 {
+            self.skip_assignment = reader.bool("skip_assignment")?;
+        }
+        reader.string("member_id", &mut self.member_id)?;
+        reader.array("members", &mut self.members, version)?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -285,13 +300,16 @@ impl Wire for JoinGroupResponseMember {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 5 { reader.nullable_string("group_instance_id")? } else { None },
-            metadata: reader.bytes("metadata")?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 5 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        reader.bytes("metadata", &mut self.metadata)?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -51,13 +51,18 @@ impl Wire for LeaveGroupRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: if version <= 2 { reader.string("member_id")? } else { ByteString::new() },
-            members: if version >= 3 { reader.array("members", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        if version <= 2 {
+            reader.string("member_id", &mut self.member_id)?;
+        }
+        if version >= 3 {
+            reader.array("members", &mut self.members, version)?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -107,13 +112,20 @@ impl Wire for MemberIdentity {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: if version >= 3 { reader.string("member_id")? } else { ByteString::new() },
-            group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
-            reason: if version >= 5 { reader.nullable_string("reason")? } else { None },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            reader.string("member_id", &mut self.member_id)?;
+        }
+        if version >= 3 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        if version >= 5 {
+            reader.nullable_string("reason", &mut self.reason, true)?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -170,13 +182,18 @@ impl Wire for LeaveGroupResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: reader.i16("error_code")?,
-            members: if version >= 3 { reader.array("members", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        self.error_code = reader.i16("error_code")?;
+        if version >= 3 {
+            reader.array("members", &mut self.members, version)?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -238,13 +255,20 @@ impl Wire for MemberResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: if version >= 3 { reader.string("member_id")? } else { ByteString::new() },
-            group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { Some(ByteString::new()) },
-            error_code: if version >= 3 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            reader.string("member_id", &mut self.member_id)?;
+        }
+        if version >= 3 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        if version >= 3 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

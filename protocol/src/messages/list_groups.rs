@@ -49,12 +49,17 @@ impl Wire for ListGroupsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            states_filter: if version >= 4 { reader.array("states_filter", version)? } else { Vec::new() },
-            types_filter: if version >= 5 { reader.array("types_filter", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 4 {
+            reader.array("states_filter", &mut self.states_filter, version)?;
+        }
+        if version >= 5 {
+            reader.array("types_filter", &mut self.types_filter, version)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -106,13 +111,16 @@ impl Wire for ListGroupsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: reader.i16("error_code")?,
-            groups: reader.array("groups", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        self.error_code = reader.i16("error_code")?;
+        reader.array("groups", &mut self.groups, version)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -159,14 +167,19 @@ impl Wire for ListedGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            protocol_type: reader.string("protocol_type")?,
-            group_state: if version >= 4 { reader.string("group_state")? } else { ByteString::new() },
-            group_type: if version >= 5 { reader.string("group_type")? } else { ByteString::new() },
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("protocol_type", &mut self.protocol_type)?;
+        if version >= 4 {
+            reader.string("group_state", &mut self.group_state)?;
+        }
+        if version >= 5 {
+            reader.string("group_type", &mut self.group_type)?;
+        }
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -53,14 +53,19 @@ impl Wire for ListOffsetsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: reader.i32("replica_id")?,
-            isolation_level: if version >= 2 { reader.i8("isolation_level")? } else { 0 },
-            topics: reader.array("topics", version)?,
-            timeout_ms: if version >= 10 { reader.i32("timeout_ms")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.replica_id = reader.i32("replica_id")?;
+        if version >= 2 {
+            self.isolation_level = reader.i8("isolation_level")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 10 {
+            self.timeout_ms = reader.i32("timeout_ms")?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -95,12 +100,13 @@ impl Wire for ListOffsetsTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -152,13 +158,16 @@ impl Wire for ListOffsetsPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            current_leader_epoch: if version >= 4 { reader.i32("current_leader_epoch")? } else { -1 },
-            timestamp: reader.i64("timestamp")?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.partition_index = reader.i32("partition_index")?;
+        if version >= 4 {
+            self.current_leader_epoch = reader.i32("current_leader_epoch")?;
+        }
+        self.timestamp = reader.i64("timestamp")?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -207,12 +216,15 @@ impl Wire for ListOffsetsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 2 { reader.i32("throttle_time_ms")? } else { 0 },
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 2 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -247,12 +259,13 @@ impl Wire for ListOffsetsTopicResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -314,16 +327,19 @@ impl Wire for ListOffsetsPartitionResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<22>(&[("partition_index", 4), ("error_code", 2), ("timestamp", 8), ("offset", 8)])?; run.i32() },
-            error_code: run.i16(),
-            timestamp: run.i64(),
-            offset: run.i64(),
-            leader_epoch: if version >= 4 { reader.i32("leader_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<22>(&[("partition_index", 4), ("error_code", 2), ("timestamp", 8), ("offset", 8)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        self.timestamp = run.i64();
+        self.offset = run.i64();
+        if version >= 4 {
+            self.leader_epoch = reader.i32("leader_epoch")?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

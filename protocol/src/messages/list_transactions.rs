@@ -62,14 +62,17 @@ impl Wire for ListTransactionsRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            state_filters: reader.array("state_filters", version)?,
-            producer_id_filters: reader.array("producer_id_filters", version)?,
-            duration_filter: if version >= 1 { reader.i64("duration_filter")? } else { -1 },
-            transactional_id_pattern: if version >= 2 { reader.nullable_string("transactional_id_pattern")? } else { None },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("state_filters", &mut self.state_filters, version)?;
+        reader.array("producer_id_filters", &mut self.producer_id_filters, version)?;
+        if version >= 1 {
+            self.duration_filter = reader.i64("duration_filter")?;
+        }
+        if version >= 2 {
+            reader.nullable_string("transactional_id_pattern", &mut self.transactional_id_pattern, true)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -114,15 +117,14 @@ impl Wire for ListTransactionsResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            unknown_state_filters: reader.array("unknown_state_filters", version)?,
-            transaction_states: reader.array("transaction_states", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.array("unknown_state_filters", &mut self.unknown_state_filters, version)?;
+        reader.array("transaction_states", &mut self.transaction_states, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -153,13 +155,12 @@ impl Wire for TransactionState {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: reader.string("transactional_id")?,
-            producer_id: reader.i64("producer_id")?,
-            transaction_state: reader.string("transaction_state")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("transactional_id", &mut self.transactional_id)?;
+        self.producer_id = reader.i64("producer_id")?;
+        reader.string("transaction_state", &mut self.transaction_state)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -73,14 +73,21 @@ impl Wire for MetadataRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: if version >= 1 { reader.nullable_array("topics", version)? } else { Some(reader.array("topics", version)?) },
-            allow_auto_topic_creation: if version >= 4 { reader.bool("allow_auto_topic_creation")? } else { true },
-            include_cluster_authorized_operations: if (8..=10).contains(&version) { reader.bool("include_cluster_authorized_operations")? } else { false },
-            include_topic_authorized_operations: if version >= 8 { reader.bool("include_topic_authorized_operations")? } else { false },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_array("topics", &mut self.topics, version, version >= 1)?;
+        if version >= 4 {
+            self.allow_auto_topic_creation = reader.bool("allow_auto_topic_creation")?;
+        }
+        if (8..=10).contains(&version) {
+            self.include_cluster_authorized_operations = reader.bool("include_cluster_authorized_operations")?;
+        }
+        if version >= 8 {
+            self.include_topic_authorized_operations = reader.bool("include_topic_authorized_operations")?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -127,12 +134,15 @@ impl Wire for MetadataRequestTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            name: if version >= 10 { reader.nullable_string("name")? } else { Some(reader.string("name")?) },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 10 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.nullable_string("name", &mut self.name, version >= 10)?;
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -226,17 +236,28 @@ impl Wire for MetadataResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 3 { reader.i32("throttle_time_ms")? } else { 0 },
-            brokers: reader.array("brokers", version)?,
-            cluster_id: if version >= 2 { reader.nullable_string("cluster_id")? } else { None },
-            controller_id: if version >= 1 { reader.i32("controller_id")? } else { -1 },
-            topics: reader.array("topics", version)?,
-            cluster_authorized_operations: if (8..=10).contains(&version) { reader.i32("cluster_authorized_operations")? } else { i32::MIN },
-            error_code: if version >= 13 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        reader.array("brokers", &mut self.brokers, version)?;
+        if version >= 2 {
+            reader.nullable_string("cluster_id", &mut self.cluster_id, true)?;
+        }
+        if version >= 1 {
+            self.controller_id = reader.i32("controller_id")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if (8..=10).contains(&version) {
+            self.cluster_authorized_operations = reader.i32("cluster_authorized_operations")?;
+        }
+        if version >= 13 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -280,14 +301,17 @@ impl Wire for MetadataResponseBroker {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: reader.i32("node_id")?,
-            host: reader.string("host")?,
-            port: reader.i32("port")?,
-            rack: if version >= 1 { reader.nullable_string("rack")? } else { None },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.node_id = reader.i32("node_id")?;
+        reader.string("host", &mut self.host)?;
+        self.port = reader.i32("port")?;
+        if version >= 1 {
+            reader.nullable_string("rack", &mut self.rack, true)?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -359,16 +383,23 @@ impl Wire for MetadataResponseTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            name: if version >= 12 { reader.nullable_string("name")? } else { Some(reader.string("name")?) },
-            topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            is_internal: if version >= 1 { reader.bool("is_internal")? } else { false },
-            partitions: reader.array("partitions", version)?,
-            topic_authorized_operations: if version >= 8 { reader.i32("topic_authorized_operations")? } else { i32::MIN },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("name", &mut self.name, version >= 12)?;
+        if version >= 10 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        if version >= 1 {
+            self.is_internal = reader.bool("is_internal")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 8 {
+            self.topic_authorized_operations = reader.i32("topic_authorized_operations")?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -439,18 +470,23 @@ impl Wire for MetadataResponsePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: { run = reader.run::<10>(&[("error_code", 2), ("partition_index", 4), ("leader_id", 4)])?; run.i16() },
-            partition_index: run.i32(),
-            leader_id: run.i32(),
-            leader_epoch: if version >= 7 { reader.i32("leader_epoch")? } else { -1 },
-            replica_nodes: reader.int32_array("replica_nodes")?,
-            isr_nodes: reader.int32_array("isr_nodes")?,
-            offline_replicas: if version >= 5 { reader.int32_array("offline_replicas")? } else { Int32Array::new() },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<10>(&[("error_code", 2), ("partition_index", 4), ("leader_id", 4)])?;
+        self.error_code = run.i16();
+        self.partition_index = run.i32();
+        self.leader_id = run.i32();
+        if version >= 7 {
+            self.leader_epoch = reader.i32("leader_epoch")?;
+        }
+        reader.int32_array("replica_nodes", &mut self.replica_nodes)?;
+        reader.int32_array("isr_nodes", &mut self.isr_nodes)?;
+        if version >= 5 {
+            reader.int32_array("offline_replicas", &mut self.offline_replicas)?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

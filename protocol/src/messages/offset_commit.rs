@@ -74,16 +74,21 @@ impl Wire for OffsetCommitRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            generation_id_or_member_epoch: reader.i32("generation_id_or_member_epoch")?,
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 7 { reader.nullable_string("group_instance_id")? } else { None },
-            retention_time_ms: if version <= 4 { reader.i64("retention_time_ms")? } else { -1 },
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        self.generation_id_or_member_epoch = reader.i32("generation_id_or_member_epoch")?;
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 7 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        if version <= 4 {
+            self.retention_time_ms = reader.i64("retention_time_ms")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 8 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -126,13 +131,18 @@ impl Wire for OffsetCommitRequestTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 9 { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 9 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 10 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 8 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -187,15 +197,18 @@ impl Wire for OffsetCommitRequestPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("committed_offset", 8)])?; run.i32() },
-            committed_offset: run.i64(),
-            committed_leader_epoch: if version >= 6 { reader.i32("committed_leader_epoch")? } else { -1 },
-            committed_metadata: reader.nullable_string("committed_metadata")?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("partition_index", 4), ("committed_offset", 8)])?;
+        self.partition_index = run.i32();
+        self.committed_offset = run.i64();
+        if version >= 6 {
+            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+        }
+        reader.nullable_string("committed_metadata", &mut self.committed_metadata, true)?;
+        if version >= 8 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -244,12 +257,15 @@ impl Wire for OffsetCommitResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 3 { reader.i32("throttle_time_ms")? } else { 0 },
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 8 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -292,13 +308,18 @@ impl Wire for OffsetCommitResponseTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 9 { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 9 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 10 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 8 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -333,13 +354,14 @@ impl Wire for OffsetCommitResponsePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            unknown_tagged_fields: if version >= 8 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        if version >= 8 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -28,11 +28,10 @@ impl Wire for OffsetDeleteRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            topics: reader.array("topics", version)?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.array("topics", &mut self.topics, version)?;
+        Ok(())
     }
 }
 
@@ -56,11 +55,10 @@ impl Wire for OffsetDeleteRequestTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        Ok(())
     }
 }
 
@@ -81,10 +79,9 @@ impl Wire for OffsetDeleteRequestPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.partition_index = reader.i32("partition_index")?;
+        Ok(())
     }
 }
 
@@ -122,13 +119,12 @@ impl Wire for OffsetDeleteResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: { run = reader.run::<6>(&[("error_code", 2), ("throttle_time_ms", 4)])?; run.i16() },
-            throttle_time_ms: run.i32(),
-            topics: reader.array("topics", version)?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("error_code", 2), ("throttle_time_ms", 4)])?;
+        self.error_code = run.i16();
+        self.throttle_time_ms = run.i32();
+        reader.array("topics", &mut self.topics, version)?;
+        Ok(())
     }
 }
 
@@ -152,11 +148,10 @@ impl Wire for OffsetDeleteResponseTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        Ok(())
     }
 }
 
@@ -180,12 +175,11 @@ impl Wire for OffsetDeleteResponsePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        Ok(())
     }
 }
 

@@ -76,14 +76,23 @@ impl Wire for OffsetFetchRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: if version <= 7 { reader.string("group_id")? } else { ByteString::new() },
-            topics: if version <= 7 { if version >= 2 { reader.nullable_array("topics", version)? } else { Some(reader.array("topics", version)?) } } else { Some(Vec::new()) },
-            groups: if version >= 8 { reader.array("groups", version)? } else { Vec::new() },
-            require_stable: if version >= 7 { reader.bool("require_stable")? } else { false },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 7 {
+            reader.string("group_id", &mut self.group_id)?;
+        }
+        if version <= 7 {
+            reader.nullable_array("topics", &mut self.topics, version, version >= 2)?;
+        }
+        if version >= 8 {
+            reader.array("groups", &mut self.groups, version)?;
+        }
+        if version >= 7 {
+            self.require_stable = reader.bool("require_stable")?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -127,12 +136,17 @@ impl Wire for OffsetFetchRequestTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 7 { reader.string("name")? } else { ByteString::new() },
-            partition_indexes: if version <= 7 { reader.int32_array("partition_indexes")? } else { Int32Array::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 7 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version <= 7 {
+            reader.int32_array("partition_indexes", &mut self.partition_indexes)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -199,14 +213,23 @@ impl Wire for OffsetFetchRequestGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: if version >= 8 { reader.string("group_id")? } else { ByteString::new() },
-            member_id: if version >= 9 { reader.nullable_string("member_id")? } else { None },
-            member_epoch: if version >= 9 { reader.i32("member_epoch")? } else { -1 },
-            topics: if version >= 8 { reader.nullable_array("topics", version)? } else { Some(Vec::new()) },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 8 {
+            reader.string("group_id", &mut self.group_id)?;
+        }
+        if version >= 9 {
+            reader.nullable_string("member_id", &mut self.member_id, true)?;
+        }
+        if version >= 9 {
+            self.member_epoch = reader.i32("member_epoch")?;
+        }
+        if version >= 8 {
+            reader.nullable_array("topics", &mut self.topics, version, true)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -254,13 +277,20 @@ impl Wire for OffsetFetchRequestTopics {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if (8..=9).contains(&version) { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partition_indexes: if version >= 8 { reader.int32_array("partition_indexes")? } else { Int32Array::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if (8..=9).contains(&version) {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 10 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        if version >= 8 {
+            reader.int32_array("partition_indexes", &mut self.partition_indexes)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -327,14 +357,23 @@ impl Wire for OffsetFetchResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 3 { reader.i32("throttle_time_ms")? } else { 0 },
-            topics: if version <= 7 { reader.array("topics", version)? } else { Vec::new() },
-            error_code: if (2..=7).contains(&version) { reader.i16("error_code")? } else { 0 },
-            groups: if version >= 8 { reader.array("groups", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        if version <= 7 {
+            reader.array("topics", &mut self.topics, version)?;
+        }
+        if (2..=7).contains(&version) {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 8 {
+            reader.array("groups", &mut self.groups, version)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -378,12 +417,17 @@ impl Wire for OffsetFetchResponseTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 7 { reader.string("name")? } else { ByteString::new() },
-            partitions: if version <= 7 { reader.array("partitions", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 7 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version <= 7 {
+            reader.array("partitions", &mut self.partitions, version)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -459,15 +503,26 @@ impl Wire for OffsetFetchResponsePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: if version <= 7 { reader.i32("partition_index")? } else { 0 },
-            committed_offset: if version <= 7 { reader.i64("committed_offset")? } else { 0 },
-            committed_leader_epoch: if (5..=7).contains(&version) { reader.i32("committed_leader_epoch")? } else { -1 },
-            metadata: if version <= 7 { reader.nullable_string("metadata")? } else { Some(ByteString::new()) },
-            error_code: if version <= 7 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 7 {
+            self.partition_index = reader.i32("partition_index")?;
+        }
+        if version <= 7 {
+            self.committed_offset = reader.i64("committed_offset")?;
+        }
+        if (5..=7).contains(&version) {
+            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+        }
+        if version <= 7 {
+            reader.nullable_string("metadata", &mut self.metadata, true)?;
+        }
+        if version <= 7 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -518,13 +573,20 @@ impl Wire for OffsetFetchResponseGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: if version >= 8 { reader.string("group_id")? } else { ByteString::new() },
-            topics: if version >= 8 { reader.array("topics", version)? } else { Vec::new() },
-            error_code: if version >= 8 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 8 {
+            reader.string("group_id", &mut self.group_id)?;
+        }
+        if version >= 8 {
+            reader.array("topics", &mut self.topics, version)?;
+        }
+        if version >= 8 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -572,13 +634,20 @@ impl Wire for OffsetFetchResponseTopics {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if (8..=9).contains(&version) { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 10 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: if version >= 8 { reader.array("partitions", version)? } else { Vec::new() },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if (8..=9).contains(&version) {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 10 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        if version >= 8 {
+            reader.array("partitions", &mut self.partitions, version)?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -654,15 +723,26 @@ impl Wire for OffsetFetchResponsePartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: if version >= 8 { reader.i32("partition_index")? } else { 0 },
-            committed_offset: if version >= 8 { reader.i64("committed_offset")? } else { 0 },
-            committed_leader_epoch: if version >= 8 { reader.i32("committed_leader_epoch")? } else { -1 },
-            metadata: if version >= 8 { reader.nullable_string("metadata")? } else { Some(ByteString::new()) },
-            error_code: if version >= 8 { reader.i16("error_code")? } else { 0 },
-            unknown_tagged_fields: if version >= 6 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 8 {
+            self.partition_index = reader.i32("partition_index")?;
+        }
+        if version >= 8 {
+            self.committed_offset = reader.i64("committed_offset")?;
+        }
+        if version >= 8 {
+            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+        }
+        if version >= 8 {
+            reader.nullable_string("metadata", &mut self.metadata, true)?;
+        }
+        if version >= 8 {
+            self.error_code = reader.i16("error_code")?;
+        }
+        if version >= 6 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -52,12 +52,15 @@ impl Wire for OffsetForLeaderEpochRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: if version >= 3 { reader.i32("replica_id")? } else { -2 },
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 3 {
+            self.replica_id = reader.i32("replica_id")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -92,12 +95,13 @@ impl Wire for OffsetForLeaderTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -146,14 +150,15 @@ impl Wire for OffsetForLeaderPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition: { run = reader.run::<12>(&[("partition", 4), ("current_leader_epoch", 4), ("leader_epoch", 4)])?; run.i32() },
-            current_leader_epoch: run.i32(),
-            leader_epoch: run.i32(),
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("partition", 4), ("current_leader_epoch", 4), ("leader_epoch", 4)])?;
+        self.partition = run.i32();
+        self.current_leader_epoch = run.i32();
+        self.leader_epoch = run.i32();
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -199,12 +204,13 @@ impl Wire for OffsetForLeaderEpochResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -239,12 +245,13 @@ impl Wire for OffsetForLeaderTopicResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -297,15 +304,16 @@ impl Wire for EpochEndOffset {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: { run = reader.run::<18>(&[("error_code", 2), ("partition", 4), ("leader_epoch", 4), ("end_offset", 8)])?; run.i16() },
-            partition: run.i32(),
-            leader_epoch: run.i32(),
-            end_offset: run.i64(),
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<18>(&[("error_code", 2), ("partition", 4), ("leader_epoch", 4), ("end_offset", 8)])?;
+        self.error_code = run.i16();
+        self.partition = run.i32();
+        self.leader_epoch = run.i32();
+        self.end_offset = run.i64();
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

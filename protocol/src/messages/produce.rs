@@ -46,15 +46,16 @@ impl Wire for ProduceRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            transactional_id: reader.nullable_string("transactional_id")?,
-            acks: { run = reader.run::<6>(&[("acks", 2), ("timeout_ms", 4)])?; run.i16() },
-            timeout_ms: run.i32(),
-            topic_data: reader.array("topic_data", version)?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("transactional_id", &mut self.transactional_id, true)?;
+        let mut run = reader.run::<6>(&[("acks", 2), ("timeout_ms", 4)])?;
+        self.acks = run.i16();
+        self.timeout_ms = run.i32();
+        reader.array("topic_data", &mut self.topic_data, version)?;
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -97,13 +98,18 @@ impl Wire for TopicProduceData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 12 { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partition_data: reader.array("partition_data", version)?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 12 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 13 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partition_data", &mut self.partition_data, version)?;
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -148,12 +154,13 @@ impl Wire for PartitionProduceData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            index: reader.i32("index")?,
-            records: reader.nullable_records("records")?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.index = reader.i32("index")?;
+        reader.nullable_records("records", &mut self.records, true)?;
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -213,23 +220,19 @@ impl Wire for ProduceResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            responses: reader.array("responses", version)?,
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            node_endpoints: Vec::new(),
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("responses", &mut self.responses, version)?;
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
         if version >= 9 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 if version >= 10 => value.node_endpoints = reader.array("node_endpoints", version)?,
+                    0 if version >= 10 => reader.array("node_endpoints", &mut self.node_endpoints, version)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -272,13 +275,18 @@ impl Wire for TopicProduceResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 12 { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 13 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partition_responses: reader.array("partition_responses", version)?,
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 12 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 13 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partition_responses", &mut self.partition_responses, version)?;
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -366,29 +374,31 @@ impl Wire for PartitionProduceResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            index: { run = reader.run::<22>(&[("index", 4), ("error_code", 2), ("base_offset", 8), ("log_append_time_ms", 8)])?; run.i32() },
-            error_code: run.i16(),
-            base_offset: run.i64(),
-            log_append_time_ms: run.i64(),
-            log_start_offset: if version >= 5 { reader.i64("log_start_offset")? } else { -1 },
-            record_errors: if version >= 8 { reader.array("record_errors", version)? } else { Vec::new() },
-            error_message: if version >= 8 { reader.nullable_string("error_message")? } else { None },
-            current_leader: None,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<22>(&[("index", 4), ("error_code", 2), ("base_offset", 8), ("log_append_time_ms", 8)])?;
+        self.index = run.i32();
+        self.error_code = run.i16();
+        self.base_offset = run.i64();
+        self.log_append_time_ms = run.i64();
+        if version >= 5 {
+            self.log_start_offset = reader.i64("log_start_offset")?;
+        }
+        if version >= 8 {
+            reader.array("record_errors", &mut self.record_errors, version)?;
+        }
+        if version >= 8 {
+            reader.nullable_string("error_message", &mut self.error_message, true)?;
+        }
         if version >= 9 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 if version >= 10 => value.current_leader = Some(Box::new(reader.structure("current_leader", version)?)),
+                    0 if version >= 10 => reader.optional_structure("current_leader", &mut self.current_leader, version)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -431,12 +441,17 @@ impl Wire for BatchIndexAndErrorMessage {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            batch_index: if version >= 8 { reader.i32("batch_index")? } else { 0 },
-            batch_index_error_message: if version >= 8 { reader.nullable_string("batch_index_error_message")? } else { None },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 8 {
+            self.batch_index = reader.i32("batch_index")?;
+        }
+        if version >= 8 {
+            reader.nullable_string("batch_index_error_message", &mut self.batch_index_error_message, true)?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -490,12 +505,17 @@ impl Wire for LeaderIdAndEpoch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: if version >= 10 { reader.i32("leader_id")? } else { -1 },
-            leader_epoch: if version >= 10 { reader.i32("leader_epoch")? } else { -1 },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 10 {
+            self.leader_id = reader.i32("leader_id")?;
+        }
+        if version >= 10 {
+            self.leader_epoch = reader.i32("leader_epoch")?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -553,14 +573,23 @@ impl Wire for NodeEndpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: if version >= 10 { reader.i32("node_id")? } else { 0 },
-            host: if version >= 10 { reader.string("host")? } else { ByteString::new() },
-            port: if version >= 10 { reader.i32("port")? } else { 0 },
-            rack: if version >= 10 { reader.nullable_string("rack")? } else { None },
-            unknown_tagged_fields: if version >= 9 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 10 {
+            self.node_id = reader.i32("node_id")?;
+        }
+        if version >= 10 {
+            reader.string("host", &mut self.host)?;
+        }
+        if version >= 10 {
+            self.port = reader.i32("port")?;
+        }
+        if version >= 10 {
+            reader.nullable_string("rack", &mut self.rack, true)?;
+        }
+        if version >= 9 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -42,16 +42,15 @@ impl Wire for PushTelemetryRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            client_instance_id: { run = reader.run::<22>(&[("client_instance_id", 16), ("subscription_id", 4), ("terminating", 1), ("compression_type", 1)])?; run.uuid() },
-            subscription_id: run.i32(),
-            terminating: run.bool(),
-            compression_type: run.i8(),
-            metrics: reader.bytes("metrics")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<22>(&[("client_instance_id", 16), ("subscription_id", 4), ("terminating", 1), ("compression_type", 1)])?;
+        self.client_instance_id = run.uuid();
+        self.subscription_id = run.i32();
+        self.terminating = run.bool();
+        self.compression_type = run.i8();
+        reader.bytes("metrics", &mut self.metrics)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -90,13 +89,12 @@ impl Wire for PushTelemetryResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

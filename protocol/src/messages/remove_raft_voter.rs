@@ -47,14 +47,13 @@ impl Wire for RemoveRaftVoterRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            cluster_id: reader.nullable_string("cluster_id")?,
-            voter_id: { run = reader.run::<20>(&[("voter_id", 4), ("voter_directory_id", 16)])?; run.i32() },
-            voter_directory_id: run.uuid(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("cluster_id", &mut self.cluster_id, true)?;
+        let mut run = reader.run::<20>(&[("voter_id", 4), ("voter_directory_id", 16)])?;
+        self.voter_id = run.i32();
+        self.voter_directory_id = run.uuid();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -107,14 +106,13 @@ impl Wire for RemoveRaftVoterResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

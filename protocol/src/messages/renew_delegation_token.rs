@@ -39,12 +39,13 @@ impl Wire for RenewDelegationTokenRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            hmac: reader.bytes("hmac")?,
-            renew_period_ms: reader.i64("renew_period_ms")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.bytes("hmac", &mut self.hmac)?;
+        self.renew_period_ms = reader.i64("renew_period_ms")?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -93,14 +94,15 @@ impl Wire for RenewDelegationTokenResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: { run = reader.run::<14>(&[("error_code", 2), ("expiry_timestamp_ms", 8), ("throttle_time_ms", 4)])?; run.i16() },
-            expiry_timestamp_ms: run.i64(),
-            throttle_time_ms: run.i32(),
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<14>(&[("error_code", 2), ("expiry_timestamp_ms", 8), ("throttle_time_ms", 4)])?;
+        self.error_code = run.i16();
+        self.expiry_timestamp_ms = run.i64();
+        self.throttle_time_ms = run.i32();
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

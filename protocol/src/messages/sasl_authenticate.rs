@@ -37,11 +37,12 @@ impl Wire for SaslAuthenticateRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            auth_bytes: reader.bytes("auth_bytes")?,
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.bytes("auth_bytes", &mut self.auth_bytes)?;
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -108,14 +109,17 @@ impl Wire for SaslAuthenticateResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            auth_bytes: reader.bytes("auth_bytes")?,
-            session_lifetime_ms: if version >= 1 { reader.i64("session_lifetime_ms")? } else { 0 },
-            unknown_tagged_fields: if version >= 2 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.bytes("auth_bytes", &mut self.auth_bytes)?;
+        if version >= 1 {
+            self.session_lifetime_ms = reader.i64("session_lifetime_ms")?;
+        }
+        if version >= 2 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

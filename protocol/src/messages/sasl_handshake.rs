@@ -25,10 +25,9 @@ impl Wire for SaslHandshakeRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            mechanism: reader.string("mechanism")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("mechanism", &mut self.mechanism)?;
+        Ok(())
     }
 }
 
@@ -63,11 +62,10 @@ impl Wire for SaslHandshakeResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            mechanisms: reader.array("mechanisms", version)?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.array("mechanisms", &mut self.mechanisms, version)?;
+        Ok(())
     }
 }
 

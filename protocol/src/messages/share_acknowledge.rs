@@ -62,15 +62,16 @@ impl Wire for ShareAcknowledgeRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.nullable_string("group_id")?,
-            member_id: reader.nullable_string("member_id")?,
-            share_session_epoch: reader.i32("share_session_epoch")?,
-            is_renew_ack: if version >= 2 { reader.bool("is_renew_ack")? } else { false },
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("group_id", &mut self.group_id, true)?;
+        reader.nullable_string("member_id", &mut self.member_id, true)?;
+        self.share_session_epoch = reader.i32("share_session_epoch")?;
+        if version >= 2 {
+            self.is_renew_ack = reader.bool("is_renew_ack")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -98,12 +99,11 @@ impl Wire for AcknowledgeTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -131,12 +131,11 @@ impl Wire for AcknowledgePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            acknowledgement_batches: reader.array("acknowledgement_batches", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.partition_index = reader.i32("partition_index")?;
+        reader.array("acknowledgement_batches", &mut self.acknowledgement_batches, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -167,14 +166,13 @@ impl Wire for AcknowledgementBatch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            first_offset: { run = reader.run::<16>(&[("first_offset", 8), ("last_offset", 8)])?; run.i64() },
-            last_offset: run.i64(),
-            acknowledge_types: reader.array("acknowledge_types", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<16>(&[("first_offset", 8), ("last_offset", 8)])?;
+        self.first_offset = run.i64();
+        self.last_offset = run.i64();
+        reader.array("acknowledge_types", &mut self.acknowledge_types, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -230,17 +228,18 @@ impl Wire for ShareAcknowledgeResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            acquisition_lock_timeout_ms: if version >= 2 { reader.i32("acquisition_lock_timeout_ms")? } else { 0 },
-            responses: reader.array("responses", version)?,
-            node_endpoints: reader.array("node_endpoints", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        if version >= 2 {
+            self.acquisition_lock_timeout_ms = reader.i32("acquisition_lock_timeout_ms")?;
+        }
+        reader.array("responses", &mut self.responses, version)?;
+        reader.array("node_endpoints", &mut self.node_endpoints, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -268,12 +267,11 @@ impl Wire for ShareAcknowledgeTopicResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -307,15 +305,14 @@ impl Wire for PartitionData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            current_leader: reader.structure("current_leader", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.structure("current_leader", &mut self.current_leader, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -343,13 +340,12 @@ impl Wire for LeaderIdAndEpoch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            leader_id: { run = reader.run::<8>(&[("leader_id", 4), ("leader_epoch", 4)])?; run.i32() },
-            leader_epoch: run.i32(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<8>(&[("leader_id", 4), ("leader_epoch", 4)])?;
+        self.leader_id = run.i32();
+        self.leader_epoch = run.i32();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -383,14 +379,13 @@ impl Wire for NodeEndpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: reader.i32("node_id")?,
-            host: reader.string("host")?,
-            port: reader.i32("port")?,
-            rack: reader.nullable_string("rack")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.node_id = reader.i32("node_id")?;
+        reader.string("host", &mut self.host)?;
+        self.port = reader.i32("port")?;
+        reader.nullable_string("rack", &mut self.rack, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -92,23 +92,26 @@ impl Wire for ShareFetchRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            group_id: reader.nullable_string("group_id")?,
-            member_id: reader.nullable_string("member_id")?,
-            share_session_epoch: { run = reader.run::<24>(&[("share_session_epoch", 4), ("max_wait_ms", 4), ("min_bytes", 4), ("max_bytes", 4), ("max_records", 4), ("batch_size", 4)])?; run.i32() },
-            max_wait_ms: run.i32(),
-            min_bytes: run.i32(),
-            max_bytes: run.i32(),
-            max_records: run.i32(),
-            batch_size: run.i32(),
-            share_acquire_mode: if version >= 2 { reader.i8("share_acquire_mode")? } else { 0 },
-            is_renew_ack: if version >= 2 { reader.bool("is_renew_ack")? } else { false },
-            topics: reader.array("topics", version)?,
-            forgotten_topics_data: reader.array("forgotten_topics_data", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("group_id", &mut self.group_id, true)?;
+        reader.nullable_string("member_id", &mut self.member_id, true)?;
+        let mut run = reader.run::<24>(&[("share_session_epoch", 4), ("max_wait_ms", 4), ("min_bytes", 4), ("max_bytes", 4), ("max_records", 4), ("batch_size", 4)])?;
+        self.share_session_epoch = run.i32();
+        self.max_wait_ms = run.i32();
+        self.min_bytes = run.i32();
+        self.max_bytes = run.i32();
+        self.max_records = run.i32();
+        self.batch_size = run.i32();
+        if version >= 2 {
+            self.share_acquire_mode = reader.i8("share_acquire_mode")?;
+        }
+        if version >= 2 {
+            self.is_renew_ack = reader.bool("is_renew_ack")?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        reader.array("forgotten_topics_data", &mut self.forgotten_topics_data, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -136,12 +139,11 @@ impl Wire for FetchTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -169,12 +171,11 @@ impl Wire for FetchPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: reader.i32("partition_index")?,
-            acknowledgement_batches: reader.array("acknowledgement_batches", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.partition_index = reader.i32("partition_index")?;
+        reader.array("acknowledgement_batches", &mut self.acknowledgement_batches, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -205,14 +206,13 @@ impl Wire for AcknowledgementBatch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            first_offset: { run = reader.run::<16>(&[("first_offset", 8), ("last_offset", 8)])?; run.i64() },
-            last_offset: run.i64(),
-            acknowledge_types: reader.array("acknowledge_types", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<16>(&[("first_offset", 8), ("last_offset", 8)])?;
+        self.first_offset = run.i64();
+        self.last_offset = run.i64();
+        reader.array("acknowledge_types", &mut self.acknowledge_types, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -240,12 +240,11 @@ impl Wire for ForgottenTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -296,17 +295,16 @@ impl Wire for ShareFetchResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            acquisition_lock_timeout_ms: reader.i32("acquisition_lock_timeout_ms")?,
-            responses: reader.array("responses", version)?,
-            node_endpoints: reader.array("node_endpoints", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        self.acquisition_lock_timeout_ms = reader.i32("acquisition_lock_timeout_ms")?;
+        reader.array("responses", &mut self.responses, version)?;
+        reader.array("node_endpoints", &mut self.node_endpoints, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -334,12 +332,11 @@ impl Wire for ShareFetchableTopicResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -385,19 +382,18 @@ impl Wire for PartitionData {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            acknowledge_error_code: reader.i16("acknowledge_error_code")?,
-            acknowledge_error_message: reader.nullable_string("acknowledge_error_message")?,
-            current_leader: reader.structure("current_leader", version)?,
-            records: reader.records("records")?,
-            acquired_records: reader.array("acquired_records", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        self.acknowledge_error_code = reader.i16("acknowledge_error_code")?;
+        reader.nullable_string("acknowledge_error_message", &mut self.acknowledge_error_message, true)?;
+        reader.structure("current_leader", &mut self.current_leader, version)?;
+        reader.records("records", &mut self.records)?;
+        reader.array("acquired_records", &mut self.acquired_records, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -425,13 +421,12 @@ impl Wire for LeaderIdAndEpoch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            leader_id: { run = reader.run::<8>(&[("leader_id", 4), ("leader_epoch", 4)])?; run.i32() },
-            leader_epoch: run.i32(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<8>(&[("leader_id", 4), ("leader_epoch", 4)])?;
+        self.leader_id = run.i32();
+        self.leader_epoch = run.i32();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -462,14 +457,13 @@ impl Wire for AcquiredRecords {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            first_offset: { run = reader.run::<18>(&[("first_offset", 8), ("last_offset", 8), ("delivery_count", 2)])?; run.i64() },
-            last_offset: run.i64(),
-            delivery_count: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<18>(&[("first_offset", 8), ("last_offset", 8), ("delivery_count", 2)])?;
+        self.first_offset = run.i64();
+        self.last_offset = run.i64();
+        self.delivery_count = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -503,14 +497,13 @@ impl Wire for NodeEndpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: reader.i32("node_id")?,
-            host: reader.string("host")?,
-            port: reader.i32("port")?,
-            rack: reader.nullable_string("rack")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.node_id = reader.i32("node_id")?;
+        reader.string("host", &mut self.host)?;
+        self.port = reader.i32("port")?;
+        reader.nullable_string("rack", &mut self.rack, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -33,12 +33,11 @@ impl Wire for ShareGroupDescribeRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_ids: reader.array("group_ids", version)?,
-            include_authorized_operations: reader.bool("include_authorized_operations")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("group_ids", &mut self.group_ids, version)?;
+        self.include_authorized_operations = reader.bool("include_authorized_operations")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -77,12 +76,11 @@ impl Wire for ShareGroupDescribeResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            groups: reader.array("groups", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("groups", &mut self.groups, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -148,20 +146,19 @@ impl Wire for DescribedGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            group_id: reader.string("group_id")?,
-            group_state: reader.string("group_state")?,
-            group_epoch: { run = reader.run::<8>(&[("group_epoch", 4), ("assignment_epoch", 4)])?; run.i32() },
-            assignment_epoch: run.i32(),
-            assignor_name: reader.string("assignor_name")?,
-            members: reader.array("members", version)?,
-            authorized_operations: reader.i32("authorized_operations")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("group_state", &mut self.group_state)?;
+        let mut run = reader.run::<8>(&[("group_epoch", 4), ("assignment_epoch", 4)])?;
+        self.group_epoch = run.i32();
+        self.assignment_epoch = run.i32();
+        reader.string("assignor_name", &mut self.assignor_name)?;
+        reader.array("members", &mut self.members, version)?;
+        self.authorized_operations = reader.i32("authorized_operations")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -204,17 +201,16 @@ impl Wire for Member {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: reader.string("member_id")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            subscribed_topic_names: reader.array("subscribed_topic_names", version)?,
-            assignment: reader.structure("assignment", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("member_id", &mut self.member_id)?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        self.member_epoch = reader.i32("member_epoch")?;
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        reader.array("subscribed_topic_names", &mut self.subscribed_topic_names, version)?;
+        reader.structure("assignment", &mut self.assignment, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -245,13 +241,12 @@ impl Wire for TopicPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            topic_name: reader.string("topic_name")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.string("topic_name", &mut self.topic_name)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -276,11 +271,10 @@ impl Wire for Assignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_partitions: reader.array("topic_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topic_partitions", &mut self.topic_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -42,15 +42,14 @@ impl Wire for ShareGroupHeartbeatRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            subscribed_topic_names: reader.nullable_array("subscribed_topic_names", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        self.member_epoch = reader.i32("member_epoch")?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        reader.nullable_array("subscribed_topic_names", &mut self.subscribed_topic_names, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -104,18 +103,18 @@ impl Wire for ShareGroupHeartbeatResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            member_id: reader.nullable_string("member_id")?,
-            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?; run.i32() },
-            heartbeat_interval_ms: run.i32(),
-            assignment: reader.nullable_structure("assignment", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.nullable_string("member_id", &mut self.member_id, true)?;
+        let mut run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?;
+        self.member_epoch = run.i32();
+        self.heartbeat_interval_ms = run.i32();
+        reader.nullable_structure("assignment", &mut self.assignment, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -140,11 +139,10 @@ impl Wire for Assignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_partitions: reader.array("topic_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topic_partitions", &mut self.topic_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -172,12 +170,11 @@ impl Wire for TopicPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -28,11 +28,10 @@ impl Wire for ShareGroupMemberMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -88,14 +87,13 @@ impl Wire for ShareGroupMemberMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            rack_id: reader.nullable_string("rack_id")?,
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            subscribed_topic_names: reader.array("subscribed_topic_names", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        reader.array("subscribed_topic_names", &mut self.subscribed_topic_names, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -122,10 +120,9 @@ impl Wire for ShareGroupMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -163,13 +160,12 @@ impl Wire for ShareGroupMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            epoch: { run = reader.run::<12>(&[("epoch", 4), ("metadata_hash", 8)])?; run.i32() },
-            metadata_hash: run.i64(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("epoch", 4), ("metadata_hash", 8)])?;
+        self.epoch = run.i32();
+        self.metadata_hash = run.i64();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -196,10 +192,9 @@ impl Wire for ShareGroupTargetAssignmentMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -245,20 +240,16 @@ impl Wire for ShareGroupTargetAssignmentMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            assignment_epoch: reader.i32("assignment_epoch")?,
-            assignment_timestamp: 0,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.assignment_epoch = reader.i32("assignment_epoch")?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.assignment_timestamp = reader.i64("assignment_timestamp")?,
+                0 => self.assignment_timestamp = reader.i64("assignment_timestamp")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -288,11 +279,10 @@ impl Wire for ShareGroupTargetAssignmentMemberKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -327,11 +317,10 @@ impl Wire for ShareGroupTargetAssignmentMemberValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_partitions: reader.array("topic_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("topic_partitions", &mut self.topic_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -359,12 +348,11 @@ impl Wire for TopicPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -394,11 +382,10 @@ impl Wire for ShareGroupCurrentMemberAssignmentKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -442,15 +429,14 @@ impl Wire for ShareGroupCurrentMemberAssignmentValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            member_epoch: { run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?; run.i32() },
-            previous_member_epoch: run.i32(),
-            state: run.i8(),
-            assigned_partitions: reader.array("assigned_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?;
+        self.member_epoch = run.i32();
+        self.previous_member_epoch = run.i32();
+        self.state = run.i8();
+        reader.array("assigned_partitions", &mut self.assigned_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -478,12 +464,11 @@ impl Wire for TopicPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -510,10 +495,9 @@ impl Wire for ShareGroupStatePartitionMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -554,13 +538,12 @@ impl Wire for ShareGroupStatePartitionMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            initializing_topics: reader.array("initializing_topics", version)?,
-            initialized_topics: reader.array("initialized_topics", version)?,
-            deleting_topics: reader.array("deleting_topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("initializing_topics", &mut self.initializing_topics, version)?;
+        reader.array("initialized_topics", &mut self.initialized_topics, version)?;
+        reader.array("deleting_topics", &mut self.deleting_topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -591,13 +574,12 @@ impl Wire for TopicPartitionsInfo {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            topic_name: reader.string("topic_name")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.string("topic_name", &mut self.topic_name)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -625,12 +607,11 @@ impl Wire for TopicInfo {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.uuid("topic_id")?,
-            topic_name: reader.string("topic_name")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.topic_id = reader.uuid("topic_id")?;
+        reader.string("topic_name", &mut self.topic_name)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -31,13 +31,12 @@ impl Wire for ShareSnapshotKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            topic_id: { run = reader.run::<20>(&[("topic_id", 16), ("partition", 4)])?; run.uuid() },
-            partition: run.i32(),
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        let mut run = reader.run::<20>(&[("topic_id", 16), ("partition", 4)])?;
+        self.topic_id = run.uuid();
+        self.partition = run.i32();
+        Ok(())
     }
 }
 
@@ -117,27 +116,24 @@ impl Wire for ShareSnapshotValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            snapshot_epoch: { run = reader.run::<20>(&[("snapshot_epoch", 4), ("state_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?; run.i32() },
-            state_epoch: run.i32(),
-            leader_epoch: run.i32(),
-            start_offset: run.i64(),
-            delivery_complete_count: -1,
-            create_timestamp: { run = reader.run::<16>(&[("create_timestamp", 8), ("write_timestamp", 8)])?; run.i64() },
-            write_timestamp: run.i64(),
-            state_batches: reader.array("state_batches", version)?,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<20>(&[("snapshot_epoch", 4), ("state_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?;
+        self.snapshot_epoch = run.i32();
+        self.state_epoch = run.i32();
+        self.leader_epoch = run.i32();
+        self.start_offset = run.i64();
+        let mut run = reader.run::<16>(&[("create_timestamp", 8), ("write_timestamp", 8)])?;
+        self.create_timestamp = run.i64();
+        self.write_timestamp = run.i64();
+        reader.array("state_batches", &mut self.state_batches, version)?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.delivery_complete_count = reader.i32("delivery_complete_count")?,
+                0 => self.delivery_complete_count = reader.i32("delivery_complete_count")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -171,15 +167,14 @@ impl Wire for ShareSnapshotValueStateBatch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            first_offset: { run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?; run.i64() },
-            last_offset: run.i64(),
-            delivery_state: run.i8(),
-            delivery_count: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?;
+        self.first_offset = run.i64();
+        self.last_offset = run.i64();
+        self.delivery_state = run.i8();
+        self.delivery_count = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -212,13 +207,12 @@ impl Wire for ShareUpdateKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            topic_id: { run = reader.run::<20>(&[("topic_id", 16), ("partition", 4)])?; run.uuid() },
-            partition: run.i32(),
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        let mut run = reader.run::<20>(&[("topic_id", 16), ("partition", 4)])?;
+        self.topic_id = run.uuid();
+        self.partition = run.i32();
+        Ok(())
     }
 }
 
@@ -286,24 +280,20 @@ impl Wire for ShareUpdateValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            snapshot_epoch: { run = reader.run::<16>(&[("snapshot_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?; run.i32() },
-            leader_epoch: run.i32(),
-            start_offset: run.i64(),
-            delivery_complete_count: -1,
-            state_batches: reader.array("state_batches", version)?,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<16>(&[("snapshot_epoch", 4), ("leader_epoch", 4), ("start_offset", 8)])?;
+        self.snapshot_epoch = run.i32();
+        self.leader_epoch = run.i32();
+        self.start_offset = run.i64();
+        reader.array("state_batches", &mut self.state_batches, version)?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.delivery_complete_count = reader.i32("delivery_complete_count")?,
+                0 => self.delivery_complete_count = reader.i32("delivery_complete_count")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -337,15 +327,14 @@ impl Wire for ShareUpdateValueStateBatch {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            first_offset: { run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?; run.i64() },
-            last_offset: run.i64(),
-            delivery_state: run.i8(),
-            delivery_count: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<19>(&[("first_offset", 8), ("last_offset", 8), ("delivery_state", 1), ("delivery_count", 2)])?;
+        self.first_offset = run.i64();
+        self.last_offset = run.i64();
+        self.delivery_state = run.i8();
+        self.delivery_count = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -42,13 +42,14 @@ impl Wire for StreamsGroupDescribeRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_ids: reader.array("group_ids", version)?,
-            include_authorized_operations: reader.bool("include_authorized_operations")?,
-            include_topology_description: if version >= 1 { reader.bool("include_topology_description")? } else { false },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("group_ids", &mut self.group_ids, version)?;
+        self.include_authorized_operations = reader.bool("include_authorized_operations")?;
+        if version >= 1 {
+            self.include_topology_description = reader.bool("include_topology_description")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -87,12 +88,11 @@ impl Wire for StreamsGroupDescribeResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            groups: reader.array("groups", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("groups", &mut self.groups, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -183,23 +183,28 @@ impl Wire for DescribedGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            group_id: reader.string("group_id")?,
-            group_state: reader.string("group_state")?,
-            group_epoch: { run = reader.run::<8>(&[("group_epoch", 4), ("assignment_epoch", 4)])?; run.i32() },
-            assignment_epoch: run.i32(),
-            topology: reader.nullable_structure("topology", version)?,
-            members: reader.array("members", version)?,
-            authorized_operations: reader.i32("authorized_operations")?,
-            topology_description: if version >= 1 { reader.nullable_structure("topology_description", version)? } else { None },
-            topology_description_status: if version >= 1 { reader.i8("topology_description_status")? } else { 0 },
-            assignor_name: if version >= 1 { reader.nullable_string("assignor_name")? } else { None },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("group_state", &mut self.group_state)?;
+        let mut run = reader.run::<8>(&[("group_epoch", 4), ("assignment_epoch", 4)])?;
+        self.group_epoch = run.i32();
+        self.assignment_epoch = run.i32();
+        reader.nullable_structure("topology", &mut self.topology, version, true)?;
+        reader.array("members", &mut self.members, version)?;
+        self.authorized_operations = reader.i32("authorized_operations")?;
+        if version >= 1 {
+            reader.nullable_structure("topology_description", &mut self.topology_description, version, true)?;
+        }
+        if version >= 1 {
+            self.topology_description_status = reader.i8("topology_description_status")?;
+        }
+        if version >= 1 {
+            reader.nullable_string("assignor_name", &mut self.assignor_name, true)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -227,12 +232,11 @@ impl Wire for Topology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: reader.i32("epoch")?,
-            subtopologies: reader.nullable_array("subtopologies", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.epoch = reader.i32("epoch")?;
+        reader.nullable_array("subtopologies", &mut self.subtopologies, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -269,15 +273,14 @@ impl Wire for Subtopology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            source_topics: reader.array("source_topics", version)?,
-            repartition_sink_topics: reader.array("repartition_sink_topics", version)?,
-            state_changelog_topics: reader.array("state_changelog_topics", version)?,
-            repartition_source_topics: reader.array("repartition_source_topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.array("source_topics", &mut self.source_topics, version)?;
+        reader.array("repartition_sink_topics", &mut self.repartition_sink_topics, version)?;
+        reader.array("state_changelog_topics", &mut self.state_changelog_topics, version)?;
+        reader.array("repartition_source_topics", &mut self.repartition_source_topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -344,25 +347,24 @@ impl Wire for Member {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: reader.string("member_id")?,
-            member_epoch: reader.i32("member_epoch")?,
-            instance_id: reader.nullable_string("instance_id")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            topology_epoch: reader.i32("topology_epoch")?,
-            process_id: reader.string("process_id")?,
-            user_endpoint: reader.nullable_structure("user_endpoint", version)?,
-            client_tags: reader.array("client_tags", version)?,
-            task_offsets: reader.array("task_offsets", version)?,
-            task_end_offsets: reader.array("task_end_offsets", version)?,
-            assignment: reader.structure("assignment", version)?,
-            target_assignment: reader.structure("target_assignment", version)?,
-            is_classic: reader.bool("is_classic")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("member_id", &mut self.member_id)?;
+        self.member_epoch = reader.i32("member_epoch")?;
+        reader.nullable_string("instance_id", &mut self.instance_id, true)?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        self.topology_epoch = reader.i32("topology_epoch")?;
+        reader.string("process_id", &mut self.process_id)?;
+        reader.nullable_structure("user_endpoint", &mut self.user_endpoint, version, true)?;
+        reader.array("client_tags", &mut self.client_tags, version)?;
+        reader.array("task_offsets", &mut self.task_offsets, version)?;
+        reader.array("task_end_offsets", &mut self.task_end_offsets, version)?;
+        reader.structure("assignment", &mut self.assignment, version)?;
+        reader.structure("target_assignment", &mut self.target_assignment, version)?;
+        self.is_classic = reader.bool("is_classic")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -390,12 +392,11 @@ impl Wire for Endpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: reader.string("host")?,
-            port: reader.u16("port")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("host", &mut self.host)?;
+        self.port = reader.u16("port")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -426,14 +427,13 @@ impl Wire for TaskOffset {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partition: { run = reader.run::<12>(&[("partition", 4), ("offset", 8)])?; run.i32() },
-            offset: run.i64(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        let mut run = reader.run::<12>(&[("partition", 4), ("offset", 8)])?;
+        self.partition = run.i32();
+        self.offset = run.i64();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -464,13 +464,12 @@ impl Wire for Assignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            active_tasks: reader.array("active_tasks", version)?,
-            standby_tasks: reader.array("standby_tasks", version)?,
-            warmup_tasks: reader.array("warmup_tasks", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("active_tasks", &mut self.active_tasks, version)?;
+        reader.array("standby_tasks", &mut self.standby_tasks, version)?;
+        reader.array("warmup_tasks", &mut self.warmup_tasks, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -498,12 +497,11 @@ impl Wire for TaskIds {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -531,12 +529,11 @@ impl Wire for KeyValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: reader.string("key")?,
-            value: reader.string("value")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("key", &mut self.key)?;
+        reader.string("value", &mut self.value)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -570,15 +567,14 @@ impl Wire for TopicInfo {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: { run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?; run.i32() },
-            replication_factor: run.i16(),
-            topic_configs: reader.array("topic_configs", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        let mut run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?;
+        self.partitions = run.i32();
+        self.replication_factor = run.i16();
+        reader.array("topic_configs", &mut self.topic_configs, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -617,12 +613,15 @@ impl Wire for TopologyDescription {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopologies: if version >= 1 { reader.array("subtopologies", version)? } else { Vec::new() },
-            global_stores: if version >= 1 { reader.array("global_stores", version)? } else { Vec::new() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            reader.array("subtopologies", &mut self.subtopologies, version)?;
+        }
+        if version >= 1 {
+            reader.array("global_stores", &mut self.global_stores, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -661,12 +660,15 @@ impl Wire for TopologyDescriptionSubtopology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: if version >= 1 { reader.string("subtopology_id")? } else { ByteString::new() },
-            nodes: if version >= 1 { reader.array("nodes", version)? } else { Vec::new() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            reader.string("subtopology_id", &mut self.subtopology_id)?;
+        }
+        if version >= 1 {
+            reader.array("nodes", &mut self.nodes, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -733,16 +735,27 @@ impl Wire for TopologyDescriptionNode {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version >= 1 { reader.string("name")? } else { ByteString::new() },
-            node_type: if version >= 1 { reader.i8("node_type")? } else { 0 },
-            source_topics: if version >= 1 { reader.array("source_topics", version)? } else { Vec::new() },
-            sink_topic: if version >= 1 { reader.nullable_string("sink_topic")? } else { None },
-            stores: if version >= 1 { reader.array("stores", version)? } else { Vec::new() },
-            successors: if version >= 1 { reader.array("successors", version)? } else { Vec::new() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 1 {
+            self.node_type = reader.i8("node_type")?;
+        }
+        if version >= 1 {
+            reader.array("source_topics", &mut self.source_topics, version)?;
+        }
+        if version >= 1 {
+            reader.nullable_string("sink_topic", &mut self.sink_topic, true)?;
+        }
+        if version >= 1 {
+            reader.array("stores", &mut self.stores, version)?;
+        }
+        if version >= 1 {
+            reader.array("successors", &mut self.successors, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -781,12 +794,15 @@ impl Wire for TopologyDescriptionGlobalStore {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source: if version >= 1 { reader.structure("source", version)? } else { TopologyDescriptionNode::default() },
-            processor: if version >= 1 { reader.structure("processor", version)? } else { TopologyDescriptionNode::default() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            reader.structure("source", &mut self.source, version)?;
+        }
+        if version >= 1 {
+            reader.structure("processor", &mut self.processor, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

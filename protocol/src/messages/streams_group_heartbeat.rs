@@ -102,28 +102,27 @@ impl Wire for StreamsGroupHeartbeatRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("endpoint_information_epoch", 4)])?; run.i32() },
-            endpoint_information_epoch: run.i32(),
-            instance_id: reader.nullable_string("instance_id")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            rebalance_timeout_ms: reader.i32("rebalance_timeout_ms")?,
-            topology: reader.nullable_structure("topology", version)?,
-            active_tasks: reader.nullable_array("active_tasks", version)?,
-            standby_tasks: reader.nullable_array("standby_tasks", version)?,
-            warmup_tasks: reader.nullable_array("warmup_tasks", version)?,
-            process_id: reader.nullable_string("process_id")?,
-            user_endpoint: reader.nullable_structure("user_endpoint", version)?,
-            client_tags: reader.nullable_array("client_tags", version)?,
-            task_offsets: reader.nullable_array("task_offsets", version)?,
-            task_end_offsets: reader.nullable_array("task_end_offsets", version)?,
-            shutdown_application: reader.bool("shutdown_application")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        let mut run = reader.run::<8>(&[("member_epoch", 4), ("endpoint_information_epoch", 4)])?;
+        self.member_epoch = run.i32();
+        self.endpoint_information_epoch = run.i32();
+        reader.nullable_string("instance_id", &mut self.instance_id, true)?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        self.rebalance_timeout_ms = reader.i32("rebalance_timeout_ms")?;
+        reader.nullable_structure("topology", &mut self.topology, version, true)?;
+        reader.nullable_array("active_tasks", &mut self.active_tasks, version, true)?;
+        reader.nullable_array("standby_tasks", &mut self.standby_tasks, version, true)?;
+        reader.nullable_array("warmup_tasks", &mut self.warmup_tasks, version, true)?;
+        reader.nullable_string("process_id", &mut self.process_id, true)?;
+        reader.nullable_structure("user_endpoint", &mut self.user_endpoint, version, true)?;
+        reader.nullable_array("client_tags", &mut self.client_tags, version, true)?;
+        reader.nullable_array("task_offsets", &mut self.task_offsets, version, true)?;
+        reader.nullable_array("task_end_offsets", &mut self.task_end_offsets, version, true)?;
+        self.shutdown_application = reader.bool("shutdown_application")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -151,12 +150,11 @@ impl Wire for Topology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: reader.i32("epoch")?,
-            subtopologies: reader.array("subtopologies", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.epoch = reader.i32("epoch")?;
+        reader.array("subtopologies", &mut self.subtopologies, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -199,17 +197,16 @@ impl Wire for Subtopology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            source_topics: reader.array("source_topics", version)?,
-            source_topic_regex: reader.array("source_topic_regex", version)?,
-            state_changelog_topics: reader.array("state_changelog_topics", version)?,
-            repartition_sink_topics: reader.array("repartition_sink_topics", version)?,
-            repartition_source_topics: reader.array("repartition_source_topics", version)?,
-            copartition_groups: reader.array("copartition_groups", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.array("source_topics", &mut self.source_topics, version)?;
+        reader.array("source_topic_regex", &mut self.source_topic_regex, version)?;
+        reader.array("state_changelog_topics", &mut self.state_changelog_topics, version)?;
+        reader.array("repartition_sink_topics", &mut self.repartition_sink_topics, version)?;
+        reader.array("repartition_source_topics", &mut self.repartition_source_topics, version)?;
+        reader.array("copartition_groups", &mut self.copartition_groups, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -240,13 +237,12 @@ impl Wire for CopartitionGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source_topics: reader.array("source_topics", version)?,
-            source_topic_regex: reader.array("source_topic_regex", version)?,
-            repartition_source_topics: reader.array("repartition_source_topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("source_topics", &mut self.source_topics, version)?;
+        reader.array("source_topic_regex", &mut self.source_topic_regex, version)?;
+        reader.array("repartition_source_topics", &mut self.repartition_source_topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -274,12 +270,11 @@ impl Wire for KeyValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: reader.string("key")?,
-            value: reader.string("value")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("key", &mut self.key)?;
+        reader.string("value", &mut self.value)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -313,15 +308,14 @@ impl Wire for TopicInfo {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: { run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?; run.i32() },
-            replication_factor: run.i16(),
-            topic_configs: reader.array("topic_configs", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        let mut run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?;
+        self.partitions = run.i32();
+        self.replication_factor = run.i16();
+        reader.array("topic_configs", &mut self.topic_configs, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -349,12 +343,11 @@ impl Wire for StreamsGroupHeartbeatRequestEndpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: reader.string("host")?,
-            port: reader.u16("port")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("host", &mut self.host)?;
+        self.port = reader.u16("port")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -385,14 +378,13 @@ impl Wire for TaskOffset {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partition: { run = reader.run::<12>(&[("partition", 4), ("offset", 8)])?; run.i32() },
-            offset: run.i64(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        let mut run = reader.run::<12>(&[("partition", 4), ("offset", 8)])?;
+        self.partition = run.i32();
+        self.offset = run.i64();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -420,12 +412,11 @@ impl Wire for StreamsGroupHeartbeatRequestTaskIds {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -543,27 +534,33 @@ impl Wire for StreamsGroupHeartbeatResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            member_id: reader.string("member_id")?,
-            member_epoch: { run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?; run.i32() },
-            heartbeat_interval_ms: run.i32(),
-            acceptable_recovery_lag_legacy: if version <= 0 { reader.i32("acceptable_recovery_lag_legacy")? } else { 0 },
-            task_offset_interval_ms: reader.i32("task_offset_interval_ms")?,
-            acceptable_recovery_lag: if version >= 1 { reader.i64("acceptable_recovery_lag")? } else { -1 },
-            status: reader.nullable_array("status", version)?,
-            active_tasks: reader.nullable_array("active_tasks", version)?,
-            standby_tasks: reader.nullable_array("standby_tasks", version)?,
-            warmup_tasks: reader.nullable_array("warmup_tasks", version)?,
-            topology_description_required: if version >= 1 { reader.bool("topology_description_required")? } else { false },
-            endpoint_information_epoch: reader.i32("endpoint_information_epoch")?,
-            partitions_by_user_endpoint: reader.nullable_array("partitions_by_user_endpoint", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.string("member_id", &mut self.member_id)?;
+        let mut run = reader.run::<8>(&[("member_epoch", 4), ("heartbeat_interval_ms", 4)])?;
+        self.member_epoch = run.i32();
+        self.heartbeat_interval_ms = run.i32();
+        if version <= 0 {
+            self.acceptable_recovery_lag_legacy = reader.i32("acceptable_recovery_lag_legacy")?;
+        }
+        self.task_offset_interval_ms = reader.i32("task_offset_interval_ms")?;
+        if version >= 1 {
+            self.acceptable_recovery_lag = reader.i64("acceptable_recovery_lag")?;
+        }
+        reader.nullable_array("status", &mut self.status, version, true)?;
+        reader.nullable_array("active_tasks", &mut self.active_tasks, version, true)?;
+        reader.nullable_array("standby_tasks", &mut self.standby_tasks, version, true)?;
+        reader.nullable_array("warmup_tasks", &mut self.warmup_tasks, version, true)?;
+        if version >= 1 {
+            self.topology_description_required = reader.bool("topology_description_required")?;
+        }
+        self.endpoint_information_epoch = reader.i32("endpoint_information_epoch")?;
+        reader.nullable_array("partitions_by_user_endpoint", &mut self.partitions_by_user_endpoint, version, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -594,13 +591,12 @@ impl Wire for EndpointToPartitions {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user_endpoint: reader.structure("user_endpoint", version)?,
-            active_partitions: reader.array("active_partitions", version)?,
-            standby_partitions: reader.array("standby_partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.structure("user_endpoint", &mut self.user_endpoint, version)?;
+        reader.array("active_partitions", &mut self.active_partitions, version)?;
+        reader.array("standby_partitions", &mut self.standby_partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -628,12 +624,11 @@ impl Wire for Status {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            status_code: reader.i8("status_code")?,
-            status_detail: reader.string("status_detail")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.status_code = reader.i8("status_code")?;
+        reader.string("status_detail", &mut self.status_detail)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -661,12 +656,11 @@ impl Wire for TopicPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -694,12 +688,11 @@ impl Wire for StreamsGroupHeartbeatResponseTaskIds {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -727,12 +720,11 @@ impl Wire for StreamsGroupHeartbeatResponseEndpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: reader.string("host")?,
-            port: reader.u16("port")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("host", &mut self.host)?;
+        self.port = reader.u16("port")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -24,10 +24,9 @@ impl Wire for StreamsGroupMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -117,28 +116,21 @@ impl Wire for StreamsGroupMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            epoch: { run = reader.run::<12>(&[("epoch", 4), ("metadata_hash", 8)])?; run.i32() },
-            metadata_hash: run.i64(),
-            validated_topology_epoch: -1,
-            last_assignment_configs: Some(Vec::new()),
-            stored_description_topology_epoch: -1,
-            failed_description_topology_epoch: -1,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("epoch", 4), ("metadata_hash", 8)])?;
+        self.epoch = run.i32();
+        self.metadata_hash = run.i64();
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.validated_topology_epoch = reader.i32("validated_topology_epoch")?,
-                1 => value.last_assignment_configs = reader.nullable_array("last_assignment_configs", version)?,
-                2 => value.stored_description_topology_epoch = reader.i32("stored_description_topology_epoch")?,
-                3 => value.failed_description_topology_epoch = reader.i32("failed_description_topology_epoch")?,
+                0 => self.validated_topology_epoch = reader.i32("validated_topology_epoch")?,
+                1 => reader.nullable_array("last_assignment_configs", &mut self.last_assignment_configs, version, true)?,
+                2 => self.stored_description_topology_epoch = reader.i32("stored_description_topology_epoch")?,
+                3 => self.failed_description_topology_epoch = reader.i32("failed_description_topology_epoch")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -166,12 +158,11 @@ impl Wire for LastAssignmentConfig {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: reader.string("key")?,
-            value: reader.string("value")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("key", &mut self.key)?;
+        reader.string("value", &mut self.value)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -201,11 +192,10 @@ impl Wire for StreamsGroupMemberMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -281,20 +271,19 @@ impl Wire for StreamsGroupMemberMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            instance_id: reader.nullable_string("instance_id")?,
-            rack_id: reader.nullable_string("rack_id")?,
-            client_id: reader.string("client_id")?,
-            client_host: reader.string("client_host")?,
-            rebalance_timeout_ms: { run = reader.run::<8>(&[("rebalance_timeout_ms", 4), ("topology_epoch", 4)])?; run.i32() },
-            topology_epoch: run.i32(),
-            process_id: reader.string("process_id")?,
-            user_endpoint: reader.nullable_structure("user_endpoint", version)?,
-            client_tags: reader.array("client_tags", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.nullable_string("instance_id", &mut self.instance_id, true)?;
+        reader.nullable_string("rack_id", &mut self.rack_id, true)?;
+        reader.string("client_id", &mut self.client_id)?;
+        reader.string("client_host", &mut self.client_host)?;
+        let mut run = reader.run::<8>(&[("rebalance_timeout_ms", 4), ("topology_epoch", 4)])?;
+        self.rebalance_timeout_ms = run.i32();
+        self.topology_epoch = run.i32();
+        reader.string("process_id", &mut self.process_id)?;
+        reader.nullable_structure("user_endpoint", &mut self.user_endpoint, version, true)?;
+        reader.array("client_tags", &mut self.client_tags, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -322,12 +311,11 @@ impl Wire for Endpoint {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: reader.string("host")?,
-            port: reader.u16("port")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("host", &mut self.host)?;
+        self.port = reader.u16("port")?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -355,12 +343,11 @@ impl Wire for KeyValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: reader.string("key")?,
-            value: reader.string("value")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("key", &mut self.key)?;
+        reader.string("value", &mut self.value)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -387,10 +374,9 @@ impl Wire for StreamsGroupTargetAssignmentMetadataKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -436,20 +422,16 @@ impl Wire for StreamsGroupTargetAssignmentMetadataValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            assignment_epoch: reader.i32("assignment_epoch")?,
-            assignment_timestamp: 0,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        self.assignment_epoch = reader.i32("assignment_epoch")?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.assignment_timestamp = reader.i64("assignment_timestamp")?,
+                0 => self.assignment_timestamp = reader.i64("assignment_timestamp")?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -479,11 +461,10 @@ impl Wire for StreamsGroupTargetAssignmentMemberKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -524,13 +505,12 @@ impl Wire for StreamsGroupTargetAssignmentMemberValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            active_tasks: reader.array("active_tasks", version)?,
-            standby_tasks: reader.array("standby_tasks", version)?,
-            warmup_tasks: reader.array("warmup_tasks", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("active_tasks", &mut self.active_tasks, version)?;
+        reader.array("standby_tasks", &mut self.standby_tasks, version)?;
+        reader.array("warmup_tasks", &mut self.warmup_tasks, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -558,12 +538,11 @@ impl Wire for StreamsGroupTargetAssignmentMemberValueTaskIds {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.int32_array("partitions")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -593,11 +572,10 @@ impl Wire for StreamsGroupCurrentMemberAssignmentKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        Ok(())
     }
 }
 
@@ -656,20 +634,19 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            member_epoch: { run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?; run.i32() },
-            previous_member_epoch: run.i32(),
-            state: run.i8(),
-            active_tasks: reader.array("active_tasks", version)?,
-            standby_tasks: reader.array("standby_tasks", version)?,
-            warmup_tasks: reader.array("warmup_tasks", version)?,
-            active_tasks_pending_revocation: reader.array("active_tasks_pending_revocation", version)?,
-            standby_tasks_pending_revocation: reader.array("standby_tasks_pending_revocation", version)?,
-            warmup_tasks_pending_revocation: reader.array("warmup_tasks_pending_revocation", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<9>(&[("member_epoch", 4), ("previous_member_epoch", 4), ("state", 1)])?;
+        self.member_epoch = run.i32();
+        self.previous_member_epoch = run.i32();
+        self.state = run.i8();
+        reader.array("active_tasks", &mut self.active_tasks, version)?;
+        reader.array("standby_tasks", &mut self.standby_tasks, version)?;
+        reader.array("warmup_tasks", &mut self.warmup_tasks, version)?;
+        reader.array("active_tasks_pending_revocation", &mut self.active_tasks_pending_revocation, version)?;
+        reader.array("standby_tasks_pending_revocation", &mut self.standby_tasks_pending_revocation, version)?;
+        reader.array("warmup_tasks_pending_revocation", &mut self.warmup_tasks_pending_revocation, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -719,21 +696,17 @@ impl Wire for StreamsGroupCurrentMemberAssignmentValueTaskIds {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut value = Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            partitions: reader.int32_array("partitions")?,
-            assignment_epochs: Some(Int32Array::new()),
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
-        value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.int32_array("partitions", &mut self.partitions)?;
+        reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
             match tag {
-                0 => value.assignment_epochs = reader.nullable_int32_array("assignment_epochs")?,
+                0 => reader.nullable_int32_array("assignment_epochs", &mut self.assignment_epochs, true)?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -760,10 +733,9 @@ impl Wire for StreamsGroupTopologyKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        Ok(())
     }
 }
 
@@ -801,12 +773,11 @@ impl Wire for StreamsGroupTopologyValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: reader.i32("epoch")?,
-            subtopologies: reader.array("subtopologies", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.epoch = reader.i32("epoch")?;
+        reader.array("subtopologies", &mut self.subtopologies, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -849,17 +820,16 @@ impl Wire for Subtopology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            source_topics: reader.array("source_topics", version)?,
-            source_topic_regex: reader.array("source_topic_regex", version)?,
-            state_changelog_topics: reader.array("state_changelog_topics", version)?,
-            repartition_sink_topics: reader.array("repartition_sink_topics", version)?,
-            repartition_source_topics: reader.array("repartition_source_topics", version)?,
-            copartition_groups: reader.array("copartition_groups", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.array("source_topics", &mut self.source_topics, version)?;
+        reader.array("source_topic_regex", &mut self.source_topic_regex, version)?;
+        reader.array("state_changelog_topics", &mut self.state_changelog_topics, version)?;
+        reader.array("repartition_sink_topics", &mut self.repartition_sink_topics, version)?;
+        reader.array("repartition_source_topics", &mut self.repartition_source_topics, version)?;
+        reader.array("copartition_groups", &mut self.copartition_groups, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -890,13 +860,12 @@ impl Wire for CopartitionGroup {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source_topics: reader.array("source_topics", version)?,
-            source_topic_regex: reader.array("source_topic_regex", version)?,
-            repartition_source_topics: reader.array("repartition_source_topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("source_topics", &mut self.source_topics, version)?;
+        reader.array("source_topic_regex", &mut self.source_topic_regex, version)?;
+        reader.array("repartition_source_topics", &mut self.repartition_source_topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -924,12 +893,11 @@ impl Wire for TopicConfig {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: reader.string("key")?,
-            value: reader.string("value")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("key", &mut self.key)?;
+        reader.string("value", &mut self.value)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -963,15 +931,14 @@ impl Wire for TopicInfo {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: { run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?; run.i32() },
-            replication_factor: run.i16(),
-            topic_configs: reader.array("topic_configs", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        let mut run = reader.run::<6>(&[("partitions", 4), ("replication_factor", 2)])?;
+        self.partitions = run.i32();
+        self.replication_factor = run.i16();
+        reader.array("topic_configs", &mut self.topic_configs, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

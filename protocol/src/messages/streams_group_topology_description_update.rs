@@ -38,14 +38,13 @@ impl Wire for StreamsGroupTopologyDescriptionUpdateRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            member_id: reader.string("member_id")?,
-            topology_epoch: reader.i32("topology_epoch")?,
-            topology_description: reader.structure("topology_description", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        reader.string("member_id", &mut self.member_id)?;
+        self.topology_epoch = reader.i32("topology_epoch")?;
+        reader.structure("topology_description", &mut self.topology_description, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -73,12 +72,11 @@ impl Wire for TopologyDescription {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopologies: reader.array("subtopologies", version)?,
-            global_stores: reader.array("global_stores", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("subtopologies", &mut self.subtopologies, version)?;
+        reader.array("global_stores", &mut self.global_stores, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -106,12 +104,11 @@ impl Wire for TopologyDescriptionSubtopology {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: reader.string("subtopology_id")?,
-            nodes: reader.array("nodes", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("subtopology_id", &mut self.subtopology_id)?;
+        reader.array("nodes", &mut self.nodes, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -151,16 +148,15 @@ impl Wire for TopologyDescriptionNode {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            node_type: reader.i8("node_type")?,
-            source_topics: reader.array("source_topics", version)?,
-            sink_topic: reader.nullable_string("sink_topic")?,
-            stores: reader.array("stores", version)?,
-            successors: reader.array("successors", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        self.node_type = reader.i8("node_type")?;
+        reader.array("source_topics", &mut self.source_topics, version)?;
+        reader.nullable_string("sink_topic", &mut self.sink_topic, true)?;
+        reader.array("stores", &mut self.stores, version)?;
+        reader.array("successors", &mut self.successors, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -188,12 +184,11 @@ impl Wire for TopologyDescriptionGlobalStore {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source: reader.structure("source", version)?,
-            processor: reader.structure("processor", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.structure("source", &mut self.source, version)?;
+        reader.structure("processor", &mut self.processor, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -235,14 +230,13 @@ impl Wire for StreamsGroupTopologyDescriptionUpdateResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

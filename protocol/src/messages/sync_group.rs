@@ -65,17 +65,24 @@ impl Wire for SyncGroupRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: reader.string("group_id")?,
-            generation_id: reader.i32("generation_id")?,
-            member_id: reader.string("member_id")?,
-            group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
-            protocol_type: if version >= 5 { reader.nullable_string("protocol_type")? } else { None },
-            protocol_name: if version >= 5 { reader.nullable_string("protocol_name")? } else { None },
-            assignments: reader.array("assignments", version)?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("group_id", &mut self.group_id)?;
+        self.generation_id = reader.i32("generation_id")?;
+        reader.string("member_id", &mut self.member_id)?;
+        if version >= 3 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        if version >= 5 {
+            reader.nullable_string("protocol_type", &mut self.protocol_type, true)?;
+        }
+        if version >= 5 {
+            reader.nullable_string("protocol_name", &mut self.protocol_name, true)?;
+        }
+        reader.array("assignments", &mut self.assignments, version)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -110,12 +117,13 @@ impl Wire for SyncGroupRequestAssignment {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: reader.string("member_id")?,
-            assignment: reader.bytes("assignment")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("member_id", &mut self.member_id)?;
+        reader.bytes("assignment", &mut self.assignment)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -178,15 +186,22 @@ impl Wire for SyncGroupResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if version >= 1 { reader.i32("throttle_time_ms")? } else { 0 },
-            error_code: reader.i16("error_code")?,
-            protocol_type: if version >= 5 { reader.nullable_string("protocol_type")? } else { None },
-            protocol_name: if version >= 5 { reader.nullable_string("protocol_name")? } else { None },
-            assignment: reader.bytes("assignment")?,
-            unknown_tagged_fields: if version >= 4 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version >= 1 {
+            self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        }
+        self.error_code = reader.i16("error_code")?;
+        if version >= 5 {
+            reader.nullable_string("protocol_type", &mut self.protocol_type, true)?;
+        }
+        if version >= 5 {
+            reader.nullable_string("protocol_name", &mut self.protocol_name, true)?;
+        }
+        reader.bytes("assignment", &mut self.assignment)?;
+        if version >= 4 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

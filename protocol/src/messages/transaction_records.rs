@@ -24,10 +24,9 @@ impl Wire for TransactionLogKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: reader.string("transactional_id")?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("transactional_id", &mut self.transactional_id)?;
+        Ok(())
     }
 }
 
@@ -156,35 +155,29 @@ impl Wire for TransactionLogValue {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        let mut value = Self {
-            producer_id: reader.i64("producer_id")?,
-            previous_producer_id: -1,
-            next_producer_id: -1,
-            producer_epoch: reader.i16("producer_epoch")?,
-            next_producer_epoch: -1,
-            transaction_timeout_ms: { run = reader.run::<5>(&[("transaction_timeout_ms", 4), ("transaction_status", 1)])?; run.i32() },
-            transaction_status: run.i8(),
-            transaction_partitions: reader.nullable_array("transaction_partitions", version)?,
-            transaction_last_update_timestamp_ms: { run = reader.run::<16>(&[("transaction_last_update_timestamp_ms", 8), ("transaction_start_timestamp_ms", 8)])?; run.i64() },
-            transaction_start_timestamp_ms: run.i64(),
-            client_transaction_version: 0,
-            unknown_tagged_fields: UnknownTaggedFields::new(),
-        };
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.producer_id = reader.i64("producer_id")?;
+        self.producer_epoch = reader.i16("producer_epoch")?;
+        let mut run = reader.run::<5>(&[("transaction_timeout_ms", 4), ("transaction_status", 1)])?;
+        self.transaction_timeout_ms = run.i32();
+        self.transaction_status = run.i8();
+        reader.nullable_array("transaction_partitions", &mut self.transaction_partitions, version, true)?;
+        let mut run = reader.run::<16>(&[("transaction_last_update_timestamp_ms", 8), ("transaction_start_timestamp_ms", 8)])?;
+        self.transaction_last_update_timestamp_ms = run.i64();
+        self.transaction_start_timestamp_ms = run.i64();
         if version >= 1 {
-            value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {
+            reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {
                 match tag {
-                    0 => value.previous_producer_id = reader.i64("previous_producer_id")?,
-                    1 => value.next_producer_id = reader.i64("next_producer_id")?,
-                    3 => value.next_producer_epoch = reader.i16("next_producer_epoch")?,
-                    2 => value.client_transaction_version = reader.i16("client_transaction_version")?,
+                    0 => self.previous_producer_id = reader.i64("previous_producer_id")?,
+                    1 => self.next_producer_id = reader.i64("next_producer_id")?,
+                    3 => self.next_producer_epoch = reader.i16("next_producer_epoch")?,
+                    2 => self.client_transaction_version = reader.i16("client_transaction_version")?,
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -219,12 +212,13 @@ impl Wire for PartitionsSchema {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: reader.string("topic")?,
-            partition_ids: reader.int32_array("partition_ids")?,
-            unknown_tagged_fields: if version >= 1 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("topic", &mut self.topic)?;
+        reader.int32_array("partition_ids", &mut self.partition_ids)?;
+        if version >= 1 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

@@ -86,19 +86,26 @@ impl Wire for TxnOffsetCommitRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            transactional_id: reader.string("transactional_id")?,
-            group_id: reader.string("group_id")?,
-            producer_id: { run = reader.run::<10>(&[("producer_id", 8), ("producer_epoch", 2)])?; run.i64() },
-            producer_epoch: run.i16(),
-            generation_id_or_member_epoch: if version >= 3 { reader.i32("generation_id_or_member_epoch")? } else { -1 },
-            member_id: if version >= 3 { reader.string("member_id")? } else { ByteString::new() },
-            group_instance_id: if version >= 3 { reader.nullable_string("group_instance_id")? } else { None },
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("transactional_id", &mut self.transactional_id)?;
+        reader.string("group_id", &mut self.group_id)?;
+        let mut run = reader.run::<10>(&[("producer_id", 8), ("producer_epoch", 2)])?;
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i16();
+        if version >= 3 {
+            self.generation_id_or_member_epoch = reader.i32("generation_id_or_member_epoch")?;
+        }
+        if version >= 3 {
+            reader.string("member_id", &mut self.member_id)?;
+        }
+        if version >= 3 {
+            reader.nullable_string("group_instance_id", &mut self.group_instance_id, true)?;
+        }
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -141,13 +148,18 @@ impl Wire for TxnOffsetCommitRequestTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 5 { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 5 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 6 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -202,15 +214,18 @@ impl Wire for TxnOffsetCommitRequestPartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<12>(&[("partition_index", 4), ("committed_offset", 8)])?; run.i32() },
-            committed_offset: run.i64(),
-            committed_leader_epoch: if version >= 2 { reader.i32("committed_leader_epoch")? } else { -1 },
-            committed_metadata: reader.nullable_string("committed_metadata")?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<12>(&[("partition_index", 4), ("committed_offset", 8)])?;
+        self.partition_index = run.i32();
+        self.committed_offset = run.i64();
+        if version >= 2 {
+            self.committed_leader_epoch = reader.i32("committed_leader_epoch")?;
+        }
+        reader.nullable_string("committed_metadata", &mut self.committed_metadata, true)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -256,12 +271,13 @@ impl Wire for TxnOffsetCommitResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: reader.i32("throttle_time_ms")?,
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.throttle_time_ms = reader.i32("throttle_time_ms")?;
+        reader.array("topics", &mut self.topics, version)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -304,13 +320,18 @@ impl Wire for TxnOffsetCommitResponseTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if version <= 5 { reader.string("name")? } else { ByteString::new() },
-            topic_id: if version >= 6 { reader.uuid("topic_id")? } else { Uuid::default() },
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        if version <= 5 {
+            reader.string("name", &mut self.name)?;
+        }
+        if version >= 6 {
+            self.topic_id = reader.uuid("topic_id")?;
+        }
+        reader.array("partitions", &mut self.partitions, version)?;
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 
@@ -345,13 +366,14 @@ impl Wire for TxnOffsetCommitResponsePartition {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            unknown_tagged_fields: if version >= 3 { reader.tagged_fields()? } else { UnknownTaggedFields::new() },
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        if version >= 3 {
+            reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        }
+        Ok(())
     }
 }
 

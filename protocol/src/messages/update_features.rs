@@ -53,13 +53,14 @@ impl Wire for UpdateFeaturesRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            timeout_ms: reader.i32("timeout_ms")?,
-            feature_updates: reader.array("feature_updates", version)?,
-            validate_only: if version >= 1 { reader.bool("validate_only")? } else { false },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.timeout_ms = reader.i32("timeout_ms")?;
+        reader.array("feature_updates", &mut self.feature_updates, version)?;
+        if version >= 1 {
+            self.validate_only = reader.bool("validate_only")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -113,14 +114,17 @@ impl Wire for FeatureUpdateKey {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            feature: reader.string("feature")?,
-            max_version_level: reader.i16("max_version_level")?,
-            allow_downgrade: if version <= 0 { reader.bool("allow_downgrade")? } else { false },
-            upgrade_type: if version >= 1 { reader.i8("upgrade_type")? } else { 1 },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("feature", &mut self.feature)?;
+        self.max_version_level = reader.i16("max_version_level")?;
+        if version <= 0 {
+            self.allow_downgrade = reader.bool("allow_downgrade")?;
+        }
+        if version >= 1 {
+            self.upgrade_type = reader.i8("upgrade_type")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -182,15 +186,16 @@ impl Wire for UpdateFeaturesResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            throttle_time_ms: { run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            error_message: reader.nullable_string("error_message")?,
-            results: if version <= 1 { reader.array("results", version)? } else { Vec::new() },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("throttle_time_ms", 4), ("error_code", 2)])?;
+        self.throttle_time_ms = run.i32();
+        self.error_code = run.i16();
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        if version <= 1 {
+            reader.array("results", &mut self.results, version)?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -232,13 +237,12 @@ impl Wire for UpdatableFeatureResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            feature: reader.string("feature")?,
-            error_code: reader.i16("error_code")?,
-            error_message: reader.nullable_string("error_message")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("feature", &mut self.feature)?;
+        self.error_code = reader.i16("error_code")?;
+        reader.nullable_string("error_message", &mut self.error_message, true)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

@@ -29,11 +29,10 @@ impl Wire for WriteTxnMarkersRequest {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            markers: reader.array("markers", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("markers", &mut self.markers, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -78,17 +77,18 @@ impl Wire for WritableTxnMarker {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            producer_id: { run = reader.run::<11>(&[("producer_id", 8), ("producer_epoch", 2), ("transaction_result", 1)])?; run.i64() },
-            producer_epoch: run.i16(),
-            transaction_result: run.bool(),
-            topics: reader.array("topics", version)?,
-            coordinator_epoch: reader.i32("coordinator_epoch")?,
-            transaction_version: if version >= 2 { reader.i8("transaction_version")? } else { 0 },
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<11>(&[("producer_id", 8), ("producer_epoch", 2), ("transaction_result", 1)])?;
+        self.producer_id = run.i64();
+        self.producer_epoch = run.i16();
+        self.transaction_result = run.bool();
+        reader.array("topics", &mut self.topics, version)?;
+        self.coordinator_epoch = reader.i32("coordinator_epoch")?;
+        if version >= 2 {
+            self.transaction_version = reader.i8("transaction_version")?;
+        }
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -116,12 +116,11 @@ impl Wire for WritableTxnMarkerTopic {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partition_indexes: reader.int32_array("partition_indexes")?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.int32_array("partition_indexes", &mut self.partition_indexes)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -157,11 +156,10 @@ impl Wire for WriteTxnMarkersResponse {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            markers: reader.array("markers", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.array("markers", &mut self.markers, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -189,12 +187,11 @@ impl Wire for WritableTxnMarkerResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: reader.i64("producer_id")?,
-            topics: reader.array("topics", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        self.producer_id = reader.i64("producer_id")?;
+        reader.array("topics", &mut self.topics, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -222,12 +219,11 @@ impl Wire for WritableTxnMarkerTopicResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: reader.string("name")?,
-            partitions: reader.array("partitions", version)?,
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        reader.string("name", &mut self.name)?;
+        reader.array("partitions", &mut self.partitions, version)?;
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 
@@ -255,13 +251,12 @@ impl Wire for WritableTxnMarkerPartitionResult {
         Ok(())
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        let mut run;
-        Ok(Self {
-            partition_index: { run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?; run.i32() },
-            error_code: run.i16(),
-            unknown_tagged_fields: reader.tagged_fields()?,
-        })
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        let mut run = reader.run::<6>(&[("partition_index", 4), ("error_code", 2)])?;
+        self.partition_index = run.i32();
+        self.error_code = run.i16();
+        reader.tagged_fields(&mut self.unknown_tagged_fields)?;
+        Ok(())
     }
 }
 

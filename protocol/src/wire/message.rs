@@ -9,7 +9,7 @@ use crate::ApiKey;
 use crate::version::VersionRange;
 
 /// A value that has bytes in each version of a message: a field, or a structure of fields.
-pub trait Wire: Sized {
+pub trait Wire: Default {
     /// Fewest bytes that one value takes in `version`.
     ///
     /// An array may claim no more elements than the bytes left have room for.
@@ -22,38 +22,59 @@ pub trait Wire: Sized {
     /// [`EncodeError`], when `version` cannot carry the value.
     fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
 
+    /// Takes a value off the front of `reader` into this one, which is the default: what `version`
+    /// does not have stays as it is.
+    ///
+    /// Into and not out of the call, because structures are large and arrays of them long: each
+    /// element is put together where it will stay, and never moved.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], when the bytes are not such a value. What this one holds then is of no use.
+    fn read_into(&mut self, reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError>;
+
     /// Takes a value off the front of `reader`.
     ///
     /// # Errors
     ///
     /// [`DecodeError`], when the bytes are not such a value.
-    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;
+    fn read(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let mut value = Self::default();
+        value.read_into(reader, version)?;
+        Ok(value)
+    }
 
-    /// Takes `count` values off the front of `reader`; the bytes left have room for them.
+    /// Takes `count` values off the front of `reader` into `values`, which is empty; the bytes left
+    /// have room for them.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), naming the element of `field`.
+    /// As [`read_into`](Self::read_into), naming the element of `field`.
     fn read_array(
+        values: &mut Vec<Self>,
         reader: &mut Reader<'_>,
         field: &'static str,
         count: usize,
         version: i16,
-    ) -> Result<Vec<Self>, DecodeError> {
-        let mut values = Vec::with_capacity(count);
-        for index in 0..count {
-            // Not `map_err`: it would move a structure of hundreds of bytes once more.
-            match Self::read(reader, version) {
-                Ok(value) => values.push(value),
-                Err(error) => return Err(error.in_element(field, index)),
+    ) -> Result<(), DecodeError> {
+        values.reserve_exact(count);
+        while values.len() < count {
+            let start = values.len();
+            values.resize_with(count.min(start + AT_ONCE), Self::default);
+            for (index, value) in values.iter_mut().enumerate().skip(start) {
+                value.read_into(reader, version).map_err(|error| error.in_element(field, index))?;
             }
         }
-        Ok(values)
+        Ok(())
     }
 }
 
+/// Elements of an array that are made before they are read: enough to pay for the loop, and few
+/// enough to be in the nearest cache still when it is their turn.
+const AT_ONCE: usize = 32;
+
 /// A whole message, or the value of a record that Kafka keeps in a log.
-pub trait Message: Wire + Default {
+pub trait Message: Wire {
     /// Kafka's name for it.
     const NAME: &'static str;
 

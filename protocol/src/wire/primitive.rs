@@ -22,17 +22,19 @@ macro_rules! fixed_width {
                 Ok(())
             }
 
-            fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-                reader.$method(ELEMENT)
+            fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+                *self = reader.$method(ELEMENT)?;
+                Ok(())
             }
 
             fn read_array(
+                values: &mut Vec<Self>,
                 reader: &mut Reader<'_>,
                 field: &'static str,
                 count: usize,
                 _: i16,
-            ) -> Result<Vec<Self>, DecodeError> {
-                reader.fixed_array(field, count, $from)
+            ) -> Result<(), DecodeError> {
+                reader.fixed_array(field, values, count, $from)
             }
         }
     )*};
@@ -56,7 +58,7 @@ impl Wire for ByteString {
         writer.string(ELEMENT, self)
     }
 
-    fn read(reader: &mut Reader<'_>, _: i16) -> Result<Self, DecodeError> {
-        reader.string(ELEMENT)
+    fn read_into(&mut self, reader: &mut Reader<'_>, _: i16) -> Result<(), DecodeError> {
+        reader.string(ELEMENT, self)
     }
 }

@@ -1,5 +1,7 @@
 //! Reading values from the front of a frame.
 
+use std::mem;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -17,7 +19,8 @@ use crate::uuid::Uuid;
 /// known that the bytes left could fill them, and that the memory of all of them together stays
 /// within [`MEMORY_PER_BYTE`] times the frame and a constant.
 ///
-/// Each method takes the name of the field it reads, for the error.
+/// Each method takes the name of the field it reads, for the error. What has a length is read into
+/// its place, which holds the field's default, so that it is not moved there.
 #[derive(Debug)]
 pub struct Reader<'a> {
     frame: &'a Bytes,
@@ -98,168 +101,280 @@ impl<'a> Reader<'a> {
         self.fixed(field).map(Uuid::from_bytes)
     }
 
-    #[inline]
-    pub(crate) fn string(&mut self, field: &'static str) -> Result<ByteString, DecodeError> {
+    pub(crate) fn string(
+        &mut self,
+        field: &'static str,
+        value: &mut ByteString,
+    ) -> Result<(), DecodeError> {
         let mark = self.mark();
-        self.nullable_string(field)?.ok_or_else(|| self.unexpected_null(field, mark))
+        let Some(length) = self.string_length(field)? else {
+            return Err(self.unexpected_null(field, mark));
+        };
+        *value = self.string_of(field, length)?;
+        Ok(())
     }
 
-    #[inline]
     pub(crate) fn nullable_string(
         &mut self,
         field: &'static str,
-    ) -> Result<Option<ByteString>, DecodeError> {
-        if self.flexible {
-            let length = self.compact_length(field)?;
-            return self.string_of(field, length);
-        }
-        self.inflexible_nullable_string(field)
+        value: &mut Option<ByteString>,
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
+        let mark = self.mark();
+        let Some(length) = self.string_length(field)? else {
+            *value = None;
+            return self.null(field, mark, nullable);
+        };
+        *value = Some(self.string_of(field, length)?);
+        Ok(())
     }
 
     /// Reads a string with a two-byte length even where the rest of the message is flexible.
     pub(crate) fn inflexible_nullable_string(
         &mut self,
         field: &'static str,
-    ) -> Result<Option<ByteString>, DecodeError> {
-        let mark = self.mark();
-        let length = i64::from(self.i16(field)?);
-        let length = self.nullable_length(field, mark, length)?;
-        self.string_of(field, length)
+        value: &mut Option<ByteString>,
+    ) -> Result<(), DecodeError> {
+        *value = match self.inflexible_string_length(field)? {
+            Some(length) => Some(self.string_of(field, length)?),
+            None => None,
+        };
+        Ok(())
     }
 
-    #[inline]
-    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
+    pub(crate) fn bytes(
+        &mut self,
+        field: &'static str,
+        value: &mut Bytes,
+    ) -> Result<(), DecodeError> {
         let mark = self.mark();
-        self.nullable_bytes(field)?.ok_or_else(|| self.unexpected_null(field, mark))
+        let Some(length) = self.length(field)? else {
+            return Err(self.unexpected_null(field, mark));
+        };
+        self.slice(field, length, value)
     }
 
-    #[inline]
     pub(crate) fn nullable_bytes(
         &mut self,
         field: &'static str,
-    ) -> Result<Option<Bytes>, DecodeError> {
-        let Some(length) = self.length(field)? else { return Ok(None) };
-        self.slice(field, length).map(Some)
+        value: &mut Option<Bytes>,
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
+        let mark = self.mark();
+        let Some(length) = self.length(field)? else {
+            *value = None;
+            return self.null(field, mark, nullable);
+        };
+        self.slice(field, length, value.get_or_insert_default())
     }
 
-    #[inline]
-    pub(crate) fn records(&mut self, field: &'static str) -> Result<RecordChunks, DecodeError> {
-        self.bytes(field).map(RecordChunks::from)
+    pub(crate) fn records(
+        &mut self,
+        field: &'static str,
+        value: &mut RecordChunks,
+    ) -> Result<(), DecodeError> {
+        self.bytes(field, value.only())
     }
 
     #[inline]
     pub(crate) fn nullable_records(
         &mut self,
         field: &'static str,
-    ) -> Result<Option<RecordChunks>, DecodeError> {
-        Ok(self.nullable_bytes(field)?.map(RecordChunks::from))
+        value: &mut Option<RecordChunks>,
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
+        let mark = self.mark();
+        let Some(length) = self.length(field)? else {
+            *value = None;
+            return self.null(field, mark, nullable);
+        };
+        self.slice(field, length, value.get_or_insert_default().only())
     }
 
+    #[inline]
     pub(crate) fn array<T: Wire>(
         &mut self,
         field: &'static str,
+        values: &mut Vec<T>,
         version: i16,
-    ) -> Result<Vec<T>, DecodeError> {
+    ) -> Result<(), DecodeError> {
         let mark = self.mark();
-        self.nullable_array(field, version)?.ok_or_else(|| self.unexpected_null(field, mark))
+        let Some(count) = self.length(field)? else {
+            return Err(self.unexpected_null(field, mark));
+        };
+        self.elements(field, mark, count, values, version)
     }
 
+    #[inline]
     pub(crate) fn nullable_array<T: Wire>(
         &mut self,
         field: &'static str,
+        values: &mut Option<Vec<T>>,
         version: i16,
-    ) -> Result<Option<Vec<T>>, DecodeError> {
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
         let mark = self.mark();
-        let Some(count) = self.length(field)? else { return Ok(None) };
+        let Some(count) = self.length(field)? else {
+            // What is there is empty: to forget it is cheaper than to call for it to be freed.
+            match values.take_if(|values| values.capacity() == 0) {
+                Some(nothing) => mem::forget(nothing),
+                None => *values = None,
+            }
+            return self.null(field, mark, nullable);
+        };
+        self.elements(field, mark, count, values.get_or_insert_default(), version)
+    }
+
+    fn elements<T: Wire>(
+        &mut self,
+        field: &'static str,
+        mark: Mark,
+        count: usize,
+        values: &mut Vec<T>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.check_count(field, mark, count, T::min_size(version))?;
         self.take_memory::<T>(field, mark, count)?;
-        T::read_array(self, field, count, version).map(Some)
+        T::read_array(values, self, field, count, version)
     }
 
     /// Reads an array of 32-bit numbers.
-    pub(crate) fn int32_array(&mut self, field: &'static str) -> Result<Int32Array, DecodeError> {
+    pub(crate) fn int32_array(
+        &mut self,
+        field: &'static str,
+        values: &mut Int32Array,
+    ) -> Result<(), DecodeError> {
         let mark = self.mark();
-        self.nullable_int32_array(field)?.ok_or_else(|| self.unexpected_null(field, mark))
+        let Some(count) = self.length(field)? else {
+            return Err(self.unexpected_null(field, mark));
+        };
+        *values = self.numbers(field, mark, count)?;
+        Ok(())
     }
 
     pub(crate) fn nullable_int32_array(
         &mut self,
         field: &'static str,
-    ) -> Result<Option<Int32Array>, DecodeError> {
+        values: &mut Option<Int32Array>,
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
         let mark = self.mark();
-        let Some(count) = self.length(field)? else { return Ok(None) };
+        let Some(count) = self.length(field)? else {
+            *values = None;
+            return self.null(field, mark, nullable);
+        };
+        *values = Some(self.numbers(field, mark, count)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn numbers(
+        &mut self,
+        field: &'static str,
+        mark: Mark,
+        count: usize,
+    ) -> Result<Int32Array, DecodeError> {
         self.check_count(field, mark, count, size_of::<i32>())?;
-        let front = self.take(field, count.saturating_mul(size_of::<i32>()))?;
-        let (numbers, _) = front.as_chunks();
-        let numbers = numbers.iter().map(|number| i32::from_be_bytes(*number));
-        if count > INLINE_NUMBERS {
-            self.take_memory::<i32>(field, mark, count)?;
-            return Ok(Some(numbers.collect()));
+        let here = self.rest;
+        let numbers = self.take(field, count.saturating_mul(size_of::<i32>()))?;
+        if count <= INLINE_NUMBERS
+            && let Some(four) = here.first_chunk::<{ INLINE_NUMBERS * size_of::<i32>() }>()
+        {
+            // As many as there is room for, whatever they are: cheaper than to count.
+            let (four, _) = four.as_chunks();
+            let number = |index: usize| four.get(index).map_or(0, |four| i32::from_be_bytes(*four));
+            let four = [number(0), number(1), number(2), number(3)];
+            return Ok(Int32Array::from_buf_and_len(four, count));
         }
-        let mut few = [0; INLINE_NUMBERS];
-        few.iter_mut().zip(numbers).for_each(|(slot, number)| *slot = number);
-        Ok(Some(Int32Array::from_buf_and_len(few, count)))
+        self.take_memory::<i32>(field, mark, count)?;
+        let (numbers, _) = numbers.as_chunks();
+        Ok(numbers.iter().map(|number| i32::from_be_bytes(*number)).collect())
     }
 
     #[inline]
     pub(crate) fn structure<T: Wire>(
         &mut self,
         field: &'static str,
+        value: &mut T,
         version: i16,
-    ) -> Result<T, DecodeError> {
-        T::read(self, version).map_err(|error| error.in_field(field))
+    ) -> Result<(), DecodeError> {
+        value.read_into(self, version).map_err(|error| error.in_field(field))
+    }
+
+    /// Reads a structure that is the content of a tagged field.
+    pub(crate) fn optional_structure<T: Wire>(
+        &mut self,
+        field: &'static str,
+        value: &mut Option<Box<T>>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
+        self.structure(field, value.get_or_insert_default().as_mut(), version)
     }
 
     /// Reads a structure behind a byte that says whether it is there: −1 for null, else 1.
     pub(crate) fn nullable_structure<T: Wire>(
         &mut self,
         field: &'static str,
+        value: &mut Option<T>,
         version: i16,
-    ) -> Result<Option<T>, DecodeError> {
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
+        let mark = self.mark();
         if self.i8(field)? < 0 {
-            return Ok(None);
+            *value = None;
+            return self.null(field, mark, nullable);
         }
-        self.structure(field, version).map(Some)
+        self.structure(field, value.get_or_insert_default(), version)
     }
 
     /// Reads a structure that is a tagged field: behind 0 for null, else 1.
     pub(crate) fn tagged_nullable_structure<T: Wire>(
         &mut self,
         field: &'static str,
+        value: &mut Option<T>,
         version: i16,
-    ) -> Result<Option<T>, DecodeError> {
+        nullable: bool,
+    ) -> Result<(), DecodeError> {
+        let mark = self.mark();
         if self.i8(field)? == 0 {
-            return Ok(None);
+            *value = None;
+            return self.null(field, mark, nullable);
         }
-        self.structure(field, version).map(Some)
+        self.structure(field, value.get_or_insert_default(), version)
     }
 
-    /// Reads the tagged fields that end a structure, none of which is known.
+    /// Reads the tagged fields that end a structure, none of which is known, into `unknown`, which
+    /// is empty.
     #[inline]
-    pub(crate) fn tagged_fields(&mut self) -> Result<UnknownTaggedFields, DecodeError> {
-        self.known_tagged_fields(|_, _| Ok(false))
+    pub(crate) fn tagged_fields(
+        &mut self,
+        unknown: &mut UnknownTaggedFields,
+    ) -> Result<(), DecodeError> {
+        self.known_tagged_fields(unknown, |_, _| Ok(false))
     }
 
     /// Reads the tagged fields that end a structure. `known` reads those it has a name for and
-    /// returns true; the others are returned.
+    /// returns true; the others go into `unknown`, which is empty.
     #[inline]
     pub(crate) fn known_tagged_fields(
         &mut self,
+        unknown: &mut UnknownTaggedFields,
         known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
-    ) -> Result<UnknownTaggedFields, DecodeError> {
+    ) -> Result<(), DecodeError> {
         // Almost every structure ends so.
         if let [0, rest @ ..] = self.rest {
             self.rest = rest;
-            return Ok(UnknownTaggedFields::new());
+            return Ok(());
         }
-        self.present_tagged_fields(known)
+        self.present_tagged_fields(unknown, known)
     }
 
+    #[cold]
     fn present_tagged_fields(
         &mut self,
+        unknown: &mut UnknownTaggedFields,
         mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
-    ) -> Result<UnknownTaggedFields, DecodeError> {
-        let mut unknown = UnknownTaggedFields::new();
+    ) -> Result<(), DecodeError> {
         let mut previous = None;
         let mark = self.mark();
         let count = self.varint(TAGGED_FIELDS)? as usize;
@@ -280,12 +395,12 @@ impl<'a> Reader<'a> {
                 if unknown.is_empty() {
                     self.take_memory::<Vec<UnknownTaggedField>>(TAGGED_FIELDS, mark, 1)?;
                     self.take_memory::<UnknownTaggedField>(TAGGED_FIELDS, mark, left)?;
-                    unknown = UnknownTaggedFields::with_capacity(left);
+                    *unknown = UnknownTaggedFields::with_capacity(left);
                 }
                 unknown.push(UnknownTaggedField { tag, data: content.into_rest() });
             }
         }
-        Ok(unknown)
+        Ok(())
     }
 
     /// Fails if anything is left to read.
@@ -302,12 +417,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn fixed_array<const N: usize, T>(
         &mut self,
         field: &'static str,
+        values: &mut Vec<T>,
         count: usize,
         read: impl Fn([u8; N]) -> T,
-    ) -> Result<Vec<T>, DecodeError> {
+    ) -> Result<(), DecodeError> {
         let front = self.take(field, count.saturating_mul(N))?;
         let (elements, _) = front.as_chunks::<N>();
-        Ok(elements.iter().map(|element| read(*element)).collect())
+        values.extend(elements.iter().map(|element| read(*element)));
+        Ok(())
     }
 
     /// Refuses an array of `count` elements, whose length lies at `mark`, if the bytes left cannot
@@ -394,34 +511,64 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn string_of(
+    /// Reads the length of a string; `None` for null.
+    #[inline]
+    fn string_length(&mut self, field: &'static str) -> Result<Option<usize>, DecodeError> {
+        if self.flexible {
+            return self.compact_length(field);
+        }
+        self.inflexible_string_length(field)
+    }
+
+    #[inline]
+    fn inflexible_string_length(
         &mut self,
         field: &'static str,
-        length: Option<usize>,
-    ) -> Result<Option<ByteString>, DecodeError> {
-        let Some(length) = length else { return Ok(None) };
-        let offset = self.offset();
+    ) -> Result<Option<usize>, DecodeError> {
+        let mark = self.mark();
+        let length = i64::from(self.i16(field)?);
+        self.nullable_length(field, mark, length)
+    }
+
+    fn string_of(&mut self, field: &'static str, length: usize) -> Result<ByteString, DecodeError> {
+        let mark = self.mark();
+        let text = self.text(field, length)?;
+        if text.is_empty() {
+            return Ok(ByteString::new());
+        }
+        ByteString::try_from(self.frame.slice_ref(text))
+            .map_err(|_| self.invalid_utf8(field, mark, text))
+    }
+
+    /// Takes the bytes of a string off the front, which may not be UTF-8.
+    #[inline]
+    fn text(&mut self, field: &'static str, length: usize) -> Result<&'a [u8], DecodeError> {
         if length > MAX_STRING_LEN {
             let length = i64::try_from(length).unwrap_or(i64::MAX);
-            return Err(DecodeError::new(field, offset, DecodeErrorKind::InvalidLength { length }));
+            let kind = DecodeErrorKind::InvalidLength { length };
+            return Err(DecodeError::new(field, self.offset(), kind));
         }
-        if length == 0 {
-            return Ok(Some(ByteString::new()));
-        }
-        let bytes = self.slice(field, length)?;
-        // Checked twice, because the conversion's error does not say where: only on failure.
-        ByteString::try_from(bytes.clone()).map(Some).map_err(|_| {
-            let valid_up_to = str::from_utf8(&bytes).map_or_else(|e| e.valid_up_to(), str::len);
-            DecodeError::new(field, offset, DecodeErrorKind::InvalidUtf8 { valid_up_to })
-        })
+        self.take(field, length)
+    }
+
+    /// The error of a string whose bytes lie at `mark`.
+    #[cold]
+    fn invalid_utf8(&self, field: &'static str, mark: Mark, text: &[u8]) -> DecodeError {
+        let valid_up_to = str::from_utf8(text).map_or_else(|e| e.valid_up_to(), str::len);
+        self.wrong(field, mark, DecodeErrorKind::InvalidUtf8 { valid_up_to })
     }
 
     /// Takes `length` bytes off the front, sharing the memory of the frame.
-    #[inline]
-    fn slice(&mut self, field: &'static str, length: usize) -> Result<Bytes, DecodeError> {
+    fn slice(
+        &mut self,
+        field: &'static str,
+        length: usize,
+        value: &mut Bytes,
+    ) -> Result<(), DecodeError> {
         let offset = self.offset();
         self.take(field, length)?;
-        Ok(self.frame.slice(offset..offset + length))
+        *value = self.frame.slice(offset..offset + length);
+        Ok(())
     }
 
     /// Takes `length` bytes off the front.
@@ -488,6 +635,12 @@ impl<'a> Reader<'a> {
     #[cold]
     fn wrong(&self, field: &'static str, mark: Mark, kind: DecodeErrorKind) -> DecodeError {
         DecodeError::new(field, self.frame.len() - self.beyond - mark.0, kind)
+    }
+
+    /// What becomes of a null whose length lies at `mark`.
+    #[inline]
+    fn null(&self, field: &'static str, mark: Mark, nullable: bool) -> Result<(), DecodeError> {
+        if nullable { Ok(()) } else { Err(self.unexpected_null(field, mark)) }
     }
 
     #[cold]

@@ -36,6 +36,12 @@ impl RecordChunks {
         }
     }
 
+    /// The place of what is read from a frame, which is one slice.
+    pub(super) fn only(&mut self) -> &mut Bytes {
+        self.more = Rare::none();
+        &mut self.first
+    }
+
     /// Bytes in all.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -164,37 +164,30 @@ impl FieldCode<'_> {
         } else {
             "as_deref"
         };
-        let method = self.nullable_method(kind);
-        let nullable =
-            condition(self.nullable(), self.present()).unwrap_or_else(|| "true".to_owned());
+        let (method, nullable) = (self.nullable_method(kind), self.null_condition());
         let call =
             format!("writer.{method}(\"{path}\", self.{name}.{view}(){version}, {nullable})");
         (call, true)
     }
 
-    /// Reads the field's value; an expression that uses `?`.
+    /// Reads `self.name`; an expression of type `()` that uses `?`.
     pub(super) fn read(&self) -> String {
-        let path = self.path();
+        let (path, name) = (self.path(), self.name());
         if let Some(method) = scalar_method(&self.field.ty) {
-            return format!("reader.{method}(\"{path}\")?");
+            return format!("self.{name} = reader.{method}(\"{path}\")?");
         }
         if self.field.inflexible {
-            return format!("reader.inflexible_nullable_string(\"{path}\")?");
+            return format!("reader.inflexible_nullable_string(\"{path}\", &mut self.{name})?");
         }
         let (kind, version) = compound(&self.field.ty);
-        let plain = format!("reader.{kind}(\"{path}\"{version})?");
         if self.is_optional() {
-            return format!("Some(Box::new({plain}))");
+            return format!("reader.optional_structure(\"{path}\", &mut self.{name}{version})?");
         }
         if !self.is_nullable() {
-            return plain;
+            return format!("reader.{kind}(\"{path}\", &mut self.{name}{version})?");
         }
-        let method = self.nullable_method(kind);
-        let nullable = format!("reader.{method}(\"{path}\"{version})?");
-        match condition(self.nullable(), self.present()) {
-            None => nullable,
-            Some(condition) => format!("if {condition} {{ {nullable} }} else {{ Some({plain}) }}"),
-        }
+        let (method, nullable) = (self.nullable_method(kind), self.null_condition());
+        format!("reader.{method}(\"{path}\", &mut self.{name}{version}, {nullable})?")
     }
 
     /// The method of a run that reads the field, and its bytes; `None` if its width varies.
@@ -203,6 +196,11 @@ impl FieldCode<'_> {
         let rare = matches!(self.field.ty, Type::Uint16 | Type::Float64);
         let method = scalar_method(&self.field.ty).filter(|_| !rare)?;
         Some((method, scalar_size(&self.field.ty)))
+    }
+
+    /// Whether the version has a null, where it has the field: an expression.
+    fn null_condition(&self) -> String {
+        condition(self.nullable(), self.present()).unwrap_or_else(|| "true".to_owned())
     }
 
     /// A structure's null depends on whether it is a tagged field.

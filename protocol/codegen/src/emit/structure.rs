@@ -111,7 +111,7 @@ impl<'a> Structures<'a> {
             out,
             "\nimpl Wire for {name} {{\n    fn min_size({}: i16) -> usize {{\n        {min_size}\n    }}\n\n    \
              fn write(&self, {}: &mut Writer, {}: i16) -> Result<(), EncodeError> {{\n{write}        Ok(())\n    }}\n\n    \
-             fn read({}: &mut Reader<'_>, {}: i16) -> Result<Self, DecodeError> {{\n{read}    }}\n}}\n",
+             fn read_into(&mut self, {}: &mut Reader<'_>, {}: i16) -> Result<(), DecodeError> {{\n{read}        Ok(())\n    }}\n}}\n",
             argument("version", &min_size),
             argument("writer", &write),
             argument("version", &write),
@@ -250,68 +250,50 @@ impl<'a> Structures<'a> {
     }
 
     fn body_of_read(&self, fields: &[FieldCode<'_>]) -> String {
-        let tagged: Vec<_> = fields.iter().filter(|field| field.field.tag.is_some()).collect();
-        let flexible = self
-            .message
-            .flexible
-            .map(|first| condition(Versions { min: first, max: i16::MAX }, self.message.versions));
-        let mut body = String::from(if tagged.is_empty() {
-            "        Ok(Self {\n"
-        } else {
-            "        let mut value = Self {\n"
-        });
-        let runs = runs(fields);
-        if runs.iter().any(Option::is_some) {
-            body.insert_str(0, "        let mut run;\n");
-        }
-        for (field, run) in fields.iter().zip(&runs) {
-            let value = match (field.field.tag.is_some(), field.condition(field.present())) {
-                (true, _) => field.default(),
-                (false, None) => run.clone().unwrap_or_else(|| field.read()),
-                (false, Some(present)) => {
-                    format!("if {present} {{ {} }} else {{ {} }}", field.read(), field.default())
+        let mut body = String::new();
+        let untagged =
+            fields.iter().zip(runs(fields)).filter(|(field, _)| field.field.tag.is_none());
+        for (field, run) in untagged {
+            let name = field.name();
+            let _ = match (run, field.condition(field.present())) {
+                (Some(Run { begin, method }), _) => {
+                    body.extend(begin.map(|begin| format!("        {begin}\n")));
+                    writeln!(body, "        self.{name} = run.{method}();")
                 }
-            };
-            let _ = writeln!(body, "            {}: {value},", field.name());
-        }
-        let read = |call: &str| match &flexible {
-            Some(None) => call.to_owned(),
-            Some(Some(condition)) => {
-                format!("if {condition} {{ {call} }} else {{ UnknownTaggedFields::new() }}")
-            }
-            None => "UnknownTaggedFields::new()".to_owned(),
-        };
-        if tagged.is_empty() {
-            if flexible.is_some() {
-                let _ = writeln!(
+                (None, None) => writeln!(body, "        {};", field.read()),
+                (None, Some(present)) => writeln!(
                     body,
-                    "            unknown_tagged_fields: {},",
-                    read("reader.tagged_fields()?")
-                );
-            }
-            body.push_str("        })\n");
-            return body;
+                    "        if {present} {{\n            {};\n        }}",
+                    field.read()
+                ),
+            };
         }
-        body.push_str(
-            "            unknown_tagged_fields: UnknownTaggedFields::new(),\n        };\n",
-        );
+        let Some(first) = self.message.flexible else { return body };
+        let tagged: Vec<_> = fields.iter().filter(|field| field.field.tag.is_some()).collect();
         let mut inside = String::new();
         read_tagged(&mut inside, &tagged);
-        match flexible.flatten() {
+        match condition(Versions { min: first, max: i16::MAX }, self.message.versions) {
             None => body.push_str(&indented(&inside, 2)),
             Some(condition) => {
                 let _ =
                     write!(body, "        if {condition} {{\n{}        }}\n", indented(&inside, 3));
             }
         }
-        body.push_str("        Ok(value)\n");
         body
     }
 }
 
+/// How to read a field that is one of a run: what takes the run off the reader, for the first one,
+/// and the method that takes the field off the run.
+#[derive(Clone)]
+struct Run {
+    begin: Option<String>,
+    method: &'static str,
+}
+
 /// How to read those of `fields` that are read in runs: neighbours of fixed width that every version
 /// has, checked for all at once.
-fn runs(fields: &[FieldCode<'_>]) -> Vec<Option<String>> {
+fn runs(fields: &[FieldCode<'_>]) -> Vec<Option<Run>> {
     let width = |field: &FieldCode<'_>| {
         let always = field.field.tag.is_none() && field.condition(field.present()).is_none();
         always.then(|| field.fixed_width()).flatten()
@@ -333,16 +315,10 @@ fn runs(fields: &[FieldCode<'_>]) -> Vec<Option<String>> {
                     format!("(\"{}\", {width})", super::path_name(&field.field.name))
                 })
                 .collect();
-            for (index, (_, (method, _))) in run.iter().enumerate() {
-                let begin = format!("run = reader.run::<{total}>(&[{}])?; ", parts.join(", "));
-                let read = if index == 0 {
-                    format!("{{ {begin}run.{method}() }}")
-                } else {
-                    format!("run.{method}()")
-                };
-                if let Some(slot) = reads.get_mut(start + index) {
-                    *slot = Some(read);
-                }
+            let begin = format!("let mut run = reader.run::<{total}>(&[{}])?;", parts.join(", "));
+            let mut begin = Some(begin);
+            for (slot, (_, (method, _))) in reads.iter_mut().skip(start).zip(&run) {
+                *slot = Some(Run { begin: begin.take(), method });
             }
         }
         start += run.len().max(1);
@@ -393,7 +369,11 @@ fn write_tagged(inside: &mut String, tagged: &[&FieldCode<'_>]) {
 }
 
 fn read_tagged(inside: &mut String, tagged: &[&FieldCode<'_>]) {
-    inside.push_str("value.unknown_tagged_fields = reader.known_tagged_fields(|tag, reader| {\n    match tag {\n");
+    if tagged.is_empty() {
+        inside.push_str("reader.tagged_fields(&mut self.unknown_tagged_fields)?;\n");
+        return;
+    }
+    inside.push_str("reader.known_tagged_fields(&mut self.unknown_tagged_fields, |tag, reader| {\n    match tag {\n");
     for field in tagged {
         let Some((tag, versions)) = field.field.tag else { continue };
         let first = field.message.flexible.unwrap_or(i16::MAX);
@@ -403,8 +383,7 @@ fn read_tagged(inside: &mut String, tagged: &[&FieldCode<'_>]) {
         };
         let guard =
             condition(versions, all).map_or_else(String::new, |guard| format!(" if {guard}"));
-        let _ =
-            writeln!(inside, "        {tag}{guard} => value.{} = {},", field.name(), field.read());
+        let _ = writeln!(inside, "        {tag}{guard} => {},", field.read());
     }
     inside.push_str("        _ => return Ok(false),\n    }\n    Ok(true)\n})?;\n");
 }
