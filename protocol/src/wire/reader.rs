@@ -17,7 +17,7 @@ use crate::uuid::Uuid;
 /// What it returns borrows from the frame: strings, bytes and records are slices that share its
 /// memory. Only arrays and unknown tagged fields are allocated, once each, and not before it is
 /// known that the bytes left could fill them, and that the memory of all of them together stays
-/// within [`MEMORY_PER_BYTE`] times the frame and a constant.
+/// within `MEMORY_PER_BYTE` times the frame and a constant.
 ///
 /// Each method takes the name of the field it reads, for the error. What has a length is read into
 /// its place, which holds the field's default, so that it is not moved there.
