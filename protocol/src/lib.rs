@@ -15,6 +15,7 @@
 //! | [`records`] | record batches: building, stamping, walking, iterating |
 //! | [`compression`] | gzip, snappy, lz4, zstd with levels, reused contexts and a cap on output |
 //! | [`wire`] | what messages are read from and written into |
+//! | [`FetchView`] | the answer a consumer lives on, walked where it lies |
 //!
 //! # Messages
 //!
@@ -103,6 +104,7 @@
 mod api;
 pub mod compression;
 mod error_code;
+mod fetch_view;
 pub mod frames;
 #[rustfmt::skip]
 pub mod messages;
@@ -113,6 +115,7 @@ pub mod wire;
 
 pub use bytestring::ByteString;
 pub use error_code::{ErrorClass, ErrorCode};
+pub use fetch_view::{AbortedTransactions, FetchView, PartitionView};
 pub use messages::{AnyRequest, AnyResponse, ApiKey};
 pub use uuid::{Uuid, UuidError};
 pub use version::VersionRange;

@@ -21,7 +21,7 @@ use crate::uuid::Uuid;
 ///
 /// Each method takes the name of the field it reads, for the error. What has a length is read into
 /// its place, which holds the field's default, so that it is not moved there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reader<'a> {
     frame: &'a Bytes,
     /// What has not been read yet.
@@ -53,6 +53,16 @@ impl<'a> Reader<'a> {
     pub fn into_rest(self) -> Bytes {
         let offset = self.offset();
         self.frame.slice(offset..offset + self.rest.len())
+    }
+
+    /// What has not been read yet, where it lies.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// A cursor at `rest`, the end of `frame` that began there when it was last read.
+    pub(crate) fn again(frame: &'a Bytes, rest: &'a [u8], flexible: bool) -> Self {
+        Self { rest, ..Self::new(frame, flexible) }
     }
 
     /// Changes whether the fields that follow are flexible.
@@ -289,6 +299,51 @@ impl<'a> Reader<'a> {
         self.take_memory::<i32>(field, mark, count)?;
         let (numbers, _) = numbers.as_chunks();
         Ok(numbers.iter().map(|number| i32::from_be_bytes(*number)).collect())
+    }
+
+    /// Reads a string that stays in the frame.
+    pub(crate) fn lent_string(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        let mark = self.mark();
+        let Some(length) = self.string_length(field)? else {
+            return Err(self.unexpected_null(field, mark));
+        };
+        let mark = self.mark();
+        let text = self.text(field, length)?;
+        str::from_utf8(text).map_err(|_| self.invalid_utf8(field, mark, text))
+    }
+
+    /// Reads bytes that stay in the frame; `None` for null.
+    #[inline]
+    pub(crate) fn lent_nullable_bytes(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<&'a [u8]>, DecodeError> {
+        let Some(length) = self.length(field)? else { return Ok(None) };
+        self.take(field, length).map(Some)
+    }
+
+    /// Reads the count of an array of `T`, whose elements are then read one by one.
+    pub(crate) fn count<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<usize, DecodeError> {
+        let mark = self.mark();
+        let count = self.nullable_count::<T>(field, version)?;
+        count.ok_or_else(|| self.unexpected_null(field, mark))
+    }
+
+    /// As [`count`](Self::count); `None` for null.
+    #[inline]
+    pub(crate) fn nullable_count<T: Wire>(
+        &mut self,
+        field: &'static str,
+        version: i16,
+    ) -> Result<Option<usize>, DecodeError> {
+        let mark = self.mark();
+        let Some(count) = self.length(field)? else { return Ok(None) };
+        self.check_count(field, mark, count, T::min_size(version))?;
+        Ok(Some(count))
     }
 
     #[inline]
