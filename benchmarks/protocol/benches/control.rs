@@ -11,7 +11,7 @@ use ottla_protocol::messages::metadata::{
 };
 use ottla_protocol::messages::{FetchResponse, MetadataResponse};
 use ottla_protocol::wire::RecordChunks;
-use ottla_protocol::{Message, Uuid};
+use ottla_protocol::{FetchView, Message, PartitionView, Uuid};
 
 const PARTITIONS: i32 = 1_000;
 
@@ -38,9 +38,21 @@ pub fn fetch(criterion: &mut Criterion) {
     group.bench_function("ottla", |bencher| {
         bencher.iter(|| FetchResponse::decode(black_box(&bytes), FETCH_VERSION).unwrap());
     });
+    group.bench_function("ottla, walked", |bencher| bencher.iter(|| walk(&bytes, |_| {})));
+    group.bench_function("ottla, walked and all records taken", |bencher| {
+        bencher.iter(|| walk(&bytes, |partition| drop(black_box(partition.records()))));
+    });
     group.bench_function("kafka-protocol", |bencher| {
         bencher.iter(|| theirs::<kafka_protocol::messages::FetchResponse>(&bytes, FETCH_VERSION));
     });
+}
+
+/// What a consumer does: each partition is looked at where it lies.
+fn walk(bytes: &Bytes, look: impl Fn(&PartitionView<'_>)) {
+    let mut walk = FetchView::new(black_box(bytes), FETCH_VERSION).unwrap();
+    while let Some(partition) = walk.next().unwrap() {
+        look(black_box(partition));
+    }
 }
 
 fn theirs<M: Decodable>(bytes: &Bytes, version: i16) -> M {
@@ -58,8 +70,8 @@ fn metadata_response() -> MetadataResponse {
         partition_index: index,
         leader_id: index % 3 + 1,
         leader_epoch: 7,
-        replica_nodes: vec![1, 2, 3],
-        isr_nodes: vec![1, 2, 3],
+        replica_nodes: vec![1, 2, 3].into(),
+        isr_nodes: vec![1, 2, 3].into(),
         ..MetadataResponsePartition::default()
     };
     let topic = MetadataResponseTopic {
