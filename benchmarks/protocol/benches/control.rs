@@ -27,7 +27,9 @@ pub fn metadata(criterion: &mut Criterion) {
         bencher.iter(|| MetadataResponse::decode(black_box(&bytes), METADATA_VERSION).unwrap());
     });
     group.bench_function("kafka-protocol", |bencher| {
-        bencher.iter(|| theirs::<kafka_protocol::messages::MetadataResponse>(&bytes, METADATA_VERSION));
+        bencher.iter(|| {
+            theirs::<kafka_protocol::messages::MetadataResponse>(&bytes, METADATA_VERSION)
+        });
     });
 }
 
@@ -72,6 +74,8 @@ fn metadata_response() -> MetadataResponse {
         leader_epoch: 7,
         replica_nodes: vec![1, 2, 3].into(),
         isr_nodes: vec![1, 2, 3].into(),
+        replica_nodes: [1, 2, 3].as_slice().into(),
+        isr_nodes: [1, 2, 3].as_slice().into(),
         ..MetadataResponsePartition::default()
     };
     let topic = MetadataResponseTopic {
