@@ -61,6 +61,7 @@ pub struct BatchBuilder {
     last_offset_delta: i32,
     /// `None` before the first record.
     base_timestamp: Option<i64>,
+    /// The least there is before the first record.
     max_timestamp: i64,
     delete_horizon: bool,
 }
@@ -82,7 +83,7 @@ impl BatchBuilder {
             record_count: 0,
             last_offset_delta: -1,
             base_timestamp: None,
-            max_timestamp: -1,
+            max_timestamp: i64::MIN,
             delete_horizon: false,
         }
     }
@@ -101,7 +102,7 @@ impl BatchBuilder {
         H: IntoIterator<Item = Header<'a>> + Clone,
     {
         let offset_delta = self.next_offset_delta()?;
-        self.append_at(offset_delta, record)?;
+        self.append_above_last(offset_delta, record)?;
         Ok(offset_delta)
     }
 
@@ -123,14 +124,24 @@ impl BatchBuilder {
         if offset_delta <= self.last_offset_delta {
             return Err(self.offset_delta_error(offset_delta));
         }
+        self.append_above_last(offset_delta, record)
+    }
+
+    #[inline]
+    fn append_above_last<'a, H>(
+        &mut self,
+        offset_delta: i32,
+        record: NewRecord<'a, H>,
+    ) -> Result<(), AppendError>
+    where
+        H: IntoIterator<Item = Header<'a>> + Clone,
+    {
         let timestamp = record.timestamp;
         let base_timestamp = self.base_timestamp.unwrap_or(timestamp);
         let encoding = Encoding::new(record, base_timestamp, offset_delta)?;
-        self.check_room(encoding.len())?;
-        encoding.write(&mut self.buffer);
-        self.max_timestamp =
-            if self.record_count == 0 { timestamp } else { self.max_timestamp.max(timestamp) };
+        encoding.append_to(&mut self.buffer, MAX_BATCH_LEN)?;
         self.base_timestamp = Some(base_timestamp);
+        self.max_timestamp = self.max_timestamp.max(timestamp);
         self.record_count += 1;
         self.last_offset_delta = offset_delta;
         Ok(())
@@ -146,7 +157,7 @@ impl BatchBuilder {
         H: IntoIterator<Item = Header<'a>> + Clone,
     {
         let base_timestamp = self.base_timestamp.unwrap_or(record.timestamp);
-        Ok(Encoding::new(record, base_timestamp, self.next_offset_delta()?)?.len())
+        Encoding::new(record, base_timestamp, self.next_offset_delta()?)?.len()
     }
 
     /// Keeps the batch's last offset where it is, although compaction removed the record there.
@@ -235,6 +246,7 @@ impl BatchBuilder {
             Some(_) => TimestampType::LogAppendTime,
             None => TimestampType::CreateTime,
         };
+        let max_timestamp = if self.is_empty() { -1 } else { self.max_timestamp };
         BatchHeader {
             base_offset,
             batch_length: 0,
@@ -249,7 +261,7 @@ impl BatchBuilder {
             // An empty batch still takes up its base offset.
             last_offset_delta: self.last_offset_delta.max(0),
             base_timestamp: self.base_timestamp.unwrap_or(-1),
-            max_timestamp: log_append_time.unwrap_or(self.max_timestamp),
+            max_timestamp: log_append_time.unwrap_or(max_timestamp),
             producer,
             record_count: self.record_count,
         }
@@ -259,14 +271,6 @@ impl BatchBuilder {
     fn next_offset_delta(&self) -> Result<i32, AppendError> {
         let next = self.last_offset_delta.checked_add(1);
         next.ok_or_else(|| self.offset_delta_error(self.last_offset_delta))
-    }
-
-    #[inline]
-    fn check_room(&self, size: usize) -> Result<(), AppendError> {
-        if size > MAX_BATCH_LEN - self.buffer.len() {
-            return Err(AppendError::BatchFull { size });
-        }
-        Ok(())
     }
 
     #[cold]

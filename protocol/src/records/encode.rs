@@ -28,50 +28,21 @@ impl<'a> NewRecord<'a> {
     }
 }
 
-/// A record's fields, measured and ready to be written.
-#[derive(Debug)]
+/// A record whose headers are measured.
+#[derive(Debug, Clone)]
 pub(super) struct Encoding<'a, H> {
-    lead: Lead,
+    timestamp_delta: i64,
+    offset_delta: i32,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     header_count: i32,
     headers: H,
-    /// Bytes of the whole record.
-    len: usize,
+    /// Bytes of the key, the value and the headers.
+    payload_len: usize,
 }
-
-/// The numbers in front of the value, and between them the key.
-#[derive(Debug)]
-enum Lead {
-    /// Every number takes at most three bytes, as is nearly always so. They are put together in
-    /// registers: written byte by byte, they cost more than the rest of a small record.
-    Short {
-        /// Record length, attributes, timestamp delta.
-        first: Packed,
-        /// Offset delta, key length.
-        second: Packed,
-        value_len: Packed,
-    },
-    Long(Numbers),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Numbers {
-    timestamp_delta: i64,
-    offset_delta: i32,
-    key_len: i32,
-    value_len: i32,
-    body_len: i32,
-}
-
-/// Below this, a zig-zagged number takes at most three bytes.
-const SHORT: i32 = 1 << 20;
-
-/// Bytes of the attributes and four short numbers.
-const MAX_SHORT_NUMBERS_LEN: i32 = 1 + 4 * 3;
 
 impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
-    /// Measures the record.
+    /// Measures the headers.
     #[inline]
     pub(super) fn new(
         record: NewRecord<'a, H>,
@@ -81,152 +52,230 @@ impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
         let NewRecord { timestamp, key, value, headers } = record;
         let (header_count, headers_len) = measure(headers.clone())?;
         let payload_len = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers_len;
-        let mut numbers = Numbers {
-            // Wraps as Java's does, and wraps back when read.
-            timestamp_delta: timestamp.wrapping_sub(base_timestamp),
-            offset_delta,
-            key_len: nullable_len(key)?,
-            value_len: nullable_len(value)?,
-            body_len: 0,
-        };
-        let header_count_len = varint::len_i32(header_count);
-        let (lead, len) = match Lead::short(&numbers, payload_len + header_count_len) {
-            Some(short) => short,
-            None => numbers.measure(payload_len + header_count_len)?,
-        };
-        Ok(Self { lead, key, value, header_count, headers, len })
+        // Wraps as Java's does, and wraps back when read.
+        let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
+        Ok(Self { timestamp_delta, offset_delta, key, value, header_count, headers, payload_len })
     }
 
-    /// Bytes that [`Self::write`] appends.
+    /// Bytes that [`Self::append_to`] appends.
     #[inline]
-    pub(super) const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Appends the record.
-    #[inline]
-    pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.reserve(self.len + Packed::CAPACITY);
-        match self.lead {
-            Lead::Short { first, second, value_len } => {
-                first.write(out);
-                if let Some(key) = self.key {
-                    second.write(out);
-                    out.extend_from_slice(key);
-                    value_len.write(out);
-                } else {
-                    second.then(value_len).write(out);
-                }
-            }
-            Lead::Long(numbers) => numbers.write(self.key, out),
+    pub(super) fn len(&self) -> Result<usize, AppendError> {
+        match ShortLead::new(self) {
+            Some(lead) => Ok(lead.record_len),
+            None => Ok(LongLead::new(self)?.record_len),
         }
+    }
+
+    /// Appends the record, unless `out` would then be longer than `max_len`.
+    #[inline]
+    pub(super) fn append_to(self, out: &mut Vec<u8>, max_len: usize) -> Result<(), AppendError> {
+        let Some(lead) = ShortLead::new(&self) else { return self.append_long(out, max_len) };
+        check_room(lead.record_len, out, max_len)?;
+        lead.write(self.key, out);
         out.extend_from_slice(self.value.unwrap_or_default());
-        if self.header_count == 0 {
-            out.push(0);
-            return;
-        }
-        varint::write_i32(out, self.header_count);
-        for Header { key, value } in self.headers {
-            write_nullable(out, Some(key));
-            write_nullable(out, value);
-        }
+        write_headers(self.header_count, self.headers, out);
+        Ok(())
+    }
+
+    /// Takes the record apart, so that only a long one is put together in memory.
+    #[inline(always)]
+    fn append_long(self, out: &mut Vec<u8>, max_len: usize) -> Result<(), AppendError> {
+        let Self { timestamp_delta, offset_delta, key, value, header_count, headers, payload_len } =
+            self;
+        append_long(
+            Self { timestamp_delta, offset_delta, key, value, header_count, headers, payload_len },
+            out,
+            max_len,
+        )
     }
 }
 
-impl Lead {
-    /// The short form and the record's length, given the bytes of all else; `None` when a number
-    /// is too large.
+#[cold]
+#[inline(never)]
+fn append_long<'a, H: IntoIterator<Item = Header<'a>>>(
+    record: Encoding<'a, H>,
+    out: &mut Vec<u8>,
+    max_len: usize,
+) -> Result<(), AppendError> {
+    let lead = LongLead::new(&record)?;
+    check_room(lead.record_len, out, max_len)?;
+    out.reserve(lead.record_len);
+    lead.write(&record, out);
+    out.extend_from_slice(record.value.unwrap_or_default());
+    write_headers(record.header_count, record.headers, out);
+    Ok(())
+}
+
+/// Appends the headers and, first, how many there are.
+#[inline]
+fn write_headers<'a>(count: i32, headers: impl IntoIterator<Item = Header<'a>>, out: &mut Vec<u8>) {
+    if count == 0 {
+        return out.push(0);
+    }
+    varint::write_i32(out, count);
+    for Header { key, value } in headers {
+        write_nullable(out, Some(key));
+        write_nullable(out, value);
+    }
+}
+
+/// The numbers in front of the value when all are short, as is nearly always so. They are put
+/// together in registers: written byte by byte, they cost more than the rest of a small record.
+#[derive(Debug)]
+struct ShortLead {
+    /// Record length, attributes, timestamp delta.
+    first: Packed,
+    /// Offset delta, key length.
+    second: Packed,
+    value_len: Packed,
+    record_len: usize,
+}
+
+impl ShortLead {
+    /// Below this, an offset delta and a payload's length take at most three bytes, and so does
+    /// the record's length, in which the numbers are counted as well.
+    const MAX: u64 = 1 << 19;
+    /// Below this, a timestamp delta takes at most three bytes: a quarter of an hour.
+    const MAX_TIMESTAMP: u64 = 1 << 21;
+
+    /// The lead, or `None` when a number is too large.
     #[inline]
-    fn short(numbers: &Numbers, rest_len: usize) -> Option<(Self, usize)> {
-        let Numbers { timestamp_delta, offset_delta, key_len, value_len, .. } = *numbers;
-        let timestamp_delta = i32::try_from(timestamp_delta).ok()?;
-        let rest_len = i32::try_from(rest_len).ok()?;
-        let is_short = timestamp_delta.unsigned_abs() < SHORT.unsigned_abs()
-            && offset_delta < SHORT
-            // Counts the key and the value as well.
-            && rest_len < SHORT - MAX_SHORT_NUMBERS_LEN;
-        if !is_short {
+    fn new<H>(record: &Encoding<'_, H>) -> Option<Self> {
+        let timestamp = varint::zigzag_i64(record.timestamp_delta);
+        // Never negative.
+        let offset = u64::from(record.offset_delta.cast_unsigned());
+        // One comparison for both. That the payload is short says as much of its parts.
+        if timestamp >= Self::MAX_TIMESTAMP || offset | record.payload_len as u64 >= Self::MAX {
             return None;
         }
-        let attributes_and_timestamp = Packed::ATTRIBUTES.then(Packed::varint(timestamp_delta));
-        let second = Packed::varint(offset_delta).then(Packed::varint(key_len));
-        let value_len = Packed::varint(value_len);
-        let body_len =
-            attributes_and_timestamp.len + second.len + value_len.len + rest_len.unsigned_abs();
-        let length = Packed::varint(body_len.cast_signed());
-        let len = (length.len + body_len) as usize;
-        Some((Self::Short { first: length.then(attributes_and_timestamp), second, value_len }, len))
+        let timestamp = Packed::ATTRIBUTES.then(Packed::varint(timestamp));
+        let second = Packed::varint(2 * offset).then(Packed::nullable_len(record.key));
+        let value_len = Packed::nullable_len(record.value);
+        let numbers_len = (timestamp.bits + second.bits + value_len.bits) as usize / 8
+            + varint::len_i32(record.header_count);
+        let body_len = numbers_len + record.payload_len;
+        let length = Packed::varint(2 * body_len as u64);
+        let record_len = length.len() + body_len;
+        Some(Self { first: length.then(timestamp), second, value_len, record_len })
+    }
+
+    /// Appends the numbers, and between them the key.
+    #[inline]
+    fn write(&self, key: Option<&[u8]>, out: &mut Vec<u8>) {
+        let Some(key) = key else {
+            return self.first.write_with(self.second.then(self.value_len), out);
+        };
+        self.first.write_with(self.second, out);
+        out.extend_from_slice(key);
+        self.value_len.write_with(Packed::NOTHING, out);
     }
 }
 
-impl Numbers {
-    /// Completes the body's length, given the bytes of all else.
+/// The lengths that stand in front of the value, whatever they are.
+#[derive(Debug)]
+struct LongLead {
+    key_len: i32,
+    value_len: i32,
+    body_len: i32,
+    record_len: usize,
+}
+
+impl LongLead {
     #[cold]
-    fn measure(&mut self, rest_len: usize) -> Result<(Lead, usize), AppendError> {
-        let body_len = 1
-            + varint::len_i64(self.timestamp_delta)
-            + varint::len_i32(self.offset_delta)
-            + varint::len_i32(self.key_len)
-            + varint::len_i32(self.value_len)
-            + rest_len;
-        self.body_len = i32::try_from(body_len).map_err(|_| AppendError::RecordTooLarge)?;
-        Ok((Lead::Long(*self), varint::len_i32(self.body_len) + body_len))
+    fn new<H>(record: &Encoding<'_, H>) -> Result<Self, AppendError> {
+        let (key_len, value_len) = (nullable_len(record.key)?, nullable_len(record.value)?);
+        let numbers_len = 1
+            + varint::len_i64(record.timestamp_delta)
+            + varint::len_i32(record.offset_delta)
+            + varint::len_i32(key_len)
+            + varint::len_i32(value_len)
+            + varint::len_i32(record.header_count);
+        let body_len = i32::try_from(numbers_len.saturating_add(record.payload_len))
+            .map_err(|_| AppendError::RecordTooLarge)?;
+        let record_len = numbers_len + record.payload_len + varint::len_i32(body_len);
+        Ok(Self { key_len, value_len, body_len, record_len })
     }
 
-    #[cold]
-    fn write(&self, key: Option<&[u8]>, out: &mut Vec<u8>) {
+    /// Appends the numbers, and between them the key.
+    fn write<H>(&self, record: &Encoding<'_, H>, out: &mut Vec<u8>) {
         varint::write_i32(out, self.body_len);
         out.push(0);
-        varint::write_i64(out, self.timestamp_delta);
-        varint::write_i32(out, self.offset_delta);
+        varint::write_i64(out, record.timestamp_delta);
+        varint::write_i32(out, record.offset_delta);
         varint::write_i32(out, self.key_len);
-        out.extend_from_slice(key.unwrap_or_default());
+        out.extend_from_slice(record.key.unwrap_or_default());
         varint::write_i32(out, self.value_len);
     }
 }
 
-/// Up to eight bytes in a register.
+/// Up to eight bytes in a register, and none set above them.
 #[derive(Debug, Clone, Copy)]
 struct Packed {
     bytes: u64,
-    len: u32,
+    bits: u32,
 }
 
 impl Packed {
-    const CAPACITY: usize = size_of::<u64>();
+    const NOTHING: Self = Self { bytes: 0, bits: 0 };
 
     /// The attributes of a record: one byte, none of them assigned.
-    const ATTRIBUTES: Self = Self { bytes: 0, len: 1 };
+    const ATTRIBUTES: Self = Self { bytes: 0, bits: 8 };
 
-    /// A varint of at most three bytes: the value is above −[`SHORT`] and below it.
+    /// A varint of at most three bytes.
     ///
     /// Branches, because the sizes of a topic's records rarely differ in their number of bytes.
     #[inline]
-    const fn varint(value: i32) -> Self {
-        let zigzag = ((value << 1) ^ (value >> 31)).cast_unsigned() as u64;
-        if zigzag < 1 << 7 {
-            return Self { bytes: zigzag, len: 1 };
+    const fn varint(raw: u64) -> Self {
+        if raw < 1 << 7 {
+            return Self { bytes: raw, bits: 8 };
         }
-        let two = (zigzag & 0x7f) | (zigzag & 0x3f80) << 1 | 0x80;
-        if zigzag < 1 << 14 {
-            return Self { bytes: two, len: 2 };
+        let two = (raw & 0x7f) | (raw & 0x3f80) << 1 | 0x80;
+        if raw < 1 << 14 {
+            return Self { bytes: two, bits: 16 };
         }
-        Self { bytes: two | (zigzag & 0x1f_c000) << 2 | 0x8000, len: 3 }
+        Self { bytes: two | (raw & 0x1f_c000) << 2 | 0x8000, bits: 24 }
+    }
+
+    /// The varint of a length that is short; −1 for null.
+    #[inline]
+    fn nullable_len(bytes: Option<&[u8]>) -> Self {
+        match bytes {
+            None => Self { bytes: 1, bits: 8 },
+            Some(bytes) => Self::varint(2 * bytes.len() as u64),
+        }
+    }
+
+    #[inline]
+    const fn len(self) -> usize {
+        self.bits as usize / 8
     }
 
     /// These bytes, then those; together at most eight.
     #[inline]
     const fn then(self, next: Self) -> Self {
-        Self { bytes: self.bytes | next.bytes << (8 * self.len), len: self.len + next.len }
+        Self { bytes: self.bytes | next.bytes << self.bits, bits: self.bits + next.bits }
     }
 
-    /// Appends all eight bytes, which is one store, and takes back those that are not used.
+    /// Appends these bytes, one to seven, then those: all sixteen in one store, and takes back what
+    /// is not used.
     #[inline]
-    fn write(self, out: &mut Vec<u8>) {
-        let end = out.len() + self.len as usize;
-        out.extend_from_slice(&self.bytes.to_le_bytes());
+    fn write_with(self, next: Self, out: &mut Vec<u8>) {
+        let end = out.len() + (self.bits + next.bits) as usize / 8;
+        // By hand: a shift of a `u128` costs twice as much.
+        let low = self.bytes | next.bytes << self.bits;
+        let high = next.bytes >> (64 - self.bits);
+        out.extend_from_slice([low, high].map(u64::to_le_bytes).as_flattened());
         out.truncate(end);
     }
+}
+
+#[inline]
+fn check_room(size: usize, out: &[u8], max_len: usize) -> Result<(), AppendError> {
+    // `out` is never longer than that.
+    if size > max_len - out.len() {
+        return Err(AppendError::BatchFull { size });
+    }
+    Ok(())
 }
 
 /// How many headers, and their bytes.

@@ -122,11 +122,13 @@ pub const fn len_i64(value: i64) -> usize {
     len_u64(zigzag_i64(value))
 }
 
-const fn zigzag_i32(value: i32) -> u32 {
+#[inline]
+pub(crate) const fn zigzag_i32(value: i32) -> u32 {
     ((value << 1) ^ (value >> 31)).cast_unsigned()
 }
 
-const fn zigzag_i64(value: i64) -> u64 {
+#[inline]
+pub(crate) const fn zigzag_i64(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 

@@ -138,3 +138,21 @@ fn a_lent_record_can_be_appended_to_another_batch() {
     }
     assert_eq!(builder.seal(&SealOptions::default()).freeze(), batch);
 }
+
+#[test]
+fn numbers_survive_at_every_width() {
+    let big = vec![b'x'; (1 << 20) + 1];
+    let edges = [6, 13, 18, 19, 20].map(|bits| 1_i64 << bits);
+    for delta in edges.into_iter().flat_map(|edge| [edge - 1, edge, -edge, -edge - 1]) {
+        let len = usize::try_from(delta.unsigned_abs()).unwrap();
+        for (key, value) in [(None, Some(&big[..len])), (Some(&big[..len]), None)] {
+            let mut builder = BatchBuilder::new();
+            let record = |timestamp| NewRecord::new(timestamp, key, value);
+            builder.append(record(0)).unwrap();
+            builder.append_at(i32::try_from(len).unwrap(), record(delta)).unwrap();
+            let last = &read(&builder.seal(&SealOptions::default()).freeze()).unwrap()[1];
+            assert_eq!((last.timestamp(), last.key(), last.value()), (delta, key, value));
+            assert_eq!(last.offset(), delta.abs());
+        }
+    }
+}
