@@ -1,11 +1,17 @@
 //! Walks the records of a decompressed section.
 
 use super::{
-    BatchHeader, Headers, Record, RecordFault, RecordsError, TimestampType, fields::Fields,
+    BatchHeader, Headers, Record, RecordFault, RecordsError, TimestampType,
+    fields::{Fields, Window, short_nullable},
 };
 
 /// Bytes of the smallest record: seven fields of one byte.
 const MIN_RECORD_LEN: usize = 7;
+
+const ATTRIBUTES_LEN: usize = 1;
+
+/// How a record ends that has none: with their count.
+const NO_HEADERS: &[u8] = &[0];
 
 /// Where in a section of records the next one is, and what its deltas count from.
 #[derive(Debug, Clone)]
@@ -49,26 +55,65 @@ impl Cursor {
     }
 
     /// The next record; after an error, nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next<'a>(
         &mut self,
         section: &'a [u8],
     ) -> Option<Result<Record<'a>, RecordsError>> {
-        let mut fields = Fields(section.get(self.at..)?);
+        let rest = section.get(self.at..)?;
         let Some(left) = self.left.checked_sub(1) else { return self.end(section) };
         self.left = left;
+        let Some((record, after)) = self.short_record(rest) else {
+            return Some(self.any_record(section, rest));
+        };
+        self.at = section.len() - after.len();
+        Some(Ok(record))
+    }
+
+    /// The record at the front of `bytes`, and what follows it, when its numbers are short, as is
+    /// nearly always so, and nothing is wrong with it.
+    ///
+    /// What the record's length promises is compared once, at the end.
+    #[inline(always)]
+    fn short_record<'a>(&mut self, bytes: &'a [u8]) -> Option<(Record<'a>, &'a [u8])> {
+        let mut window = Window::over(bytes)?;
+        let record_len = window.size()? + window.taken;
+        window.skip(ATTRIBUTES_LEN);
+        let timestamp_delta = window.varlong()?;
+        let offset_delta = i32::try_from(window.varlong()?).ok()?;
+        let (key, rest) = short_nullable(bytes.get(window.taken..)?)?;
+        let (value, rest) = short_nullable(rest)?;
+        let read = bytes.len() - rest.len();
+        let (headers, after) = rest.split_at_checked(record_len.checked_sub(read)?)?;
+        let headers =
+            if headers == NO_HEADERS { Headers::default() } else { some_headers(headers)? };
+        if offset_delta <= self.previous_offset_delta || offset_delta > self.last_offset_delta {
+            return None;
+        }
+        self.previous_offset_delta = offset_delta;
+        let (offset, timestamp) = self.absolute(offset_delta, timestamp_delta);
+        Some((Record { offset, timestamp, key, value, headers }, after))
+    }
+
+    /// As [`Self::short_record`], for every record: what is wrong is told, and where.
+    #[inline(never)]
+    fn any_record<'a>(
+        &mut self,
+        section: &'a [u8],
+        rest: &'a [u8],
+    ) -> Result<Record<'a>, RecordsError> {
+        let mut fields = Fields(rest);
         match self.record(&mut fields) {
             Ok((record, after)) => {
                 self.at = section.len() - after.len();
-                Some(Ok(record))
+                Ok(record)
             }
-            Err(fault) => Some(Err(self.stop(fields.position_in(section), fault))),
+            Err(fault) => Err(self.stop(fields.position_in(section), fault)),
         }
     }
 
     /// The record at the front of `fields`, and what follows it. After a fault, `fields` is at
     /// the field that was refused.
-    #[inline]
     fn record<'a>(
         &mut self,
         fields: &mut Fields<'a>,
@@ -82,7 +127,7 @@ impl Cursor {
         *fields = Fields(body);
         let [_attributes] = fields.fixed()?;
         let timestamp_delta = fields.varlong()?;
-        let offset = self.offset(fields)?;
+        let offset_delta = self.offset_delta(fields)?;
         let key_len = fields.varint()?;
         let key = fields.nullable_bytes(key_len)?;
         let value_len = fields.varint()?;
@@ -102,14 +147,12 @@ impl Cursor {
             },
         };
         fields.finish()?;
-        // Java wraps around as well: full-range timestamps survive a round trip.
-        let timestamp =
-            self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta));
+        let (offset, timestamp) = self.absolute(offset_delta, timestamp_delta);
         Ok((Record { offset, timestamp, key, value, headers }, rest.0))
     }
 
     #[inline]
-    fn offset(&mut self, fields: &mut Fields<'_>) -> Result<i64, RecordFault> {
+    fn offset_delta(&mut self, fields: &mut Fields<'_>) -> Result<i32, RecordFault> {
         let before = *fields;
         let delta = fields.varint()?;
         let previous = self.previous_offset_delta;
@@ -118,7 +161,16 @@ impl Cursor {
             return Err(self.offset_order(delta));
         }
         self.previous_offset_delta = delta;
-        Ok(self.base_offset + i64::from(delta))
+        Ok(delta)
+    }
+
+    /// A record's offset and timestamp.
+    #[inline(always)]
+    fn absolute(&self, offset_delta: i32, timestamp_delta: i64) -> (i64, i64) {
+        // Java wraps around as well: full-range timestamps survive a round trip.
+        let timestamp =
+            self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta));
+        (self.base_offset + i64::from(offset_delta), timestamp)
     }
 
     #[cold]
@@ -153,6 +205,16 @@ impl Cursor {
     }
 }
 
+/// The headers, and their count before them, if nothing is wrong with them.
+#[inline(never)]
+fn some_headers(bytes: &[u8]) -> Option<Headers<'_>> {
+    let mut fields = Fields(bytes);
+    let count = fields.varint().ok()?;
+    let (headers, rest) = Headers::parse(count, fields).ok()?;
+    rest.finish().ok()?;
+    Some(headers)
+}
+
 /// Lends the records of one batch, in order.
 ///
 /// Each record is checked as it is reached. The first error is the last item: what came before it
@@ -172,7 +234,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, RecordsError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.cursor.next(self.section)
     }
@@ -184,3 +246,44 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl std::iter::FusedIterator for Records<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{BatchBuilder, Header, NewRecord, SealOptions};
+
+    #[test]
+    fn a_short_record_is_read_as_any_record_is_and_refused_where_that_is() {
+        let headers = [Header { key: b"k", value: Some(b"v") }];
+        let mut builder = BatchBuilder::new();
+        for (key, value) in [(None, None), (Some(&b"key"[..]), Some(&[b'v'; 70][..]))] {
+            builder.append(NewRecord { timestamp: 1_000, key, value, headers }).unwrap();
+            builder.append(NewRecord::new(900, key, value)).unwrap();
+        }
+        let batch = builder.seal(&SealOptions::default()).freeze();
+        let whole = batch.encoded_records();
+        for at in 0..whole.len() {
+            for byte in 0..=u8::MAX {
+                let mut section = whole.to_vec();
+                section[at] = byte;
+                check(&Cursor::new(batch.header(), &section).unwrap(), &section);
+            }
+        }
+    }
+
+    /// Reads the section both ways, as far as it is right.
+    #[track_caller]
+    fn check(start: &Cursor, section: &[u8]) {
+        let (mut cursor, mut rest) = (start.clone(), section);
+        while !rest.is_empty() {
+            let (mut short, mut any) = (cursor.clone(), cursor.clone());
+            let by_field = any.record(&mut Fields(rest)).ok();
+            if let Some(record) = short.short_record(rest) {
+                assert_eq!(Some(record), by_field, "{section:?}");
+                assert_eq!(short.previous_offset_delta, any.previous_offset_delta);
+            }
+            let Some((_, after)) = by_field else { return };
+            (cursor, rest) = (any, after);
+        }
+    }
+}

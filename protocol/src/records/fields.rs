@@ -92,6 +92,78 @@ fn short_varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
     Some(((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed(), rest))
 }
 
+/// The first eight bytes, in a register: one look at memory for all numbers that lie within them.
+///
+/// It reads short numbers only and says nothing about what it does not read: that is for
+/// [`Fields`] to look into.
+#[derive(Debug)]
+pub(super) struct Window {
+    bytes: u64,
+    /// Bytes taken.
+    pub(super) taken: usize,
+}
+
+impl Window {
+    #[inline(always)]
+    pub(super) fn over(bytes: &[u8]) -> Option<Self> {
+        Some(Self { bytes: u64::from_le_bytes(*bytes.first_chunk()?), taken: 0 })
+    }
+
+    #[inline(always)]
+    pub(super) const fn skip(&mut self, bytes: usize) {
+        self.bytes >>= 8 * bytes;
+        self.taken += bytes;
+    }
+
+    /// A number of one or two bytes, still zig-zagged.
+    #[inline(always)]
+    pub(super) const fn raw_varint(&mut self) -> Option<u64> {
+        let bytes = self.bytes;
+        if bytes & 0x80 == 0 {
+            self.skip(1);
+            return Some(bytes & 0x7f);
+        }
+        if bytes & 0x8000 == 0 {
+            self.skip(2);
+            return Some(bytes & 0x7f | bytes >> 1 & 0x3f80);
+        }
+        None
+    }
+
+    /// As [`Self::raw_varint`], for a length that is not negative.
+    #[inline(always)]
+    pub(super) fn size(&mut self) -> Option<usize> {
+        let raw = self.raw_varint()?;
+        if raw & 1 == 0 { usize::try_from(raw / 2).ok() } else { None }
+    }
+
+    #[inline(always)]
+    pub(super) fn varlong(&mut self) -> Option<i64> {
+        let raw = self.raw_varint()?;
+        Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+    }
+}
+
+/// The field at the front of `bytes`, its length before it, and what follows it; `None` when that
+/// needs a closer look.
+#[inline(always)]
+pub(super) fn short_nullable(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let mut window = Window::over(bytes)?;
+    let raw = window.raw_varint()?;
+    let rest = bytes.get(window.taken..)?;
+    match raw {
+        NULL => Some((None, rest)),
+        _ if raw & 1 != 0 => None,
+        _ => {
+            let (field, rest) = rest.split_at_checked(usize::try_from(raw / 2).ok()?)?;
+            Some((Some(field), rest))
+        }
+    }
+}
+
+/// The length of what is null: −1, zig-zagged.
+const NULL: u64 = 1;
+
 #[inline(never)]
 fn long_varint(bytes: &[u8]) -> Result<(i32, &[u8]), RecordFault> {
     Ok(varint::read_i32(bytes)?)
