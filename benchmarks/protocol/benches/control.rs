@@ -72,8 +72,6 @@ fn metadata_response() -> MetadataResponse {
         partition_index: index,
         leader_id: index % 3 + 1,
         leader_epoch: 7,
-        replica_nodes: vec![1, 2, 3].into(),
-        isr_nodes: vec![1, 2, 3].into(),
         replica_nodes: [1, 2, 3].as_slice().into(),
         isr_nodes: [1, 2, 3].as_slice().into(),
         ..MetadataResponsePartition::default()
