@@ -346,6 +346,15 @@ mod zstd {
     }
 
     #[test]
+    fn a_frame_behind_one_that_declares_no_content_is_read() {
+        // A frame of one empty block, whose header says that its content takes 0 bytes.
+        let mut input = vec![0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0];
+        assert_eq!(unpacked(Compression::Zstd, &input, LIMIT).unwrap(), b"");
+        input.extend(packed(Compression::Zstd, b"behind"));
+        assert_eq!(unpacked(Compression::Zstd, &input, LIMIT).unwrap(), b"behind");
+    }
+
+    #[test]
     fn output_larger_than_the_first_guess_is_grown_into() {
         let input = packed(Compression::Zstd, &vec![7; 900_000]);
         assert!(input.len() < 1_000);

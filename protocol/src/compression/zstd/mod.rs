@@ -59,7 +59,10 @@ impl Decoder {
                 Err(Attempt::TooSmall) if buffer.capacity() >= limit => {
                     return Err(out.too_large());
                 }
-                Err(Attempt::TooSmall) => room = buffer.capacity().saturating_mul(4),
+                // The first frame may have declared no content at all.
+                Err(Attempt::TooSmall) => {
+                    room = buffer.capacity().saturating_mul(4).max(Output::FREE_ROOM);
+                }
             }
         }
     }
