@@ -1,22 +1,31 @@
 //! The codecs, one target each.
 
+use std::cell::RefCell;
+
 use ottla_protocol::compression::{Codec, Compression, CompressionError, Compressor, Decompressor};
 
 /// Most bytes that may come out of one input.
 const LIMIT: usize = 1 << 20;
 
+thread_local! {
+    /// Kept, because its tables cost more than most inputs. What is hostile is unpacked afresh, so
+    /// that an input alone decides what happens.
+    static COMPRESSOR: RefCell<Compressor> = RefCell::default();
+}
+
 /// Unpacks the input, and packs it and unpacks that.
 pub fn codec(compression: Compression, data: &[u8]) {
-    let (mut compressor, mut decompressor) = (Compressor::new(), Decompressor::new());
+    let mut decompressor = Decompressor::new();
     let mut unpacked = Vec::new();
     let mut unpack = |packed: &[u8], limit| {
         let result = decompressor.decompress(compression, packed, &mut unpacked, limit);
         assert!(unpacked.capacity() <= LIMIT + 1, "{} bytes reserved", unpacked.capacity());
         result.map(|()| unpacked.clone())
     };
-    let mut pack = |plain: &[u8]| {
+    let pack = |plain: &[u8]| {
         let mut packed = Vec::new();
-        let packing = compressor.compress(Codec::new(compression), plain, &mut packed);
+        let codec = Codec::new(compression);
+        let packing = COMPRESSOR.with_borrow_mut(|kept| kept.compress(codec, plain, &mut packed));
         packing.expect("every input can be packed");
         packed
     };

@@ -14,6 +14,11 @@ use crate::{check, measure};
 /// Most bytes that the records of one batch may unpack to.
 const CAP: usize = 64 * 1024;
 
+/// What `ruzstd` takes for the window that a frame declares, at most 8 MiB of it, once for each
+/// decoder; the C library needs none, because it is given all of the output to look back into.
+const WINDOW: usize =
+    if cfg!(all(feature = "zstd-pure", not(feature = "zstd"))) { 8 * 1024 * 1024 } else { 0 };
+
 pub(crate) fn a_partition_full_of_batches_takes_one_allocation_each() {
     let mut builder = BatchBuilder::new();
     builder.append(NewRecord::new(0, None, None)).unwrap();
@@ -42,7 +47,7 @@ pub(crate) fn a_lying_batch_buys_no_memory() {
                 let bytes = Bytes::from(bytes);
                 let (_, allocated) = measure(|| read(&bytes));
                 // Each codec keeps its context and the buffer it unpacks into.
-                check(&path.display(), bytes.len() + CAP / 32, allocated);
+                check(&path.display(), bytes.len() + (CAP + WINDOW) / 32, allocated);
             }
         }
     }
@@ -55,7 +60,7 @@ pub(crate) fn a_bomb_takes_what_its_cap_allows() {
         (Compression::Lz4, 200 * 1024),
         (Compression::Zstd, 8 * 1024 * 1024),
     ];
-    for (compression, size) in sizes {
+    for (compression, size) in sizes.into_iter().filter(|(codec, _)| codec.is_enabled()) {
         let mut bomb = Vec::new();
         Compressor::new().compress(Codec::new(compression), &vec![0; size], &mut bomb).unwrap();
         assert!(bomb.len() <= 1024, "{compression}: a bomb of {} bytes", bomb.len());
@@ -64,7 +69,8 @@ pub(crate) fn a_bomb_takes_what_its_cap_allows() {
             let unpack = || Decompressor::new().decompress(compression, &bomb, &mut out, limit);
             let (unpacked, allocated) = measure(unpack);
             assert_eq!(unpacked, Err(CompressionError::OutputTooLarge { limit }), "{compression}");
-            check(&format_args!("{compression}, {limit}"), bomb.len() + limit / 32, allocated);
+            let input = bomb.len() + (limit + WINDOW) / 32;
+            check(&format_args!("{compression}, {limit}"), input, allocated);
         }
     }
 }
