@@ -43,7 +43,7 @@ pub(super) struct Encoding<'a, H> {
 
 impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
     /// Measures the headers.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(
         record: NewRecord<'a, H>,
         base_timestamp: i64,
@@ -67,7 +67,7 @@ impl<'a, H: IntoIterator<Item = Header<'a>> + Clone> Encoding<'a, H> {
     }
 
     /// Appends the record, unless `out` would then be longer than `max_len`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn append_to(self, out: &mut Vec<u8>, max_len: usize) -> Result<(), AppendError> {
         let Some(lead) = ShortLead::new(&self) else { return self.append_long(out, max_len) };
         check_room(lead.record_len, out, max_len)?;
@@ -107,7 +107,7 @@ fn append_long<'a, H: IntoIterator<Item = Header<'a>>>(
 }
 
 /// Appends the headers and, first, how many there are.
-#[inline]
+#[inline(always)]
 fn write_headers<'a>(count: i32, headers: impl IntoIterator<Item = Header<'a>>, out: &mut Vec<u8>) {
     if count == 0 {
         return out.push(0);
@@ -139,7 +139,7 @@ impl ShortLead {
     const MAX_TIMESTAMP: u64 = 1 << 21;
 
     /// The lead, or `None` when a number is too large.
-    #[inline]
+    #[inline(always)]
     fn new<H>(record: &Encoding<'_, H>) -> Option<Self> {
         let timestamp = varint::zigzag_i64(record.timestamp_delta);
         // Never negative.
@@ -160,7 +160,7 @@ impl ShortLead {
     }
 
     /// Appends the numbers, and between them the key.
-    #[inline]
+    #[inline(always)]
     fn write(&self, key: Option<&[u8]>, out: &mut Vec<u8>) {
         let Some(key) = key else {
             return self.first.write_with(self.second.then(self.value_len), out);
@@ -258,7 +258,7 @@ impl Packed {
 
     /// Appends these bytes, one to seven, then those: all sixteen in one store, and takes back what
     /// is not used.
-    #[inline]
+    #[inline(always)]
     fn write_with(self, next: Self, out: &mut Vec<u8>) {
         let end = out.len() + (self.bits + next.bits) as usize / 8;
         // By hand: a shift of a `u128` costs twice as much.
