@@ -1,0 +1,1 @@
+//! The consumer: fetching, groups, assignors, commits.
