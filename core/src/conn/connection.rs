@@ -1,10 +1,11 @@
 //! One connection, from its first byte to its last.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ottla_protocol::frames::{self, ResponseFrame};
 use ottla_protocol::wire::Frame;
 use ottla_protocol::{ApiKey, Request};
@@ -138,9 +139,14 @@ impl Connection {
         }
     }
 
-    /// The frames to write, the next one first.
-    pub fn poll_transmit(&mut self) -> Option<&mut Frame> {
-        self.outgoing.front_mut().map(|outgoing| &mut outgoing.frame)
+    /// Fills `slices` with what to write next, and says how many it filled.
+    pub fn transmit_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for outgoing in &self.outgoing {
+            let Some(free) = slices.get_mut(filled..).filter(|free| !free.is_empty()) else { break };
+            filled += outgoing.frame.chunks_vectored(free);
+        }
+        filled
     }
 
     /// Frames waiting to be written, the one that is being written included.
@@ -149,10 +155,16 @@ impl Connection {
         self.outgoing.len()
     }
 
-    /// Takes note that bytes of the first frame were written: drops it when it is through.
-    pub fn handle_written(&mut self, source: &dyn RequestSource, now: Instant) {
+    /// Takes note that `count` bytes were written.
+    pub fn handle_written(&mut self, mut count: usize, source: &dyn RequestSource, now: Instant) {
         self.last_active = now;
-        while self.outgoing.front().is_some_and(|outgoing| outgoing.frame.is_empty()) {
+        while let Some(outgoing) = self.outgoing.front_mut() {
+            let whole = outgoing.frame.len();
+            outgoing.frame.advance(count.min(whole));
+            count = count.saturating_sub(whole);
+            if !outgoing.frame.is_empty() {
+                return;
+            }
             let through = self.outgoing.pop_front();
             if let Some(token) = through.and_then(|through| through.unanswered) {
                 source.handle_written(now, token);
@@ -394,3 +406,6 @@ fn what_speaks_there(first: &[u8]) -> CloseReason {
 fn unreadable(error: ottla_protocol::DecodeError) -> CloseReason {
     CloseReason::Decode(Arc::new(error))
 }
+
+#[cfg(test)]
+mod tests;

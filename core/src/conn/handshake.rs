@@ -127,7 +127,7 @@ mod tests {
     fn an_old_broker_is_asked_again_in_a_version_it_knows() {
         let mut handshake = Handshake::new(Expected::default());
         let refusal = answer(35, &[(18, 0, 2)]).encode(0).unwrap().into_bytes();
-        assert_eq!(handshake.handle_answer(&refusal), Ok(Step::Again));
+        assert!(matches!(handshake.handle_answer(&refusal), Ok(Step::Again)));
         assert_eq!(handshake.version(), 2);
     }
 
@@ -135,7 +135,7 @@ mod tests {
     fn a_refusal_without_versions_falls_back_to_version_0() {
         let mut handshake = Handshake::new(Expected::default());
         let refusal = answer(35, &[]).encode(0).unwrap().into_bytes();
-        assert_eq!(handshake.handle_answer(&refusal), Ok(Step::Again));
+        assert!(matches!(handshake.handle_answer(&refusal), Ok(Step::Again)));
         assert_eq!(handshake.version(), 0);
     }
 
@@ -143,7 +143,7 @@ mod tests {
     fn a_broker_that_refuses_twice_is_given_up() {
         let mut handshake = Handshake::new(Expected::default());
         let refusal = answer(35, &[]).encode(0).unwrap().into_bytes();
-        assert_eq!(handshake.handle_answer(&refusal), Ok(Step::Again));
+        assert!(matches!(handshake.handle_answer(&refusal), Ok(Step::Again)));
         let refused = handshake.handle_answer(&refusal);
         assert!(matches!(refused, Err(CloseReason::Refused(ErrorCode::UnsupportedVersion))));
     }

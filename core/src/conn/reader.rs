@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn frames_come_out_as_they_went_in_however_they_are_torn() {
-        let frames: Vec<Vec<u8>> =
-            [0, 1, 3, LARGE - 1, LARGE, LARGE + 1, 5, 3 * LARGE].map(|len| vec![len as u8; len]).into();
+        let lens = [0, 1, 3, LARGE - 1, LARGE, LARGE + 1, 5, 3 * LARGE];
+        let frames: Vec<Vec<u8>> = lens.map(|len| vec![len.to_le_bytes()[0]; len]).into();
         let stream: Vec<u8> = frames.iter().flat_map(|frame| framed(frame)).collect();
         for step in [1, 7, 4096, LARGE + 3, stream.len()] {
             let mut reader = FrameReader::new(1 << 20, BufferPool::default());

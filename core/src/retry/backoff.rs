@@ -53,14 +53,8 @@ pub fn jitter(delay: Duration, random: u64) -> Duration {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use std::time::Instant;
-
-    #[expect(clippy::disallowed_methods, reason = "any instant will do, and there is no other")]
-    pub(crate) fn now() -> Instant {
-        Instant::now()
-    }
 
     /// The draw that moves nothing.
     const EVEN: u64 = 20;

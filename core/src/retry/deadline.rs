@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_attempt_takes_its_cap_or_what_is_left() {
-        let now = crate::retry::backoff::tests::now();
+        let now = crate::retry::test_now();
         let deadline = Deadline::after(now, Duration::from_secs(3));
         assert_eq!(deadline.attempt(now, Duration::from_secs(2)), Some(Duration::from_secs(2)));
         let later = now + Duration::from_secs(2);
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_budget_without_end_does_not_overflow() {
-        let now = crate::retry::backoff::tests::now();
+        let now = crate::retry::test_now();
         assert!(!Deadline::after(now, Duration::MAX).is_over(now + Duration::from_secs(1 << 30)));
     }
 }
