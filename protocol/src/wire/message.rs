@@ -192,6 +192,12 @@ pub trait Request: Message {
 pub trait Response: Message {
     /// The API it belongs to.
     const API: ApiKey;
+
+    /// How long the broker asks to be left alone, in milliseconds (KIP-219); 0 where an API has no
+    /// quotas.
+    fn throttle_time_ms(&self) -> i32 {
+        0
+    }
 }
 
 /// The key of a record in a coordinator's topic: it says what kind of record this is.

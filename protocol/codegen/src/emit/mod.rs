@@ -116,9 +116,14 @@ fn write_message(body: &mut String, schema: &Schema, message: &Message) {
             );
         }
         (Kind::Response, _) => {
+            let throttle = if message.fields.iter().any(|field| field.name == "ThrottleTimeMs") {
+                "\n    fn throttle_time_ms(&self) -> i32 {\n        self.throttle_time_ms\n    }\n"
+            } else {
+                ""
+            };
             let _ = write!(
                 body,
-                "\nimpl Response for {name} {{\n    const API: ApiKey = ApiKey::{api};\n}}\n"
+                "\nimpl Response for {name} {{\n    const API: ApiKey = ApiKey::{api};\n{throttle}}}\n"
             );
         }
         (Kind::Key, Some(id)) => {
