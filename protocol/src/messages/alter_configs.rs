@@ -266,4 +266,8 @@ impl Message for AlterConfigsResponse {
 
 impl Response for AlterConfigsResponse {
     const API: ApiKey = ApiKey::AlterConfigs;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

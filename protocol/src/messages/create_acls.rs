@@ -230,4 +230,8 @@ impl Message for CreateAclsResponse {
 
 impl Response for CreateAclsResponse {
     const API: ApiKey = ApiKey::CreateAcls;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

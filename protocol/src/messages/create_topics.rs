@@ -477,4 +477,8 @@ impl Message for CreateTopicsResponse {
 
 impl Response for CreateTopicsResponse {
     const API: ApiKey = ApiKey::CreateTopics;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

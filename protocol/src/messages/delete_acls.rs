@@ -325,4 +325,8 @@ impl Message for DeleteAclsResponse {
 
 impl Response for DeleteAclsResponse {
     const API: ApiKey = ApiKey::DeleteAcls;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

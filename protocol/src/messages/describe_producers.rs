@@ -255,4 +255,8 @@ impl Message for DescribeProducersResponse {
 
 impl Response for DescribeProducersResponse {
     const API: ApiKey = ApiKey::DescribeProducers;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -278,4 +278,8 @@ impl Message for ElectLeadersResponse {
 
 impl Response for ElectLeadersResponse {
     const API: ApiKey = ApiKey::ElectLeaders;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

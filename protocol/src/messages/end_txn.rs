@@ -145,4 +145,8 @@ impl Message for EndTxnResponse {
 
 impl Response for EndTxnResponse {
     const API: ApiKey = ApiKey::EndTxn;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -1045,4 +1045,8 @@ impl Message for FetchResponse {
 
 impl Response for FetchResponse {
     const API: ApiKey = ApiKey::Fetch;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -129,4 +129,8 @@ impl Message for HeartbeatResponse {
 
 impl Response for HeartbeatResponse {
     const API: ApiKey = ApiKey::Heartbeat;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -321,4 +321,8 @@ impl Message for JoinGroupResponse {
 
 impl Response for JoinGroupResponse {
     const API: ApiKey = ApiKey::JoinGroup;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

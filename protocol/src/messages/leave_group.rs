@@ -280,4 +280,8 @@ impl Message for LeaveGroupResponse {
 
 impl Response for LeaveGroupResponse {
     const API: ApiKey = ApiKey::LeaveGroup;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

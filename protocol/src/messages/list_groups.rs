@@ -191,4 +191,8 @@ impl Message for ListGroupsResponse {
 
 impl Response for ListGroupsResponse {
     const API: ApiKey = ApiKey::ListGroups;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -351,4 +351,8 @@ impl Message for ListOffsetsResponse {
 
 impl Response for ListOffsetsResponse {
     const API: ApiKey = ApiKey::ListOffsets;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

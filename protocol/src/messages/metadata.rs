@@ -498,4 +498,8 @@ impl Message for MetadataResponse {
 
 impl Response for MetadataResponse {
     const API: ApiKey = ApiKey::Metadata;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -373,4 +373,8 @@ impl Message for OffsetCommitResponse {
 
 impl Response for OffsetCommitResponse {
     const API: ApiKey = ApiKey::OffsetCommit;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -754,4 +754,8 @@ impl Message for OffsetFetchResponse {
 
 impl Response for OffsetFetchResponse {
     const API: ApiKey = ApiKey::OffsetFetch;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

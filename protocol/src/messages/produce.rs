@@ -601,4 +601,8 @@ impl Message for ProduceResponse {
 
 impl Response for ProduceResponse {
     const API: ApiKey = ApiKey::Produce;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -515,4 +515,8 @@ impl Message for ShareFetchResponse {
 
 impl Response for ShareFetchResponse {
     const API: ApiKey = ApiKey::ShareFetch;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

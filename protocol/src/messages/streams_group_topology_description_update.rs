@@ -248,4 +248,8 @@ impl Message for StreamsGroupTopologyDescriptionUpdateResponse {
 
 impl Response for StreamsGroupTopologyDescriptionUpdateResponse {
     const API: ApiKey = ApiKey::StreamsGroupTopologyDescriptionUpdate;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -213,4 +213,8 @@ impl Message for SyncGroupResponse {
 
 impl Response for SyncGroupResponse {
     const API: ApiKey = ApiKey::SyncGroup;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

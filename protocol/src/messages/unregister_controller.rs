@@ -103,4 +103,8 @@ impl Message for UnregisterControllerResponse {
 
 impl Response for UnregisterControllerResponse {
     const API: ApiKey = ApiKey::UnregisterController;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
