@@ -143,7 +143,9 @@ impl Connection {
     pub fn transmit_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         for outgoing in &self.outgoing {
-            let Some(free) = slices.get_mut(filled..).filter(|free| !free.is_empty()) else { break };
+            let Some(free) = slices.get_mut(filled..).filter(|free| !free.is_empty()) else {
+                break;
+            };
             filled += outgoing.frame.chunks_vectored(free);
         }
         filled

@@ -39,8 +39,12 @@ pub trait RequestSource: Send + Sync + fmt::Debug {
     ///
     /// [`AnswerFault`], when it cannot be read. The connection is closed then, and this request
     /// fails like all others that are under way.
-    fn handle_answer(&self, now: Instant, token: Token, answer: &Answer)
-    -> Result<Duration, AnswerFault>;
+    fn handle_answer(
+        &self,
+        now: Instant,
+        token: Token,
+        answer: &Answer,
+    ) -> Result<Duration, AnswerFault>;
 
     /// Takes note that the last byte of a request which is not answered is with the system.
     fn handle_written(&self, now: Instant, token: Token) {

@@ -74,7 +74,7 @@ pub enum RequestError {
         certainty: Certainty,
         /// Why the last attempt failed, if one did.
         #[source]
-        last: Option<Arc<RequestError>>,
+        last: Option<Arc<Self>>,
     },
     /// No broker answered as the coordinator, the leader or the controller that was looked for.
     #[error("no broker is available for this: {code:?}")]

@@ -7,7 +7,10 @@ pub use backoff::{Backoff, jitter};
 pub use deadline::Deadline;
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "any instant will do, and there is no other way to one")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any instant will do, and there is no other way to one"
+)]
 pub(crate) fn test_now() -> std::time::Instant {
     std::time::Instant::now()
 }

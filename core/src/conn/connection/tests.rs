@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 
+use ottla_protocol::frames::encode_response;
 use ottla_protocol::messages::api_versions::ApiVersion;
 use ottla_protocol::messages::{ApiVersionsResponse, MetadataRequest, MetadataResponse};
-use ottla_protocol::frames::encode_response;
 
 use super::*;
 use crate::conn::{AnswerFault, WakeCell};
@@ -118,7 +118,10 @@ fn a_throttled_connection_sends_nothing_until_its_time_has_passed() {
 #[test]
 fn an_unused_connection_is_closed() {
     let mut bed = Bed::ready(5);
-    assert!(matches!(bed.connection.handle_timeout(bed.now + 540 * SECOND), Err(CloseReason::Idle)));
+    assert!(matches!(
+        bed.connection.handle_timeout(bed.now + 540 * SECOND),
+        Err(CloseReason::Idle)
+    ));
 }
 
 #[test]
