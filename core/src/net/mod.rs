@@ -1,0 +1,19 @@
+//! The shell: runtime, links, and the [`Client`](net::Client) that owns them.
+
+mod calls;
+mod client;
+mod dial;
+mod drive;
+mod link;
+mod lookup;
+mod race;
+mod refresh;
+mod route;
+mod runtime;
+mod shared;
+
+pub use calls::{Answered, CallLink};
+pub use client::{Client, SnapshotListener, Target, TopicUse};
+pub use dial::{BoxStream, DialFuture, Dialer, Stream};
+pub use link::{Link, LinkOptions, Purpose};
+pub use runtime::{Runtime, RuntimeBuilder, Task};

@@ -1,0 +1,104 @@
+//! The task that keeps the metadata.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use ottla_protocol::messages::{MetadataRequest, MetadataResponse};
+
+use super::calls::Answered;
+use super::link::LinkTarget;
+use super::race::{PATIENCE, first_success};
+use super::shared::Shared;
+use crate::cluster::{Candidate, Refresh};
+use crate::error::{Certainty, RequestError};
+
+/// Learns which brokers there are, from the first bootstrap server that answers.
+pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), RequestError> {
+    match next_refresh(shared).await {
+        Some(refresh) => settle(shared, ask(shared, &refresh).await),
+        None => Err(RequestError::Closed { certainty: Certainty::NotWritten }),
+    }
+}
+
+/// Asks for metadata whenever the machine wants to know something, until the client is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    while let Some(refresh) = next_refresh(&shared).await {
+        let answered = ask(&shared, &refresh).await;
+        if let Err(error) = settle(&shared, answered) {
+            tracing::warn!(%error, "no broker answers a request for metadata");
+        }
+    }
+}
+
+/// Waits until the machine wants to ask something; `None` when the client is closed.
+async fn next_refresh(shared: &Arc<Shared>) -> Option<Refresh> {
+    let runtime = shared.runtime();
+    while !shared.is_closed() {
+        let (refresh, timeout) = {
+            let mut metadata = shared.metadata();
+            let refresh = metadata.poll_request(runtime.now(), runtime.random());
+            (refresh, metadata.next_timeout())
+        };
+        if refresh.is_some() {
+            return refresh;
+        }
+        tokio::select! {
+            () = shared.stirred() => {}
+            () = runtime.sleep_until(timeout) => {}
+        }
+    }
+    None
+}
+
+/// Asks the candidates, the best first: the next joins when one fails, or has not answered for a
+/// while. A broker that hangs costs that while, not its timeout.
+async fn ask(
+    shared: &Arc<Shared>,
+    refresh: &Refresh,
+) -> Result<Answered<MetadataResponse>, RequestError> {
+    let candidates = shared.metadata().candidates(shared.runtime().random());
+    let attempts = candidates.into_iter().map(|candidate| attempt(shared, candidate, refresh));
+    first_success(attempts, PATIENCE).await.map_err(|failure| {
+        failure.unwrap_or(RequestError::Closed { certainty: Certainty::NotWritten })
+    })
+}
+
+fn attempt(
+    shared: &Arc<Shared>,
+    candidate: Candidate,
+    refresh: &Refresh,
+) -> impl Future<Output = Result<Answered<MetadataResponse>, RequestError>> + use<> {
+    let (shared, refresh) = (Arc::clone(shared), refresh.clone());
+    async move {
+        let link = shared.control(candidate.into());
+        let build = move |version| -> MetadataRequest { refresh.request(version) };
+        link.call_versioned(build, shared.config().request_timeout).await
+    }
+}
+
+/// Gives the machine what came of its request.
+fn settle(
+    shared: &Arc<Shared>,
+    answered: Result<Answered<MetadataResponse>, RequestError>,
+) -> Result<(), RequestError> {
+    let runtime = shared.runtime();
+    let now = runtime.now();
+    match answered {
+        Ok(Answered { response, version }) => {
+            let snapshot = shared.metadata().handle_answer(&response, version, now);
+            if let Some(snapshot) = snapshot {
+                shared.publish(&snapshot, now);
+                // From here on brokers are reached by the addresses that they advertise.
+                shared.forget_control(|target| match target {
+                    LinkTarget::Node(node) => snapshot.brokers.contains_key(node),
+                    LinkTarget::Bootstrap(_) => snapshot.brokers.is_empty(),
+                });
+            }
+            Ok(())
+        }
+        Err(error) => {
+            shared.metadata().handle_failure(now, runtime.random());
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The client on the embedded broker, in memory and on paused time.
+#![expect(clippy::unwrap_used, reason = "a test bed that does not stand up is a failed test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_broker::cluster::{Cluster, TopicSpec};
+use ottla_core::cluster::CoordinatorKind;
+use ottla_core::config::ClientConfig;
+use ottla_core::error::{CloseReason, RequestError};
+use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::retry::Deadline;
+use ottla_core::types::{ErrorCode, HostPort, NodeId, TopicName};
+use ottla_protocol::messages::DescribeClusterRequest;
+
+#[tokio::test(start_paused = true)]
+async fn a_client_learns_which_brokers_there_are() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let snapshot = client.snapshot();
+    assert_eq!(snapshot.brokers.len(), 3);
+    assert!(snapshot.cluster_id.is_some());
+    client.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_known_with_its_leaders() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let topic = client.topic(&"orders".into(), soon(&client)).await.unwrap();
+    assert_eq!(topic.error, None);
+    assert_eq!(topic.partitions.len(), 3);
+    for (index, partition) in (0..).zip(&topic.partitions) {
+        let leader = bed.cluster.partition("orders", index).leader();
+        assert_eq!(partition.leader.map(NodeId::number), leader);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_does_not_exist_is_known_as_such() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let topic = client.topic(&"nowhere".into(), soon(&client)).await.unwrap();
+    assert_eq!(topic.error, Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moved_leader_is_seen_after_a_refresh() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let orders = TopicName::from("orders");
+    let _use = client.use_topics([orders.clone()]);
+    client.topic(&orders, soon(&client)).await.unwrap();
+    let before = bed.cluster.partition("orders", 0).leader().unwrap();
+    let after = before % 3 + 1;
+    bed.cluster.partition("orders", 0).move_leader(after).unwrap();
+    client.request_refresh();
+    let deadline = soon(&client);
+    loop {
+        let snapshot = client.snapshot();
+        let leader = snapshot.partition("orders", 0).and_then(|partition| partition.leader);
+        if leader.map(NodeId::number) == Some(after) {
+            return;
+        }
+        client.changed(snapshot.version, deadline).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_outlives_the_broker_it_was_first_made_to() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    bed.cluster.node(1).kill().await;
+    bed.cluster.node(3).kill().await;
+    for _ in 0..5 {
+        let request = DescribeClusterRequest::default();
+        let answer = client.call(&Target::AnyBroker, &request, soon(&client)).await.unwrap();
+        assert_eq!(answer.error_code, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_broker_delays_nothing_that_another_can_answer() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let orders = TopicName::from("orders");
+    let _use = client.use_topics([orders.clone()]);
+    client.topic(&orders, soon(&client)).await.unwrap();
+    bed.cluster.node(2).pause();
+    let begun = client.runtime().now();
+    for index in 0..FRESH {
+        client.suspect(NodeId::from_wire(2).unwrap());
+        let fresh = TopicName::from(format!("fresh-{index}"));
+        client.topic(&fresh, soon(&client)).await.unwrap();
+    }
+    let took = client.runtime().now() - begun;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_coordinator_of_a_group_is_found() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let node = client.coordinator(CoordinatorKind::Group, "billing", soon(&client)).await.unwrap();
+    assert!(client.snapshot().brokers.contains_key(&node));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_listening_is_an_error_that_names_the_address() {
+    let bed = Bed::start().await;
+    let mut config = bed.config();
+    config.bootstrap_servers = vec![HostPort::new("nobody", 9092)];
+    let error = Client::connect(config, bed.runtime()).await.unwrap_err();
+    assert!(matches!(&error, RequestError::Connection { reason: CloseReason::Connect(_), .. }));
+    assert!(error.to_string().contains("nobody:9092"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_failed_at_its_deadline_when_no_broker_is_left() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    for node in 1..=3 {
+        bed.cluster.node(node).kill().await;
+    }
+    let begun = client.runtime().now();
+    let request = DescribeClusterRequest::default();
+    let error = client.call(&Target::AnyBroker, &request, soon(&client)).await.unwrap_err();
+    assert!(matches!(error, RequestError::DeadlineExceeded { last: Some(_), .. }), "{error}");
+    let took = client.runtime().now() - begun;
+    assert!((SOON..SOON + Duration::from_secs(1)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_closed_client_ends() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let other = client.clone();
+    client.close().await;
+    let request = DescribeClusterRequest::default();
+    assert!(other.call(&Target::AnyBroker, &request, soon(&other)).await.is_err());
+}
+
+struct Bed {
+    cluster: Cluster,
+}
+
+impl Bed {
+    async fn start() -> Self {
+        let topic = TopicSpec::new("orders").partitions(3).replicas(3);
+        let mut cluster = Cluster::builder().brokers(3).topic(topic).auto_create(false);
+        for index in 0..FRESH {
+            cluster = cluster.topic(TopicSpec::new(format!("fresh-{index}")));
+        }
+        Self { cluster: cluster.start().await.unwrap() }
+    }
+
+    fn config(&self) -> ClientConfig {
+        let servers = self.cluster.bootstrap();
+        ClientConfig {
+            bootstrap_servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+            ..ClientConfig::default()
+        }
+    }
+
+    fn runtime(&self) -> Runtime {
+        let connector = self.cluster.connector();
+        let dialer: Dialer = Arc::new(move |address: HostPort| {
+            let connector = connector.clone();
+            Box::pin(async move {
+                let stream = connector.connect(&address.host, address.port).await?;
+                Ok(Box::new(stream) as BoxStream)
+            })
+        });
+        Runtime::builder().dialer(dialer).wall_clock(0).seed(7).build()
+    }
+
+    async fn client(&self) -> Result<Client, RequestError> {
+        Client::connect(self.config(), self.runtime()).await
+    }
+}
+
+fn soon(client: &Client) -> Deadline {
+    Deadline::after(client.runtime().now(), SOON)
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Topics that no test has used before it asks for them.
+const FRESH: u32 = 10;
