@@ -183,6 +183,7 @@ async fn accept(
     let serving = power.clone();
     loop {
         tokio::select! {
+            biased;
             () = down(&mut power) => return,
             accepted = listener.accept() => match accepted {
                 Ok(stream) => {

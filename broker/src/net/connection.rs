@@ -157,6 +157,7 @@ impl Connection {
             }
             self.received.reserve(READ);
             tokio::select! {
+                biased;
                 () = down(&mut self.power) => return Err(Closed::NodeDown),
                 read = self.stream.read_buf(&mut self.received) => match read {
                     Ok(1..) => {}
@@ -192,6 +193,7 @@ impl Connection {
         }
         let until = self.shell.clock().now().mono + mute;
         tokio::select! {
+            biased;
             () = down(&mut self.power) => Err(Closed::NodeDown),
             () = self.shell.clock().sleep_until(Some(until)) => Ok(()),
         }
@@ -214,6 +216,7 @@ impl Connection {
             frame = Frame::from(frame.copy_to_bytes(bytes));
         }
         tokio::select! {
+            biased;
             () = down(&mut self.power) => return Err(Closed::NodeDown),
             sent = self.stream.write_all_buf(&mut frame) => sent.map_err(|_| Closed::ByPeer)?,
         }

@@ -159,6 +159,7 @@ impl Shell {
             loop {
                 let deadline = shell.lock().deadline;
                 tokio::select! {
+                    biased;
                     () = shell.clock.sleep_until(deadline) => {
                         shell.run(|world, now| world.tick(now));
                     }

@@ -38,6 +38,7 @@ pub(super) async fn coordinator(
             Coordinator::Searching => shared.stir_lookups(),
         }
         tokio::select! {
+            biased;
             changed = settled.changed() => {
                 changed.map_err(|_| RequestError::Closed { certainty: Certainty::NotWritten })?;
             }
@@ -67,6 +68,7 @@ async fn next_lookup(shared: &Arc<Shared>) -> Option<Lookup> {
             return lookup;
         }
         tokio::select! {
+            biased;
             () = shared.lookups_stirred() => {}
             () = runtime.sleep_until(timeout) => {}
         }

@@ -43,6 +43,7 @@ async fn next_refresh(shared: &Arc<Shared>) -> Option<Refresh> {
             return refresh;
         }
         tokio::select! {
+            biased;
             () = shared.stirred() => {}
             () = runtime.sleep_until(timeout) => {}
         }

@@ -12,6 +12,7 @@
 
 mod arrows;
 mod dependencies;
+mod determinism;
 mod documents;
 mod file_lengths;
 mod house;
