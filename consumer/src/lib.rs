@@ -1,1 +1,3 @@
 //! The consumer: fetching, groups, assignors, commits.
+pub mod listener;
+pub mod machine;

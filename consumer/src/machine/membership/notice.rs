@@ -1,0 +1,101 @@
+//! What the application is told about its membership.
+
+use std::fmt;
+use std::time::Duration;
+
+use ottla_core::types::TopicPartition;
+
+use super::GroupError;
+
+/// Names one notice. Later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NoticeId(pub(crate) u64);
+
+/// Something that the application has to act on before anything else happens to its assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupNotice {
+    /// Its name, to be given back when it has been acted on.
+    pub id: NoticeId,
+    /// What happened.
+    pub event: GroupEvent,
+}
+
+/// What happens to the assignment of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupEvent {
+    /// A generation began.
+    Assigned {
+        /// The partitions that are new, sorted; empty where the generation brought none.
+        added: Vec<TopicPartition>,
+        /// All that the member owns now, sorted.
+        owned: Vec<TopicPartition>,
+    },
+    /// These have to be given up, sorted. They are still owned: offsets may be committed until the
+    /// notice is finished.
+    Revoking {
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
+    },
+    /// These were owned and belong to somebody else by now, perhaps: nothing of them may be
+    /// delivered, and commits are refused.
+    Lost {
+        /// The partitions, sorted.
+        partitions: Vec<TopicPartition>,
+        /// Why.
+        reason: LossReason,
+    },
+    /// The member cannot go on. It has lost its partitions before this.
+    Failed(GroupError),
+}
+
+/// Why a member lost its partitions without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossReason {
+    /// The coordinator put the member out: another generation began without it.
+    Fenced,
+    /// Nothing was heard of the coordinator for `session.timeout.ms`, so that the group has gone on
+    /// without this member.
+    SessionExpired {
+        /// `session.timeout.ms`.
+        session_timeout: Duration,
+    },
+    /// The application did not poll for `max.poll.interval.ms`.
+    PollOverdue {
+        /// `max.poll.interval.ms`.
+        max_poll_interval: Duration,
+    },
+    /// A partition was not given up within `max.poll.interval.ms`, the rebalance timeout.
+    RevocationOverdue {
+        /// `max.poll.interval.ms`.
+        max_poll_interval: Duration,
+    },
+    /// The member failed for good.
+    Failed,
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fenced => f.write_str("the coordinator put this member out of its group"),
+            Self::SessionExpired { session_timeout } => write!(
+                f,
+                "nothing was heard of the coordinator for session.timeout.ms={}",
+                session_timeout.as_millis()
+            ),
+            Self::PollOverdue { max_poll_interval } => write!(
+                f,
+                "poll was not called for max.poll.interval.ms={}; poll more often, fetch less at \
+                 a time, or raise it",
+                max_poll_interval.as_millis()
+            ),
+            Self::RevocationOverdue { max_poll_interval } => write!(
+                f,
+                "partitions were not given up within max.poll.interval.ms={}; the rebalance \
+                 listener or the time between polls is too long",
+                max_poll_interval.as_millis()
+            ),
+            Self::Failed => f.write_str("the member failed for good"),
+        }
+    }
+}
