@@ -1,9 +1,613 @@
 //! A member of a classic group.
+//!
+//! ```text
+//!             subscribe                 joined         assigned
+//!   Outside ------------> Joining -------------> Syncing -------> Stable
+//!      ^                   ^   ^ \                ^                  |
+//!      |          given up |   |  '-> Assigning --' leads            | rebalance
+//!      |                   |   '-------------------------------------|  (cooperative)
+//!   Leaving <--------- Revoking <------------------------------------'  (eager)
+//! ```
+//!
+//! From every state but Outside and Leaving, a fatal answer, an overdue poll or an empty
+//! subscription leads out; a fenced member, or one that heard nothing for a session, loses what it
+//! owned and goes to Joining.
 
+mod codec;
 mod config;
+mod coordinator;
 mod error;
+mod joining;
 mod notice;
+mod notices;
+mod outcome;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytestring::ByteString;
+use ottla_core::error::{ErrorCode, RequestError};
+use ottla_core::retry::Backoff;
+use ottla_core::types::{ConsumerGroupMetadata, TopicName, TopicPartition};
+use ottla_protocol::messages::{HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest};
 
 pub use config::{GroupConfig, OnClose};
+pub use coordinator::CoordinatorFinder;
 pub use error::GroupError;
 pub use notice::{GroupEvent, GroupNotice, LossReason, NoticeId};
+pub use outcome::{
+    Answer, commit_answer, fetch_answer, heartbeat_answer, join_answer, sync_answer,
+};
+pub use state::{CallId, IllegalEvent, MembershipCall, MembershipRequest, Phase};
+
+use self::notices::Notices;
+use self::state::{Call, Outside, State, Then, Watched};
+use super::assignor::{ClusterTopics, RebalanceProtocol};
+
+/// Keeps one member in its group: joins, assigns where it leads, syncs, beats, leaves.
+///
+/// It is told the time and what came, and says what to send ([`poll_call`](Self::poll_call)) and
+/// what the application has to act on ([`current_notice`](Self::current_notice)). Who drives it
+/// sends each call to the coordinator and brings its outcome back once, or drops it: what comes back
+/// late is an [`IllegalEvent`] and changes nothing.
+///
+/// # Kafka
+///
+/// Java's `ConsumerCoordinator` and `AbstractCoordinator`; KIP-62, 345, 394, 429, 559, 800, 814.
+#[derive(Debug)]
+pub struct ClassicMembership {
+    config: GroupConfig,
+    topics: BTreeSet<TopicName>,
+    state: State,
+    /// What the coordinator calls this member; empty before it has said so.
+    member_id: ByteString,
+    /// The generation that the member has been told; `None` outside of any.
+    generation: Option<i32>,
+    /// What the member owns; partitions that are being given up included.
+    owned: BTreeSet<TopicPartition>,
+    /// The last assignment and its generation, for assignors that remember.
+    previous: (Vec<TopicPartition>, Option<i32>),
+    notices: Notices,
+    /// Until when the coordinator keeps the member, as far as is known.
+    alive_until: Instant,
+    heartbeat: Call,
+    polled_at: Instant,
+    /// Why to rejoin as soon as that is possible.
+    rejoin: Option<ByteString>,
+    backoff: Backoff,
+    random: u64,
+    next_call: u64,
+    coordinator_lost: bool,
+}
+
+impl ClassicMembership {
+    /// A member of no group yet. `random` is any number; it moves retries.
+    #[must_use]
+    pub fn new(config: GroupConfig, now: Instant, random: u64) -> Self {
+        Self {
+            config,
+            topics: BTreeSet::new(),
+            state: State::Outside(Outside::Unsubscribed),
+            member_id: ByteString::new(),
+            generation: None,
+            owned: BTreeSet::new(),
+            previous: (Vec::new(), None),
+            notices: Notices::default(),
+            alive_until: now,
+            heartbeat: Call::Due(now),
+            polled_at: now,
+            rejoin: None,
+            backoff: Backoff::new(RETRY, RETRY_MAX),
+            random,
+            next_call: 0,
+            coordinator_lost: false,
+        }
+    }
+
+    /// Subscribes to `topics` in place of those before. None of them leaves the group, once what is
+    /// owned has been given up.
+    pub fn subscribe(&mut self, topics: BTreeSet<TopicName>, now: Instant) {
+        if topics == self.topics && !matches!(self.state, State::Outside(_)) {
+            return;
+        }
+        self.topics = topics;
+        if self.topics.is_empty() {
+            self.give_up_and_leave("the consumer unsubscribed from all topics", now);
+            return;
+        }
+        match self.state {
+            State::Outside(_) => {
+                self.polled_at = now;
+                self.join("", now);
+            }
+            // It is read when the leaving is done.
+            State::Leaving { .. } => {}
+            State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. } => self.request_rejoin("the subscription has changed", now),
+        }
+    }
+
+    /// Rejoins, for the reason that brokers log (KIP-568). Outside of the group this does nothing.
+    pub fn enforce_rebalance(&mut self, reason: &str, now: Instant) {
+        self.request_rejoin(reason, now);
+    }
+
+    /// Takes note that the application polled.
+    pub fn handle_poll(&mut self, polled_at: Instant, now: Instant) {
+        self.polled_at = self.polled_at.max(polled_at);
+        match &mut self.state {
+            State::Outside(Outside::AwaitingPoll) => self.join("the application polls again", now),
+            // It rejoins when the leaving is done.
+            State::Leaving { then: then @ Outside::AwaitingPoll, .. } => {
+                *then = Outside::Unsubscribed;
+            }
+            State::Outside(_)
+            | State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. }
+            | State::Leaving { .. } => {}
+        }
+    }
+
+    /// Leaves for good, without waiting for what is owned to be given up. Whether there is a call to
+    /// wait for.
+    pub fn close(&mut self, now: Instant) {
+        self.topics.clear();
+        self.notices.clear();
+        self.owned.clear();
+        let leaves = self.config.on_close.leaves(self.config.group_instance_id.is_some());
+        if leaves {
+            self.leave("the consumer is being closed", Outside::Unsubscribed, now);
+        } else {
+            self.step_out(Outside::Unsubscribed);
+        }
+    }
+
+    /// Whether nothing is to be sent any more.
+    #[must_use]
+    pub fn is_outside(&self) -> bool {
+        matches!(self.state, State::Outside(_))
+    }
+
+    /// What the application has to act on now.
+    #[must_use]
+    pub fn current_notice(&self) -> Option<&Arc<GroupNotice>> {
+        self.notices.current()
+    }
+
+    /// Takes note that the application acted on a notice. An outdated id is passed over.
+    pub fn finish_notice(&mut self, id: NoticeId, now: Instant) {
+        let Some(notice) = self.notices.finish(id) else { return };
+        if let GroupEvent::Revoking { partitions } = &notice.event {
+            self.handle_revoked(id, partitions, now);
+        }
+    }
+
+    /// Says who the member is, for those who commit.
+    #[must_use]
+    pub fn metadata(&self) -> ConsumerGroupMetadata {
+        ConsumerGroupMetadata {
+            group_id: self.config.group_id.clone(),
+            generation_id: self.generation.unwrap_or(-1),
+            member_id: self.member_id.clone(),
+            group_instance_id: self.config.group_instance_id.clone(),
+        }
+    }
+
+    /// What commits may be sent now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Outside(Outside::Unsubscribed) => Phase::Standalone,
+            State::Outside(_) | State::Leaving { .. } => Phase::Outside,
+            State::Joining { .. } if self.generation.is_some() => Phase::Joining,
+            State::Joining { .. } | State::Assigning { .. } | State::Syncing { .. } => {
+                Phase::Between
+            }
+            State::Revoking { .. } | State::Stable { .. } => Phase::Member,
+        }
+    }
+
+    /// What the member owns; partitions that are being given up included.
+    #[must_use]
+    pub fn owned(&self) -> &BTreeSet<TopicPartition> {
+        &self.owned
+    }
+
+    /// Whether the coordinator did not answer as one: it has to be looked up anew. True once for
+    /// each time.
+    #[must_use]
+    pub fn take_coordinator_lost(&mut self) -> bool {
+        std::mem::take(&mut self.coordinator_lost)
+    }
+
+    /// The topics whose partitions have to be known: those of the whole group while this member
+    /// leads it. The second is whether [`handle_topics`](Self::handle_topics) is waited for.
+    #[must_use]
+    pub fn wanted_topics(&self) -> Option<(&BTreeSet<TopicName>, bool)> {
+        match &self.state {
+            State::Assigning { topics, .. } => Some((topics, true)),
+            State::Stable { watched: Some(watched), .. }
+            | State::Syncing { watched: Some(watched), .. } => Some((&watched.topics, false)),
+            State::Outside(_)
+            | State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. }
+            | State::Leaving { .. } => None,
+        }
+    }
+
+    /// Takes note of the partitions of the [wanted](Self::wanted_topics) topics. A leader assigns
+    /// them, or has the group rebalance when they have changed since.
+    pub fn handle_topics(&mut self, cluster: ClusterTopics, now: Instant) {
+        match &self.state {
+            State::Assigning { .. } => self.assign(cluster, now),
+            State::Stable { watched: Some(Watched { cluster: Some(seen), .. }), .. }
+                if *seen != cluster =>
+            {
+                self.request_rejoin("the partitions of the group's topics have changed", now);
+            }
+            State::Stable { watched: Some(Watched { cluster: None, .. }), .. } => {
+                if let State::Stable { watched: Some(watched), .. } = &mut self.state {
+                    watched.cluster = Some(cluster);
+                }
+            }
+            State::Outside(_)
+            | State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. }
+            | State::Leaving { .. } => {}
+        }
+    }
+
+    /// The next call to the coordinator that is due. To be asked until `None`.
+    pub fn poll_call(&mut self, now: Instant) -> Option<MembershipCall> {
+        if let Some(call) = self.poll_join_side(now) {
+            return Some(call);
+        }
+        if !self.beats() || !self.heartbeat.is_due(now) {
+            return None;
+        }
+        let request = MembershipRequest::Heartbeat(HeartbeatRequest {
+            group_id: self.config.group_id.clone(),
+            generation_id: self.generation.unwrap_or(-1),
+            member_id: self.member_id.clone(),
+            group_instance_id: self.config.group_instance_id.clone(),
+            ..Default::default()
+        });
+        let id = self.fresh_call();
+        self.heartbeat = Call::UnderWay { id, sent_at: now };
+        Some(MembershipCall { id, request })
+    }
+
+    /// Takes the outcome of a heartbeat.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalEvent`], when it was not waited for.
+    pub fn handle_heartbeat(
+        &mut self,
+        id: CallId,
+        outcome: Result<&HeartbeatResponse, &RequestError>,
+        now: Instant,
+    ) -> Result<(), IllegalEvent> {
+        let sent_at = self.heartbeat.take(id, now)?;
+        let code = match outcome {
+            Ok(response) => ErrorCode::from_code(response.error_code),
+            Err(error) => {
+                self.heartbeat = Call::Due(now + self.retry_delay());
+                self.handle_unanswered(error);
+                return Ok(());
+            }
+        };
+        self.heartbeat = Call::Due(sent_at + self.config.heartbeat_interval);
+        match heartbeat_answer(code) {
+            Answer::Done => {
+                self.backoff.reset();
+                self.handle_alive(sent_at);
+            }
+            Answer::Rejoin => {
+                self.handle_alive(sent_at);
+                if matches!(self.state, State::Stable { .. }) {
+                    self.request_rejoin("the group is rebalancing", now);
+                }
+            }
+            Answer::Retry => self.heartbeat = Call::Due(now + self.retry_delay()),
+            Answer::Rediscover => {
+                self.heartbeat = Call::Due(now + self.retry_delay());
+                self.coordinator_lost = true;
+            }
+            answer => self.handle_fenced(answer, code, now),
+        }
+        Ok(())
+    }
+
+    /// Takes note that the member may not do what it tried: a commit in `generation` was answered
+    /// with `code`. An answer that an earlier generation was given says nothing about this one.
+    pub fn handle_commit_refused(&mut self, code: ErrorCode, generation: i32, now: Instant) {
+        if self.generation != Some(generation) || self.phase() != Phase::Member {
+            return;
+        }
+        match commit_answer(code) {
+            Answer::Rejoin if matches!(self.state, State::Stable { .. }) => {
+                self.request_rejoin("the group is rebalancing", now);
+            }
+            answer @ (Answer::RejoinFenced | Answer::RejoinAnew | Answer::FencedInstance) => {
+                self.handle_fenced(answer, code, now);
+            }
+            Answer::Done
+            | Answer::Retry
+            | Answer::Rediscover
+            | Answer::Rejoin
+            | Answer::AdoptMemberId
+            | Answer::Refused => {}
+        }
+    }
+
+    /// Takes note of a sign of life that the coordinator took: it was sent then.
+    pub fn handle_alive(&mut self, sent_at: Instant) {
+        self.alive_until = self.alive_until.max(sent_at + self.config.session_timeout);
+    }
+
+    /// Takes note that another broker still names the same coordinator, which keeps a member whose
+    /// join it has not answered.
+    pub fn handle_coordinator_confirmed(&mut self, now: Instant) {
+        if matches!(self.state, State::Joining { call: Call::UnderWay { .. }, .. }) {
+            self.handle_alive(now);
+        }
+    }
+
+    /// Takes note that the coordinator has moved: what it was asked is asked anew.
+    pub fn handle_coordinator_moved(&mut self, now: Instant) {
+        self.heartbeat = Call::Due(now);
+        if let Some(call) = self.state.call_mut() {
+            *call = Call::Due(now);
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if matches!(self.state, State::Outside(_) | State::Leaving { .. }) {
+            return;
+        }
+        let max_poll_interval = self.config.max_poll_interval;
+        if self.polled_at + max_poll_interval <= now {
+            self.lose(LossReason::PollOverdue { max_poll_interval });
+            self.handle_poll_overdue(now);
+        } else if self.generation.is_some() && self.alive_until <= now {
+            let session_timeout = self.config.session_timeout;
+            self.lose(LossReason::SessionExpired { session_timeout });
+            self.coordinator_lost = true;
+            self.join("nothing was heard of the coordinator for a session", now);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_call`](Self::poll_call) has something
+    /// to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if matches!(self.state, State::Outside(_)) {
+            return None;
+        }
+        let call = self.state.call().and_then(Call::due);
+        if matches!(self.state, State::Leaving { .. }) {
+            return call;
+        }
+        let beat = self.beats().then(|| self.heartbeat.due()).flatten();
+        let session = self.generation.map(|_| self.alive_until);
+        let poll = self.polled_at + self.config.max_poll_interval;
+        [call, beat, session, Some(poll)].into_iter().flatten().min()
+    }
+
+    fn protocol(&self) -> RebalanceProtocol {
+        let mut assignors = self.config.assignors.iter();
+        // Only what all of them can do: the group may choose any.
+        if assignors.all(|assignor| assignor.protocol() == RebalanceProtocol::Cooperative) {
+            RebalanceProtocol::Cooperative
+        } else {
+            RebalanceProtocol::Eager
+        }
+    }
+
+    /// Whether the coordinator expects heartbeats. While a join is under way, that is the sign of
+    /// life.
+    fn beats(&self) -> bool {
+        match self.state {
+            State::Outside(_) | State::Leaving { .. } | State::Joining { .. } => false,
+            State::Revoking { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. } => self.generation.is_some(),
+        }
+    }
+
+    fn request_rejoin(&mut self, reason: &str, now: Instant) {
+        match &self.state {
+            State::Outside(_) | State::Leaving { .. } => return,
+            State::Stable { revoking: false, .. } => {}
+            // What is under way ends first; then it is looked at again.
+            State::Joining { .. }
+            | State::Revoking { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { revoking: true, .. } => {
+                self.rejoin.get_or_insert_with(|| reason.into());
+                return;
+            }
+        }
+        let partitions = match self.protocol() {
+            RebalanceProtocol::Eager => self.owned.iter().cloned().collect(),
+            RebalanceProtocol::Cooperative => self.unsubscribed(),
+        };
+        self.revoke(partitions, Then::Join { reason: reason.into() }, now);
+    }
+
+    /// What is owned of topics that are no longer subscribed to.
+    fn unsubscribed(&self) -> Vec<TopicPartition> {
+        let unsubscribed = |partition: &&TopicPartition| !self.topics.contains(&partition.topic);
+        self.owned.iter().filter(unsubscribed).cloned().collect()
+    }
+
+    fn revoke(&mut self, partitions: Vec<TopicPartition>, then: Then, now: Instant) {
+        if partitions.is_empty() {
+            self.go_on(then, now);
+            return;
+        }
+        let notice = self.notices.push(GroupEvent::Revoking { partitions });
+        self.state = State::Revoking { notice, then };
+    }
+
+    fn go_on(&mut self, then: Then, now: Instant) {
+        match then {
+            Then::Join { reason } => self.join(&reason, now),
+            Then::Leave { reason } => self.leave(&reason, Outside::Unsubscribed, now),
+        }
+    }
+
+    fn handle_revoked(&mut self, id: NoticeId, partitions: &[TopicPartition], now: Instant) {
+        for partition in partitions {
+            self.owned.remove(partition);
+        }
+        match &mut self.state {
+            State::Revoking { notice, then } if *notice == id => {
+                let then = then.clone();
+                self.go_on(then, now);
+            }
+            State::Stable { revoking, .. } => {
+                *revoking = false;
+                let reason = self.rejoin.take();
+                let reason = reason.unwrap_or_else(|| "partitions were given up".into());
+                self.request_rejoin(&reason, now);
+            }
+            State::Outside(_)
+            | State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Leaving { .. } => {}
+        }
+    }
+
+    fn give_up_and_leave(&mut self, reason: &str, now: Instant) {
+        match self.state {
+            State::Outside(_) => self.state = State::Outside(Outside::Unsubscribed),
+            State::Leaving { .. } => {}
+            State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. } => {
+                self.notices.clear_revocations();
+                let owned = self.owned.iter().cloned().collect();
+                self.revoke(owned, Then::Leave { reason: reason.into() }, now);
+            }
+        }
+    }
+
+    fn handle_poll_overdue(&mut self, now: Instant) {
+        // A static member is put out when its session is over; until then it may come back.
+        if self.config.group_instance_id.is_some() {
+            self.step_out(Outside::AwaitingPoll);
+        } else {
+            self.leave("the application has not polled in time", Outside::AwaitingPoll, now);
+        }
+    }
+
+    fn leave(&mut self, reason: &str, then: Outside, now: Instant) {
+        if self.member_id.is_empty() {
+            self.step_out(then);
+            return;
+        }
+        self.generation = None;
+        self.state = State::Leaving { call: Call::Due(now), reason: reason.into(), then };
+    }
+
+    /// Out of the group, as far as this side knows.
+    fn step_out(&mut self, outside: Outside) {
+        self.generation = None;
+        self.rejoin = None;
+        if self.config.group_instance_id.is_none() {
+            self.member_id = ByteString::new();
+        }
+        self.state = State::Outside(outside);
+    }
+
+    fn leave_request(&self, reason: &ByteString) -> LeaveGroupRequest {
+        codec::leave_request(&self.config, &self.member_id, reason)
+    }
+
+    /// The coordinator put this member out, or never knew it.
+    fn handle_fenced(&mut self, answer: Answer, code: ErrorCode, now: Instant) {
+        if answer == Answer::Refused || answer == Answer::FencedInstance {
+            let group = self.config.group_id.clone();
+            let instance = self.config.group_instance_id.clone();
+            self.fail(match (answer, instance) {
+                (Answer::FencedInstance, Some(instance)) => {
+                    GroupError::FencedInstance { group, instance }
+                }
+                _ => GroupError::Refused { group, code },
+            });
+            return;
+        }
+        self.lose(LossReason::Fenced);
+        if answer == Answer::RejoinAnew {
+            self.member_id = ByteString::new();
+        }
+        self.join("the coordinator put the member out", now);
+    }
+
+    fn lose(&mut self, reason: LossReason) {
+        self.generation = None;
+        let owned = std::mem::take(&mut self.owned);
+        let untold = self.notices.clear();
+        let partitions: Vec<TopicPartition> =
+            owned.into_iter().filter(|partition| !untold.contains(partition)).collect();
+        if !partitions.is_empty() {
+            self.notices.push(GroupEvent::Lost { partitions, reason });
+        }
+    }
+
+    fn fail(&mut self, error: GroupError) {
+        self.lose(LossReason::Failed);
+        self.notices.push(GroupEvent::Failed(error));
+        self.step_out(Outside::Failed);
+    }
+
+    /// A call had no answer: the coordinator is looked up anew, unless that could not help.
+    fn handle_unanswered(&mut self, error: &RequestError) {
+        if error.class() == ottla_core::error::ErrorClass::InvalidConfiguration {
+            let group = self.config.group_id.clone();
+            self.fail(GroupError::Request { group, source: Arc::new(error.clone()) });
+        } else {
+            self.coordinator_lost = true;
+        }
+    }
+
+    fn fresh_call(&mut self) -> CallId {
+        self.next_call += 1;
+        CallId(self.next_call)
+    }
+
+    fn retry_delay(&mut self) -> Duration {
+        // SplitMix's increment: enough to part members that failed together.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.backoff.fail(self.random >> 32)
+    }
+}
+
+/// The wait before a call is made again: what it waits for is decided within tens of milliseconds.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// The longest wait before a call is made again.
+const RETRY_MAX: Duration = Duration::from_secs(1);

@@ -65,11 +65,6 @@ pub enum LossReason {
         /// `max.poll.interval.ms`.
         max_poll_interval: Duration,
     },
-    /// A partition was not given up within `max.poll.interval.ms`, the rebalance timeout.
-    RevocationOverdue {
-        /// `max.poll.interval.ms`.
-        max_poll_interval: Duration,
-    },
     /// The member failed for good.
     Failed,
 }
@@ -87,12 +82,6 @@ impl fmt::Display for LossReason {
                 f,
                 "poll was not called for max.poll.interval.ms={}; poll more often, fetch less at \
                  a time, or raise it",
-                max_poll_interval.as_millis()
-            ),
-            Self::RevocationOverdue { max_poll_interval } => write!(
-                f,
-                "partitions were not given up within max.poll.interval.ms={}; the rebalance \
-                 listener or the time between polls is too long",
                 max_poll_interval.as_millis()
             ),
             Self::Failed => f.write_str("the member failed for good"),
