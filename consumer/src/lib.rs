@@ -1,3 +1,16 @@
-//! The consumer: fetching, groups, assignors, commits.
+//! The consumer of the ottla Kafka client: fetching, groups, assignors, commits.
+//!
+//! Users depend on the facade, `ottla`. Everything that decides is in [`machine`]: plain structures
+//! that are told the time.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`config`] | the settings of a consumer |
+//! | [`error`] | why a poll, a commit or a membership failed |
+//! | [`listener`] | what an application does when partitions come and go |
+//! | [`machine`] | what decides: positions, fetching, membership, commits |
+
+pub mod config;
+pub mod error;
 pub mod listener;
 pub mod machine;

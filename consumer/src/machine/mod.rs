@@ -1,5 +1,9 @@
-//! What decides, told the time: no socket, no task, no clock.
+//! What decides in a consumer: plain structures that are told the time, with neither socket, clock
+//! nor task of their own.
 
 pub mod assignor;
 pub mod commit;
 pub mod membership;
+mod position;
+
+pub use position::{OffsetAndEpoch, Position};
