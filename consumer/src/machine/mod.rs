@@ -3,7 +3,8 @@
 
 pub mod assignor;
 pub mod commit;
+pub mod fetch;
 pub mod membership;
 mod position;
 
-pub use position::{OffsetAndEpoch, Position};
+pub use position::{OffsetSpec, Position};

@@ -1,6 +1,5 @@
 //! A place in a partition.
 
-use bytestring::ByteString;
 use ottla_core::types::LeaderEpoch;
 
 /// A place in a partition: the next record, and the epoch of the one before it.
@@ -20,31 +19,26 @@ impl Position {
     }
 }
 
-/// What a group stores for a partition.
-///
-/// # Kafka
-///
-/// Java's `OffsetAndMetadata`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OffsetAndEpoch {
-    /// The offset of the next record to be consumed, never negative.
-    pub offset: i64,
-    /// The leader epoch of the record before it (KIP-320); `None` where it is not known.
-    pub leader_epoch: Option<LeaderEpoch>,
-    /// A note of the application; empty for none.
-    pub metadata: ByteString,
+/// A place in a partition that only its leader can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// The oldest record that is left.
+    Earliest,
+    /// Behind the newest record; with `isolation.level=read_committed`, the last stable offset.
+    Latest,
+    /// The first record with this timestamp or a later one, in milliseconds since 1970; behind the
+    /// newest where there is none.
+    Timestamp(i64),
 }
 
-impl From<Position> for OffsetAndEpoch {
-    fn from(Position { offset, leader_epoch }: Position) -> Self {
-        Self { offset, leader_epoch, metadata: ByteString::new() }
-    }
-}
-
-impl OffsetAndEpoch {
-    /// Where the group goes on.
+impl OffsetSpec {
+    /// What `ListOffsets` says for it.
     #[must_use]
-    pub fn position(&self) -> Position {
-        Position { offset: self.offset, leader_epoch: self.leader_epoch }
+    pub fn to_wire(self) -> i64 {
+        match self {
+            Self::Earliest => -2,
+            Self::Latest => -1,
+            Self::Timestamp(ms) => ms.max(0),
+        }
     }
 }

@@ -1,0 +1,99 @@
+//! What the application takes.
+
+use std::time::Instant;
+
+use ottla_core::types::TopicPartition;
+use ottla_protocol::records::{Batch, RecordsError};
+
+use super::partition::{Fetched, Life};
+use super::{Fetcher, Generation, Slot};
+use crate::error::FetchError;
+use crate::machine::Position;
+
+/// A batch that the application has taken. Neither its checksum nor its records have been looked at.
+#[derive(Debug)]
+pub struct Taken {
+    /// Where its partition is kept.
+    pub slot: Slot,
+    /// Of the partition when it was taken.
+    pub generation: Generation,
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// The batch.
+    pub batch: Batch,
+    /// The first record that is to be delivered: there may be others before it.
+    pub from: Position,
+    /// Where to go on after it.
+    pub next: Position,
+}
+
+impl Fetcher {
+    /// Whether [`take`](Self::take) has something.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.errors.is_empty()
+            || self.line.iter().any(|slot| self.get(*slot).is_some_and(|p| p.is_deliverable()))
+    }
+
+    /// Takes the next batch of the partition whose turn it is. The position moves past it.
+    pub fn take(&mut self, now: Instant) -> Option<Taken> {
+        while let Some(slot) = self.line.pop_front() {
+            let Some(partition) = self.get_mut(slot) else { continue };
+            partition.in_line = false;
+            if partition.streamed {
+                continue;
+            }
+            let taken = self.take_from(slot, now);
+            if taken.is_some() {
+                return taken;
+            }
+        }
+        None
+    }
+
+    /// As [`take`](Self::take), of one partition.
+    pub fn take_from(&mut self, slot: Slot, now: Instant) -> Option<Taken> {
+        let enough = self.config.enough();
+        let partition = self.get_mut(slot).filter(|partition| partition.is_deliverable())?;
+        let Life::Placed(place) = &mut partition.life else { return None };
+        let from = place.delivered;
+        match partition.queue.pop_front()? {
+            Fetched::Batch(fetched) => {
+                let bytes = fetched.len();
+                let was_enough = partition.queued_bytes >= enough;
+                place.delivered = fetched.next;
+                partition.queued_bytes = partition.queued_bytes.saturating_sub(bytes);
+                let relieved = was_enough && partition.queued_bytes < enough;
+                let (generation, name) = (partition.generation, partition.name.clone());
+                self.release(bytes);
+                if relieved {
+                    self.settle(slot, now);
+                } else {
+                    self.line_up(slot);
+                }
+                let (batch, next) = (fetched.batch, fetched.next);
+                Some(Taken { slot, generation, partition: name, batch, from, next })
+            }
+            Fetched::Fault(fault) => {
+                let generation = partition.generation;
+                self.fail(slot, generation, from, fault, now);
+                None
+            }
+        }
+    }
+
+    /// Takes note that a batch which was taken cannot be read from `at` on: the partition is not read
+    /// before the application seeks. Nothing happens if it sought already.
+    pub fn fail(
+        &mut self,
+        slot: Slot,
+        generation: Generation,
+        at: Position,
+        source: RecordsError,
+        now: Instant,
+    ) {
+        let Some(partition) = self.get(slot).filter(|p| p.generation == generation) else { return };
+        let (partition, offset) = (partition.name.clone(), at.offset);
+        self.halt(slot, Some(at), FetchError::Unreadable { partition, offset, source }, now);
+    }
+}

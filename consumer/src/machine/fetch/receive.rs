@@ -1,0 +1,222 @@
+//! What a broker answers.
+
+use std::time::Instant;
+
+use ottla_core::types::{LeaderEpoch, NodeId, TopicPartition};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::records::{BatchFault, RecordsError};
+
+use super::partition::{Fetched, Life, Place, Preferred};
+use super::{FetchAnswer, Fetcher, Outcome, PartitionAnswer, ResetCause, Slot, TopicKey, classify};
+use crate::error::FetchError;
+use crate::machine::Position;
+
+/// Who leads a partition, as an answer has told (KIP-951).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderHint {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Its leader.
+    pub leader: NodeId,
+    /// The leader's epoch.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+impl Fetcher {
+    /// Takes the answer to a fetch. Whether there is something to deliver now is for
+    /// [`is_ready`](Self::is_ready) to say.
+    pub fn handle_fetched(&mut self, node: NodeId, token: u64, answer: FetchAnswer, now: Instant) {
+        if !self.end_flight(node, token) {
+            return;
+        }
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        match known.session.handle_answer(answer.code, answer.session_id) {
+            Ok(()) => known.refusals = 0,
+            Err(code) => return self.handle_refusal(node, code, now),
+        }
+        if answer.partitions.iter().all(|partition| partition.next.is_none()) {
+            known.handle_nothing(now);
+        }
+        for partition in answer.partitions {
+            self.handle_answer(node, partition, now);
+        }
+    }
+
+    /// Takes note that a fetch is not answered: what the broker's session knows is not known here
+    /// any more. The link waits before it connects again.
+    pub fn handle_fetch_failure(&mut self, node: NodeId, token: u64) {
+        if self.end_flight(node, token)
+            && let Some(node) = self.nodes.get_mut(&node)
+        {
+            node.session.restart();
+        }
+    }
+
+    /// Takes note that the broker was never asked what it was to be asked.
+    pub fn handle_disconnected(&mut self, node: NodeId) {
+        self.wants_refresh = true;
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.session.restart();
+        }
+    }
+
+    fn end_flight(&mut self, node: NodeId, token: u64) -> bool {
+        let Some(node) = self.nodes.get_mut(&node) else { return false };
+        let Some(flight) = node.in_flight.take_if(|flight| flight.token == token) else {
+            return false;
+        };
+        self.reserved = self.reserved.saturating_sub(flight.reserved);
+        self.wakes.append(&mut self.starved);
+        true
+    }
+
+    /// The whole request was refused: the session is gone, or this broker is not well.
+    fn handle_refusal(&mut self, node: NodeId, code: ErrorCode, now: Instant) {
+        let random = self.draw();
+        let backoff = self.config.retry_backoff;
+        let Some(node) = self.nodes.get_mut(&node) else { return };
+        tracing::debug!(%code, "the whole fetch was refused");
+        node.refusals = node.refusals.saturating_add(1);
+        // A lost session is made anew at once; if that is lost too, there is more to it.
+        if node.refusals > 1 {
+            node.retry_at = Some(now + ottla_core::retry::jitter(backoff, random));
+        }
+        if classify(code) == Outcome::Refresh {
+            self.wants_refresh = true;
+        }
+    }
+
+    fn handle_answer(&mut self, node: NodeId, answer: PartitionAnswer, now: Instant) {
+        let Some(slot) = self.slot_of(&answer) else { return };
+        self.learn_leader(slot, &answer);
+        if !self.is_current(node, slot) {
+            return;
+        }
+        match classify(answer.code) {
+            Outcome::Data => self.handle_data(node, slot, answer, now),
+            Outcome::OutOfRange => self.handle_out_of_range(node, slot, now),
+            Outcome::Wait => self.back_off(slot, now),
+            Outcome::Refresh => {
+                self.wants_refresh = true;
+                self.forget_preferred(slot);
+                self.back_off(slot, now);
+            }
+            Outcome::Report => {
+                let Some(partition) = self.get(slot) else { return };
+                let partition = partition.name.clone();
+                self.report(FetchError::Refused { partition, code: answer.code });
+                self.back_off(slot, now);
+            }
+        }
+    }
+
+    fn slot_of(&self, answer: &PartitionAnswer) -> Option<Slot> {
+        let topic = match &answer.topic {
+            TopicKey::Name(name) => name,
+            TopicKey::Id(id) => self.names.get(id)?,
+        };
+        self.slot(topic, answer.partition)
+    }
+
+    /// Whether an answer from `node` is to what is wanted now: nothing has moved the partition since
+    /// it was asked for.
+    fn is_current(&self, node: NodeId, slot: Slot) -> bool {
+        let asked = self.nodes.get(&node).and_then(|node| node.session.known(slot));
+        let Some((partition, asked)) = self.get(slot).zip(asked) else { return false };
+        let Life::Placed(place) = partition.life else { return false };
+        partition.generation == asked.generation && place.fetched.offset == asked.offset
+    }
+
+    fn learn_leader(&mut self, slot: Slot, answer: &PartitionAnswer) {
+        let Some((leader, leader_epoch)) = answer.leader else { return };
+        let Some(partition) = self.get(slot) else { return };
+        let partition = partition.name.clone();
+        self.hints.push(LeaderHint { partition, leader, leader_epoch });
+    }
+
+    fn handle_data(&mut self, node: NodeId, slot: Slot, answer: PartitionAnswer, now: Instant) {
+        let until = now + self.config.preferred_for;
+        let Some(partition) = self.get_mut(slot) else { return };
+        partition.backoff.reset();
+        let bounds = &mut partition.bounds;
+        bounds.log_start = answer.log_start_offset.or(bounds.log_start);
+        bounds.high_watermark = answer.high_watermark.or(bounds.high_watermark);
+        bounds.last_stable = answer.last_stable_offset.or(bounds.last_stable);
+        if let Some(replica) = answer.preferred_replica.filter(|replica| *replica != node) {
+            partition.preferred = Some(Preferred { node: replica, until });
+        } else if answer.diverging.is_some() {
+            return self.truncate(slot, answer.diverging, now);
+        } else {
+            self.queue(slot, answer);
+        }
+        self.settle(slot, now);
+    }
+
+    /// Puts what was fetched behind what was fetched before.
+    fn queue(&mut self, slot: Slot, answer: PartitionAnswer) {
+        let Some(partition) = self.partitions.get_mut(slot.0).and_then(Option::as_mut) else {
+            return;
+        };
+        let Life::Placed(place) = &mut partition.life else { return };
+        let PartitionAnswer { batches, next, fault, cut_off, .. } = answer;
+        let mut bytes = 0;
+        // A fetch from within a batch brings all of it, and a broker may begin earlier still.
+        let from = place.fetched.offset;
+        for batch in batches.into_iter().filter(|batch| batch.batch.last_offset() >= from) {
+            bytes += batch.len();
+            partition.queue.push_back(Fetched::Batch(batch));
+        }
+        partition.queued_bytes += bytes;
+        if let Some(next) = next.filter(|next| next.offset > from) {
+            place.fetched = next;
+            if partition.queue.is_empty() {
+                // All of it was markers, aborted, or left empty by compaction.
+                place.delivered = next;
+                self.passed.insert(slot);
+            }
+        }
+        match (fault, next) {
+            (Some(fault), _) => partition.queue.push_back(Fetched::Fault(fault)),
+            (None, None) if cut_off > 0 => partition.grow(cut_off),
+            (None, _) => {}
+        }
+        self.buffered += bytes;
+    }
+
+    fn handle_out_of_range(&mut self, node: NodeId, slot: Slot, now: Instant) {
+        let Some(partition) = self.get(slot) else { return };
+        if partition.leader == Some(node) {
+            return self.reset(slot, ResetCause::OutOfRange, now);
+        }
+        // A follower may be behind: only the leader can tell.
+        self.forget_preferred(slot);
+        self.settle(slot, now);
+    }
+
+    fn forget_preferred(&mut self, slot: Slot) {
+        if let Some(partition) = self.get_mut(slot) {
+            partition.preferred = None;
+        }
+    }
+}
+
+impl super::partition::Partition {
+    /// Asks for more at once: what came was too little for a single batch. Brokers of today send a
+    /// first batch whole whatever the limit (KIP-74).
+    fn grow(&mut self, cut_off: usize) {
+        const MOST: u32 = i32::MAX.unsigned_abs();
+        if self.max_bytes >= MOST {
+            let fault = BatchFault::Truncated { needed: MOST as usize, present: cut_off };
+            self.queue.push_back(Fetched::Fault(RecordsError::Batch { at: 0, fault }));
+        }
+        self.max_bytes = self.max_bytes.max(1).saturating_mul(2).min(MOST);
+    }
+
+    /// Fetches again what was fetched and is not delivered.
+    pub(super) fn rewind(&mut self) {
+        if let Life::Placed(place) = &mut self.life {
+            let Place { delivered, .. } = *place;
+            place.fetched = Position { ..delivered };
+        }
+    }
+}

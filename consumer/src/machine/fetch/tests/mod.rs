@@ -1,0 +1,4 @@
+mod positions;
+mod requests;
+mod resets;
+mod world;

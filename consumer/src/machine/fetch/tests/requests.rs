@@ -1,0 +1,185 @@
+//! What is asked of brokers, and when.
+
+use super::world::{World, name, node};
+use crate::machine::Position;
+
+fn partitions(request: &ottla_protocol::messages::FetchRequest) -> Vec<(i32, i64)> {
+    let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.map(|partition| (partition.partition, partition.fetch_offset)).collect()
+}
+
+/// Both partitions are led by broker 1.
+fn together() -> World {
+    let mut world = World::begun(|_| {});
+    world.elect(1, 1, 0);
+    world.refresh();
+    world
+}
+
+#[test]
+fn a_session_is_told_only_what_has_changed() {
+    let mut world = together();
+    world.append(0, 1);
+    let first = world.send(1).unwrap();
+    assert_eq!((first.session_id, first.session_epoch), (0, 0));
+    assert_eq!(partitions(&first), [(0, 0), (1, 0)]);
+    world.receive(1);
+    let second = world.send(1).unwrap();
+    assert_eq!(partitions(&second), [(0, 1)]);
+    assert_eq!(second.session_epoch, 1);
+    world.receive(1);
+    assert_eq!(partitions(&world.send(1).unwrap()), []);
+}
+
+#[test]
+fn the_next_fetch_leaves_before_anything_is_delivered() {
+    let mut world = together();
+    world.append(0, 10);
+    world.send(1);
+    world.receive(1);
+    assert_eq!(partitions(&world.send(1).unwrap()), [(0, 3)]);
+    assert!(world.fetcher.is_ready());
+}
+
+#[test]
+fn a_partition_that_left_is_forgotten() {
+    let mut world = together();
+    world.send(1);
+    world.receive(1);
+    world.fetcher.remove(&name(0), world.now);
+    let request = world.send(1).unwrap();
+    let forgotten: Vec<i32> =
+        request.forgotten_topics_data.iter().flat_map(|topic| topic.partitions.to_vec()).collect();
+    assert_eq!(forgotten, [0]);
+}
+
+#[test]
+fn a_paused_partition_is_not_asked_for_and_keeps_what_it_brought() {
+    let mut world = together();
+    world.append(0, 3);
+    world.send(1);
+    world.receive(1);
+    let slot = world.slot(0);
+    world.fetcher.pause(slot, world.now);
+    assert!(world.fetcher.take(world.now).is_none());
+    assert_eq!(partitions(&world.send(1).unwrap()), []);
+    world.receive(1);
+    world.fetcher.resume(slot, world.now);
+    assert_eq!(world.fetcher.take(world.now).unwrap().from, Position::at(0));
+}
+
+#[test]
+fn a_lost_session_is_made_anew_at_once_with_everything() {
+    let mut world = together();
+    world.send(1);
+    world.receive(1);
+    world.forget_sessions(1);
+    world.send(1);
+    world.receive(1);
+    let anew = world.send(1).unwrap();
+    assert_eq!((anew.session_id, anew.session_epoch), (0, 0));
+    assert_eq!(partitions(&anew), [(1, 0), (0, 0)], "another partition comes first");
+}
+
+#[test]
+fn after_a_lost_connection_everything_is_said_again() {
+    let mut world = together();
+    world.append(0, 1);
+    world.send(1);
+    world.receive(1);
+    world.send(1);
+    world.lose(1);
+    let anew = world.send(1).unwrap();
+    assert_eq!(anew.session_epoch, 0);
+    assert_eq!(partitions(&anew), [(1, 0), (0, 1)]);
+}
+
+#[test]
+fn one_budget_bounds_what_is_fetched_and_not_delivered() {
+    let mut world = World::begun(|config| {
+        config.fetch_buffer_memory = 1_000;
+        config.max_partition_fetch_bytes = 400;
+    });
+    world.append(0, 100);
+    world.append(1, 100);
+    for _ in 0..50 {
+        for broker in [1, 2] {
+            world.send(broker);
+            world.receive(broker);
+        }
+        // A broker goes beyond what it was asked for by a batch at most; ours by two.
+        assert!(world.fetcher.buffered() <= 1_000 + 300, "{}", world.fetcher.buffered());
+    }
+    assert!(world.send(1).is_none() && world.send(2).is_none());
+    while world.fetcher.take(world.now).is_some() {}
+    assert!(world.send(1).is_some() && world.send(2).is_some());
+}
+
+#[test]
+fn paused_partitions_make_room_for_others() {
+    let mut world = World::begun(|config| {
+        config.fetch_buffer_memory = 300;
+        config.max_partition_fetch_bytes = 300;
+    });
+    world.append(0, 100);
+    world.send(1);
+    world.receive(1);
+    let slot = world.slot(0);
+    world.fetcher.pause(slot, world.now);
+    assert!(world.send(2).is_some(), "what the paused one brought has made room");
+    world.receive(2);
+    world.fetcher.resume(slot, world.now);
+    world.send(1);
+    world.receive(1);
+    assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0, "and comes again");
+}
+
+#[test]
+fn others_are_asked_without_waiting_while_a_partition_is_full() {
+    let mut world = together();
+    world.fetcher.config.max_partition_bytes = 200;
+    world.append(0, 100);
+    world.send(1);
+    world.receive(1);
+    let request = world.send(1).unwrap();
+    assert_eq!((request.max_wait_ms, partitions(&request)), (0, vec![]));
+    world.receive(1);
+    assert!(world.send(1).is_none(), "nothing came: not at once again");
+    assert_eq!(
+        world.fetcher.next_fetch(node(1)),
+        Some(world.now + std::time::Duration::from_millis(100))
+    );
+    while world.fetcher.take(world.now).is_some() {}
+    assert_eq!(world.fetcher.poll_wake(), Some(node(1)));
+    let request = world.send(1).unwrap();
+    assert_eq!((request.max_wait_ms, partitions(&request)), (500, vec![(0, 3)]));
+}
+
+#[test]
+fn an_answer_of_the_old_leader_is_stale() {
+    let mut world = World::begun(|_| {});
+    world.append(0, 3);
+    world.send(1);
+    world.elect(0, 2, 3);
+    world.refresh();
+    world.receive(1);
+    assert!(world.fetcher.take(world.now).is_none());
+    assert_eq!(
+        partitions(&world.send(2).unwrap()),
+        [(1, 0), (0, 0)].into_iter().rev().collect::<Vec<_>>()
+    );
+    world.receive(2);
+    assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
+}
+
+#[test]
+fn a_broker_that_leads_no_more_is_not_asked_before_the_metadata_says_who_does() {
+    let mut world = World::begun(|_| {});
+    world.elect(0, 2, 0);
+    world.send(1);
+    world.receive(1);
+    assert!(world.fetcher.poll_refresh());
+    assert!(world.send(1).is_none(), "it backs off");
+    world.refresh();
+    assert_eq!(partitions(&world.send(2).unwrap()), [(0, 0), (1, 0)]);
+}

@@ -1,0 +1,297 @@
+//! Two brokers, one topic with two partitions, and a fetcher: no clock, no socket.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_core::cluster::{ClusterSnapshot, PartitionInfo, TopicInfo};
+use ottla_core::config::ClientConfig;
+use ottla_core::types::{LeaderEpoch, NodeId, TopicPartition};
+use ottla_protocol::messages::fetch::{FetchableTopicResponse, NodeEndpoint, PartitionData};
+use ottla_protocol::messages::{FetchRequest, FetchResponse};
+use ottla_protocol::records::{BatchBuilder, NewRecord, SealOptions};
+use ottla_protocol::wire::RecordChunks;
+use ottla_protocol::{ErrorCode, Message, Uuid};
+
+use super::super::*;
+use crate::config::ConsumerConfig;
+use crate::machine::Position;
+
+pub(super) const VERSION: i16 = 17;
+
+/// What a partition really is.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    pub(super) leader: i32,
+    pub(super) epoch: i32,
+    pub(super) start: i64,
+    /// The epoch of each record, from offset 0 on.
+    pub(super) epochs: Vec<i32>,
+}
+
+impl Log {
+    pub(super) fn end(&self) -> i64 {
+        self.epochs.len() as i64
+    }
+}
+
+#[derive(Debug, Default)]
+struct Server {
+    id: i32,
+    epoch: i32,
+    known: BTreeMap<i32, i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) fetcher: Fetcher,
+    pub(super) now: Instant,
+    pub(super) logs: Vec<Log>,
+    servers: BTreeMap<NodeId, Server>,
+    /// Answers on their way.
+    pub(super) answers: BTreeMap<NodeId, (u64, FetchResponse)>,
+    pub(super) requests: Vec<(NodeId, FetchRequest)>,
+    pub(super) topic_id: u128,
+}
+
+pub(super) fn node(id: i32) -> NodeId {
+    NodeId::from_wire(id).unwrap()
+}
+
+pub(super) fn name(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+#[expect(clippy::disallowed_methods, reason = "any instant will do, and there is no other")]
+fn any_instant() -> Instant {
+    Instant::now()
+}
+
+impl World {
+    pub(super) fn new(change: impl FnOnce(&mut ConsumerConfig)) -> Self {
+        let mut consumer = ConsumerConfig::default();
+        change(&mut consumer);
+        let config = FetchConfig::new(&ClientConfig::default(), &consumer);
+        let log = |leader| Log { leader, epoch: 1, start: 0, epochs: Vec::new() };
+        let mut world = Self {
+            fetcher: Fetcher::new(config, 7),
+            now: any_instant(),
+            logs: vec![log(1), log(2)],
+            servers: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            requests: Vec::new(),
+            topic_id: 9,
+        };
+        for partition in 0..2 {
+            world.fetcher.add(name(partition));
+        }
+        world.refresh();
+        world
+    }
+
+    /// A world whose partitions are read from offset 0 on.
+    pub(super) fn begun(change: impl FnOnce(&mut ConsumerConfig)) -> Self {
+        let mut world = Self::new(change);
+        for partition in 0..2 {
+            let (slot, now) = (world.slot(partition), world.now);
+            world.fetcher.begin(slot, Some(Position::at(0)), now);
+        }
+        world
+    }
+
+    pub(super) fn slot(&self, partition: i32) -> Slot {
+        self.fetcher.slot("t", partition).unwrap()
+    }
+
+    pub(super) fn log(&mut self, partition: i32) -> &mut Log {
+        &mut self.logs[partition as usize]
+    }
+
+    pub(super) fn append(&mut self, partition: i32, count: usize) {
+        let log = self.log(partition);
+        let (len, epoch) = (log.epochs.len() + count, log.epoch);
+        log.epochs.resize(len, epoch);
+    }
+
+    /// Makes another broker the leader, whose log may be shorter.
+    pub(super) fn elect(&mut self, partition: i32, leader: i32, end: i64) {
+        let log = self.log(partition);
+        log.leader = leader;
+        log.epoch += 1;
+        log.epochs.truncate(usize::try_from(end).unwrap_or(0));
+    }
+
+    /// Lets the fetcher see who leads.
+    pub(super) fn refresh(&mut self) {
+        let partition = |log: &Log| PartitionInfo {
+            leader: Some(node(log.leader)),
+            leader_epoch: LeaderEpoch::from_wire(log.epoch),
+            ..PartitionInfo::default()
+        };
+        let topic = TopicInfo {
+            name: "t".into(),
+            id: Some(Uuid::from(self.topic_id)),
+            error: None,
+            internal: false,
+            partitions: self.logs.iter().map(partition).collect(),
+        };
+        let topics = BTreeMap::from([("t".into(), Arc::new(topic))]);
+        let snapshot = ClusterSnapshot { topics, ..ClusterSnapshot::default() };
+        self.fetcher.handle_snapshot(&snapshot, self.now);
+    }
+
+    pub(super) fn wait(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+        self.fetcher.handle_timeout(self.now);
+    }
+
+    /// Sends a fetch to a broker, if there is one to send; its answer is on its way.
+    pub(super) fn send(&mut self, to: i32) -> Option<FetchRequest> {
+        let to = node(to);
+        let (token, request) = self.fetcher.poll_fetch(to, Wording::of(VERSION), self.now)?;
+        let response = self.serve(to, &request);
+        self.answers.insert(to, (token, response));
+        self.requests.push((to, request.clone()));
+        Some(request)
+    }
+
+    /// Lets the answer of a broker arrive.
+    pub(super) fn receive(&mut self, from: i32) -> bool {
+        let Some((token, response)) = self.answers.remove(&node(from)) else { return false };
+        let body = response.encode(VERSION).unwrap().into_bytes();
+        let level = self.fetcher.config.isolation;
+        let answer =
+            FetchAnswer::read(&body, VERSION, level, &mut ControlReader::default()).unwrap();
+        self.fetcher.handle_fetched(node(from), token, answer, self.now);
+        true
+    }
+
+    /// Loses the connection to a broker, with the answer on it.
+    pub(super) fn lose(&mut self, from: i32) {
+        if let Some((token, _)) = self.answers.remove(&node(from)) {
+            self.fetcher.handle_fetch_failure(node(from), token);
+        }
+        self.fetcher.handle_disconnected(node(from));
+    }
+
+    /// Loses the sessions that a broker keeps.
+    pub(super) fn forget_sessions(&mut self, of: i32) {
+        self.servers.remove(&node(of));
+    }
+
+    /// Asks leaders what they are to be asked, and brings their answers.
+    pub(super) fn look_up(&mut self) -> usize {
+        let lookups = self.fetcher.poll_lookups(1_000);
+        let count = lookups.len();
+        for lookup in lookups {
+            for item in &lookup.items {
+                self.look_up_item(&lookup, item);
+            }
+        }
+        count
+    }
+
+    fn look_up_item(&mut self, lookup: &Lookup, item: &LookupItem) {
+        let request = Lookup { items: vec![item.clone()], ..lookup.clone() };
+        let now = self.now;
+        match lookup.kind {
+            LookupKind::Offsets => {
+                let asked = request.list_offsets(self.fetcher.config.isolation);
+                let asked = &asked.topics[0].partitions[0];
+                let log = self.logs[asked.partition_index as usize].clone();
+                let found = if node(log.leader) != lookup.node {
+                    Err(ErrorCode::NotLeaderOrFollower)
+                } else if asked.timestamp == -2 {
+                    Ok(Some(Position::at(log.start)))
+                } else {
+                    Ok(Some(Position::at(log.end())))
+                };
+                self.fetcher.handle_offset(item, found, now);
+            }
+            LookupKind::Epochs => {
+                let asked = request.offset_for_leader_epoch();
+                let asked = &asked.topics[0].partitions[0];
+                let log = self.logs[asked.partition as usize].clone();
+                let until = log.epochs.iter().take_while(|epoch| **epoch <= asked.leader_epoch);
+                let offset =
+                    if asked.leader_epoch == log.epoch { log.end() } else { until.count() as i64 };
+                let epoch = log.epochs.iter().take(offset as usize).last().copied();
+                let end = if node(log.leader) != lookup.node {
+                    Err(ErrorCode::NotLeaderOrFollower)
+                } else {
+                    let leader_epoch = LeaderEpoch::from_wire(epoch.unwrap_or(asked.leader_epoch));
+                    Ok(Some(Position { offset, leader_epoch }))
+                };
+                self.fetcher.handle_epoch_end(item, end, now);
+            }
+        }
+    }
+
+    fn serve(&mut self, at: NodeId, request: &FetchRequest) -> FetchResponse {
+        let server = self.servers.entry(at).or_default();
+        if request.session_epoch > 0 {
+            if request.session_id != server.id || server.id == 0 {
+                let error_code = ErrorCode::FetchSessionIdNotFound.code();
+                return FetchResponse { error_code, ..FetchResponse::default() };
+            }
+            assert_eq!(request.session_epoch, server.epoch, "the session's epoch is out of step");
+        } else {
+            *server = Server { id: server.id + 100, epoch: 0, known: BTreeMap::new() };
+        }
+        server.epoch += 1;
+        for partition in request.forgotten_topics_data.iter().flat_map(|t| &t.partitions) {
+            assert!(server.known.remove(partition).is_some(), "forgets what it never asked for");
+        }
+        for partition in request.topics.iter().flat_map(|topic| &topic.partitions) {
+            server.known.insert(partition.partition, partition.fetch_offset);
+        }
+        let (known, session_id) = (server.known.clone(), server.id);
+        let rows = known.into_iter().filter_map(|(p, offset)| self.row(at, p, offset)).collect();
+        let topic = FetchableTopicResponse {
+            topic_id: Uuid::from(self.topic_id),
+            partitions: rows,
+            ..FetchableTopicResponse::default()
+        };
+        FetchResponse {
+            session_id,
+            responses: vec![topic],
+            node_endpoints: Vec::<NodeEndpoint>::new(),
+            ..FetchResponse::default()
+        }
+    }
+
+    /// What one partition brings: three batches of one record at most.
+    fn row(&self, at: NodeId, partition_index: i32, offset: i64) -> Option<PartitionData> {
+        let log = &self.logs[partition_index as usize];
+        let error = |code: ErrorCode| PartitionData {
+            partition_index,
+            error_code: code.code(),
+            high_watermark: -1,
+            ..PartitionData::default()
+        };
+        if node(log.leader) != at {
+            return Some(error(ErrorCode::NotLeaderOrFollower));
+        }
+        if !(log.start..=log.end()).contains(&offset) {
+            return Some(error(ErrorCode::OffsetOutOfRange));
+        }
+        let until = log.end().min(offset + 3);
+        let batches = (offset..until).map(|at| batch(at, log.epochs[at as usize]));
+        (offset < until).then(|| PartitionData {
+            partition_index,
+            high_watermark: log.end(),
+            last_stable_offset: log.end(),
+            log_start_offset: log.start,
+            records: Some(RecordChunks::from_iter(batches)),
+            ..PartitionData::default()
+        })
+    }
+}
+
+/// A batch of one record, of a hundred bytes or so.
+pub(super) fn batch(base_offset: i64, partition_leader_epoch: i32) -> bytes::Bytes {
+    let mut builder = BatchBuilder::new();
+    builder.append(NewRecord::new(0, None, Some(&[7; 30]))).unwrap();
+    let options = SealOptions { base_offset, partition_leader_epoch, ..SealOptions::default() };
+    builder.seal(&options).freeze().bytes().clone()
+}
