@@ -226,7 +226,12 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(header: &BatchHeader, section: &'a [u8]) -> Result<Self, RecordsError> {
+    /// The records of a section that the caller has decompressed, if that was necessary.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordsError`], when the section is too short for the records that the header counts.
+    pub fn over(header: &BatchHeader, section: &'a [u8]) -> Result<Self, RecordsError> {
         Ok(Self { section, cursor: Cursor::new(header, section)? })
     }
 }

@@ -39,7 +39,7 @@ impl BatchDecoder {
             Compression::None => encoded,
             compression => self.decompress(compression, encoded)?,
         };
-        Records::new(batch.header(), section)
+        Records::over(batch.header(), section)
     }
 
     /// The records of a batch as values that outlive the decoder.

@@ -48,6 +48,6 @@ pub use encode::NewRecord;
 pub use error::{AppendError, BatchFault, RecordFault, RecordsError, SealError};
 pub use header::{BatchHeader, ProducerStamp};
 pub use legacy::{LegacyMessage, LegacyRecords};
-pub use owned::{OwnedRecord, OwnedRecords};
+pub use owned::{OwnedRecord, OwnedRecords, Section};
 pub use record::{Header, Headers, HeadersIter, Record};
 pub use sealed::SealedBatch;

@@ -35,13 +35,24 @@ impl Span {
     }
 }
 
-/// A record that is its own: 56 bytes and one refcount on the bytes of its whole batch.
+/// What the records of one batch share: their bytes, and whatever else their reader keeps for them.
+pub trait Section {
+    /// The records as they are read: decompressed.
+    fn bytes(&self) -> &Bytes;
+}
+
+impl Section for Bytes {
+    fn bytes(&self) -> &Bytes {
+        self
+    }
+}
+
+/// A record that is its own: 56 bytes and one refcount on what its whole batch shares.
 ///
-/// It keeps those bytes alive, so an application that keeps few records for long should copy what
-/// it needs.
-#[derive(Debug, Clone)]
-pub struct OwnedRecord {
-    section: Arc<Bytes>,
+/// It keeps that alive, so an application that keeps few records for long should copy what it needs.
+#[derive(Debug)]
+pub struct OwnedRecord<S = Bytes> {
+    section: Arc<S>,
     offset: i64,
     timestamp: i64,
     key: Span,
@@ -50,18 +61,31 @@ pub struct OwnedRecord {
     header_count: u32,
 }
 
-impl OwnedRecord {
+impl<S> Clone for OwnedRecord<S> {
+    fn clone(&self) -> Self {
+        Self { section: Arc::clone(&self.section), ..*self }
+    }
+}
+
+impl<S: Section> OwnedRecord<S> {
     #[inline]
-    fn new(record: &Record<'_>, section: &Arc<Bytes>) -> Self {
+    fn new(record: &Record<'_>, section: &Arc<S>) -> Self {
+        let bytes = section.bytes();
         Self {
             offset: record.offset,
             timestamp: record.timestamp,
-            key: Span::of(record.key, section),
-            value: Span::of(record.value, section),
-            headers: Span::of(Some(record.headers.encoded()), section),
+            key: Span::of(record.key, bytes),
+            value: Span::of(record.value, bytes),
+            headers: Span::of(Some(record.headers.encoded()), bytes),
             header_count: u32::try_from(record.headers.len()).unwrap_or(0),
             section: Arc::clone(section),
         }
+    }
+
+    /// What it shares with the other records of its batch.
+    #[must_use]
+    pub fn section(&self) -> &Arc<S> {
+        &self.section
     }
 
     /// Its offset in the partition.
@@ -79,32 +103,32 @@ impl OwnedRecord {
     /// Its key; null and empty are different.
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
-        self.key.get(&self.section)
+        self.key.get(self.section.bytes())
     }
 
     /// Its value; null and empty are different.
     #[must_use]
     pub fn value(&self) -> Option<&[u8]> {
-        self.value.get(&self.section)
+        self.value.get(self.section.bytes())
     }
 
     /// Its headers, in the producer's order.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
-        let encoded = self.headers.get(&self.section).unwrap_or_default();
+        let encoded = self.headers.get(self.section.bytes()).unwrap_or_default();
         Headers::from_checked(self.header_count as usize, encoded)
     }
 
     /// Its key as bytes that can be kept and sent on: one more refcount, no copy.
     #[must_use]
     pub fn key_bytes(&self) -> Option<Bytes> {
-        self.key().map(|key| self.section.slice_ref(key))
+        self.key().map(|key| self.section.bytes().slice_ref(key))
     }
 
     /// As [`Self::key_bytes`], for the value.
     #[must_use]
     pub fn value_bytes(&self) -> Option<Bytes> {
-        self.value().map(|value| self.section.slice_ref(value))
+        self.value().map(|value| self.section.bytes().slice_ref(value))
     }
 
     /// The record as it would be lent.
@@ -120,20 +144,38 @@ impl OwnedRecord {
     }
 }
 
-impl PartialEq for OwnedRecord {
+impl<S: Section> PartialEq for OwnedRecord<S> {
     fn eq(&self, other: &Self) -> bool {
         self.as_record() == other.as_record()
     }
 }
 
-impl Eq for OwnedRecord {}
+impl<S: Section> Eq for OwnedRecord<S> {}
 
 /// Gives the records of one batch as values. As with [`Records`](super::Records), the first error
 /// is the last item.
-#[derive(Debug, Clone)]
-pub struct OwnedRecords {
-    section: Arc<Bytes>,
+#[derive(Debug)]
+pub struct OwnedRecords<S = Bytes> {
+    section: Arc<S>,
     cursor: AnyCursor,
+}
+
+impl<S> Clone for OwnedRecords<S> {
+    fn clone(&self) -> Self {
+        Self { section: Arc::clone(&self.section), cursor: self.cursor.clone() }
+    }
+}
+
+impl<S: Section> OwnedRecords<S> {
+    /// The records of a section that the caller has decompressed, if that was necessary.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordsError`], when the section is too short for the records that the header counts.
+    pub fn over(header: &BatchHeader, section: Arc<S>) -> Result<Self, RecordsError> {
+        let cursor = AnyCursor::V2(Cursor::new(header, section.bytes())?);
+        Ok(Self { section, cursor })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -144,8 +186,7 @@ enum AnyCursor {
 
 impl OwnedRecords {
     pub(super) fn new(header: &BatchHeader, section: Arc<Bytes>) -> Result<Self, RecordsError> {
-        let cursor = AnyCursor::V2(Cursor::new(header, &section)?);
-        Ok(Self { section, cursor })
+        Self::over(header, section)
     }
 
     pub(super) fn new_legacy(
@@ -157,17 +198,17 @@ impl OwnedRecords {
     }
 }
 
-impl Iterator for OwnedRecords {
-    type Item = Result<OwnedRecord, RecordsError>;
+impl<S: Section> Iterator for OwnedRecords<S> {
+    type Item = Result<OwnedRecord<S>, RecordsError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let next = match &mut self.cursor {
-            AnyCursor::V2(cursor) => cursor.next(&self.section)?,
-            AnyCursor::Legacy(cursor) => cursor.next(&self.section)?,
+            AnyCursor::V2(cursor) => cursor.next(self.section.bytes())?,
+            AnyCursor::Legacy(cursor) => cursor.next(self.section.bytes())?,
         };
         Some(next.map(|record| OwnedRecord::new(&record, &self.section)))
     }
 }
 
-impl std::iter::FusedIterator for OwnedRecords {}
+impl<S: Section> std::iter::FusedIterator for OwnedRecords<S> {}
