@@ -197,6 +197,23 @@ impl BatchBuilder {
         self.record_count
     }
 
+    /// Bytes that the buffer has room for, those of the batch as it stands included.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Goes on in another buffer, a larger one from the caller's pool, and gives back the old one,
+    /// empty.
+    #[must_use]
+    pub fn move_to(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
+        buffer.extend_from_slice(&self.buffer);
+        let mut old = std::mem::replace(&mut self.buffer, buffer);
+        old.clear();
+        old
+    }
+
     /// The buffer, for the pool. The records in it are given up.
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {

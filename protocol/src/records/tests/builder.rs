@@ -96,3 +96,20 @@ fn a_delete_horizon_takes_the_place_of_the_base_timestamp() {
     assert_eq!(read(&batch).unwrap()[0].timestamp(), 1_000);
     assert_eq!(batch_of(1).header().delete_horizon(), None);
 }
+
+#[test]
+fn a_batch_goes_on_in_a_larger_buffer_as_if_nothing_had_happened() {
+    let mut moved = BatchBuilder::with_buffer(Vec::with_capacity(100));
+    let mut stayed = BatchBuilder::new();
+    for builder in [&mut moved, &mut stayed] {
+        builder.append(NewRecord::new(5, Some(b"key"), Some(b"value"))).unwrap();
+    }
+    let old = moved.move_to(Vec::with_capacity(4_096));
+    assert_eq!((old.len(), old.capacity()), (0, 100));
+    assert_eq!(moved.capacity(), 4_096);
+    for builder in [&mut moved, &mut stayed] {
+        builder.append(NewRecord::new(9, None, Some(b"more"))).unwrap();
+    }
+    let options = SealOptions::default();
+    assert_eq!(moved.seal(&options), stayed.seal(&options));
+}
