@@ -6,3 +6,11 @@
 //! feature of that name, has tasks and clocks.
 
 pub mod config;
+pub mod error;
+mod machine;
+pub mod partitioner;
+mod record;
+
+pub use error::{SendError, Trouble, Undelivered};
+pub use machine::delivery::Delivery;
+pub use record::{Record, RecordHeader, RecordMetadata, RecordOffset};

@@ -4,4 +4,5 @@ mod partitioner;
 mod producer;
 
 pub use partitioner::PartitionerKind;
+pub(crate) use producer::MAX_IDEMPOTENT_IN_FLIGHT;
 pub use producer::{Acks, ConfigProblem, ProducerConfig};

@@ -1,0 +1,823 @@
+//! The batches of one partition, in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use ottla_core::error::Certainty;
+use ottla_core::retry::Backoff;
+use ottla_core::types::TopicName;
+use ottla_protocol::compression::Codec;
+use ottla_protocol::records::{
+    AppendError, BatchBuilder, BatchHeader, NewRecord, SealError, SealOptions, SealedBatch,
+};
+
+use super::batch::{self, Batch, Body, Finished, OpenBatch, Place, SealWork, Terms};
+use super::budget::Charge;
+use super::delivery::{BatchDone, BatchFailure, Outcome};
+use super::identity::{Identity, IdentityCell, Sequences};
+use super::pool::BatchPool;
+use crate::error::{SendError, Trouble};
+use crate::record::RecordParts;
+
+/// The batches of one partition: one that takes records, and those that wait or are under way, in
+/// the order of their records.
+///
+/// A batch never changes its place. When an attempt fails it waits again where it is, nothing more
+/// leaves until what is under way has been answered, and then all go again in order.
+///
+/// ```text
+///  open --full, due, hurried--> [codec] --> waiting --next_send--> on the wire --> done
+///                                              ^------- retry ---------/
+/// ```
+///
+/// With idempotence a batch gets its sequence when it is first sent, and keeps it. Where one leaves
+/// without being written, its sequence is spent: there is a *gap*. What follows then cannot be
+/// written either, so once all is answered the partition takes a newer epoch and begins at 0 with
+/// what is left (KIP-360). A batch of which nobody knows whether it was written is first sent once
+/// more as it was: the answer tells.
+#[derive(Debug)]
+pub(crate) struct PartitionQueue {
+    terms: Arc<Terms>,
+    topic: TopicName,
+    partition: i32,
+    open: Option<OpenBatch>,
+    batches: VecDeque<Batch>,
+    on_wire: usize,
+    /// Whether something failed while others were under way: they are awaited first.
+    draining: bool,
+    sequences: Sequences,
+    /// Of the next batch that gets a sequence.
+    next_ordinal: u64,
+    /// The batch that left without being written, by id.
+    gap: Option<u64>,
+    retry_at: Option<Instant>,
+    backoff: Backoff,
+    trouble: Option<Trouble>,
+    next_id: u64,
+    next_attempt: u64,
+    /// Bytes of the last batch: the next one begins in a buffer of that size.
+    recent_len: usize,
+}
+
+/// What follows from a call, for its caller to do once it holds no lock.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// A batch was opened: its id, and when it is due at the latest.
+    pub(crate) opened: Option<(u64, Instant)>,
+    /// There may be something to send now.
+    pub(crate) ready: bool,
+    /// Bytes of batches that were sealed.
+    pub(crate) sealed_bytes: usize,
+    /// What a codec must do.
+    pub(crate) work: Vec<SealWork>,
+    /// What has become of batches.
+    pub(crate) finished: Vec<Finished>,
+}
+
+/// A record that was taken.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    /// Its index in the batch.
+    pub(crate) index: u32,
+    /// Where to learn what becomes of it, if that was asked for.
+    pub(crate) done: Option<Arc<BatchDone>>,
+}
+
+/// Why a record was not taken. The queue is as if it had not come, but for what had to be sealed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AppendFault {
+    /// There is no memory now: wait for this many bytes.
+    NoRoom(usize),
+    /// It cannot be encoded.
+    Encode(AppendError),
+}
+
+/// What to send next.
+#[derive(Debug)]
+pub(crate) enum NextSend {
+    /// Nothing, until something happens.
+    Nothing,
+    /// Nothing before this.
+    NotBefore(Instant),
+    /// Nothing before there is a producer id.
+    NoIdentity,
+    /// A batch, but it is larger than the room.
+    NoRoom,
+    /// This batch.
+    Batch(Sending),
+}
+
+/// A batch under way.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    /// Names this attempt, so that a late answer to another one is known as such.
+    pub(crate) attempt: u64,
+    pub(crate) bytes: Bytes,
+}
+
+/// What an answer, or its absence, says about an attempt.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Acknowledged {
+        base_offset: Option<i64>,
+        log_append_time: Option<i64>,
+    },
+    Retry {
+        certainty: Certainty,
+        trouble: Trouble,
+    },
+    OutOfOrder {
+        trouble: Trouble,
+    },
+    /// `restart` unless the broker could not tell where its log begins, and so whether it knows.
+    UnknownProducer {
+        restart: bool,
+        trouble: Trouble,
+    },
+    TooLarge,
+    Refused {
+        failure: BatchFailure,
+        certainty: Certainty,
+    },
+}
+
+impl PartitionQueue {
+    pub(crate) fn new(terms: Arc<Terms>, topic: TopicName, partition: i32) -> Self {
+        let backoff = Backoff::new(terms.retry_backoff, terms.retry_backoff_max);
+        Self {
+            terms,
+            topic,
+            partition,
+            open: None,
+            batches: VecDeque::new(),
+            on_wire: 0,
+            draining: false,
+            sequences: Sequences::default(),
+            next_ordinal: 0,
+            gap: None,
+            retry_at: None,
+            backoff,
+            trouble: None,
+            next_id: 0,
+            next_attempt: 0,
+            recent_len: 0,
+        }
+    }
+
+    /// Encodes a record into the open batch, or into a new one. `len_bound` is what
+    /// [`RecordParts::len_bound`] says; `reserved` is memory that was waited for, if any; `now` is
+    /// asked only for a new batch.
+    #[expect(clippy::too_many_arguments, reason = "each is measured or taken before the lock is")]
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        parts: &RecordParts<'_>,
+        len_bound: usize,
+        timestamp: i64,
+        ticket: bool,
+        reserved: &mut Option<Charge>,
+        now: impl FnOnce() -> Instant,
+        effects: &mut Effects,
+    ) -> Result<Appended, AppendFault> {
+        if !self.has_room(len_bound, reserved) {
+            self.seal_open(effects);
+            self.begin(len_bound, reserved, now(), effects)?;
+        }
+        let Some(open) = &mut self.open else { return Err(AppendFault::NoRoom(len_bound)) };
+        let record = NewRecord {
+            timestamp,
+            key: parts.key,
+            value: parts.value,
+            headers: parts.wire_headers(),
+        };
+        let index = match open.builder.append(record) {
+            Ok(index) => index.unsigned_abs(),
+            Err(error) => return Err(self.refuse(error, effects)),
+        };
+        let done = ticket.then(|| Arc::clone(&open.done));
+        // The next one would probably not fit: why wait for it.
+        if open.builder.len() + len_bound > self.terms.batch_size {
+            self.seal_open(effects);
+        }
+        Ok(Appended { index, done })
+    }
+
+    /// Lets the open batch go as soon as it can: somebody waits for it.
+    pub(crate) fn hurry(&mut self, effects: &mut Effects) {
+        if let Some(open) = &mut self.open {
+            open.eager = true;
+            effects.ready = true;
+        }
+    }
+
+    /// Lets the open batch go, if it is still the one that was opened as `id`: its time has come.
+    pub(crate) fn hurry_batch(&mut self, id: u64, effects: &mut Effects) {
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            self.hurry(effects);
+        }
+    }
+
+    /// The open batch and when it is due, for a link that has to look after it.
+    pub(crate) fn open_batch(&self) -> Option<(u64, Instant)> {
+        self.open.as_ref().map(|open| (open.id, open.due))
+    }
+
+    /// Takes back a batch that a codec has sealed.
+    pub(crate) fn finish_seal(
+        &mut self,
+        id: u64,
+        sealed: Result<(SealedBatch, Charge), SealError>,
+        effects: &mut Effects,
+    ) {
+        let mine = |batch: &Batch| batch.id == id && matches!(batch.body, Body::Sealing);
+        let Some(index) = self.batches.iter().position(mine) else { return };
+        effects.ready = true;
+        match sealed {
+            Ok((sealed, charge)) => {
+                if let Some(batch) = self.batches.get_mut(index) {
+                    batch.body = Body::Fresh(sealed, charge);
+                }
+            }
+            Err(source) => self.fail(index, effects, |queue, _| SendError::Compression {
+                partition: queue.place(),
+                source,
+            }),
+        }
+    }
+
+    /// Says what to send next, in at most `room` bytes, and counts it as under way.
+    pub(crate) fn next_send(
+        &mut self,
+        now: Instant,
+        identity: &IdentityCell,
+        room: usize,
+        effects: &mut Effects,
+    ) -> NextSend {
+        if let Some(retry_at) = self.retry_at.filter(|retry_at| *retry_at > now) {
+            return NextSend::NotBefore(retry_at);
+        }
+        self.retry_at = None;
+        if self.draining && self.on_wire > 0 {
+            return NextSend::Nothing;
+        }
+        self.draining = false;
+        if self.gap.is_some() {
+            return self.close_gap(identity, room, effects);
+        }
+        if self.on_wire >= self.window() {
+            return NextSend::Nothing;
+        }
+        self.seal_if_due(now, effects);
+        match self.first_waiting().filter(|index| self.is_remembered(*index)) {
+            Some(index) => self.send(index, identity, room),
+            None => NextSend::Nothing,
+        }
+    }
+
+    /// Takes what is known of an attempt. An attempt that was taken back since is passed over.
+    pub(crate) fn handle_answer(
+        &mut self,
+        now: Instant,
+        attempt: u64,
+        answered: Answered,
+        random: u64,
+        effects: &mut Effects,
+    ) {
+        let Some(index) = self.batches.iter().position(|batch| batch.is_attempt(attempt)) else {
+            return;
+        };
+        self.on_wire -= 1;
+        effects.ready = true;
+        match answered {
+            Answered::Acknowledged { base_offset, log_append_time } => {
+                self.acknowledge(index, base_offset, log_append_time, effects);
+            }
+            Answered::Retry { certainty, trouble } => {
+                self.retry(index, certainty, trouble, now, random, effects);
+            }
+            Answered::OutOfOrder { trouble } => {
+                self.out_of_order(index, trouble, now, random, effects);
+            }
+            Answered::UnknownProducer { restart: true, trouble } => {
+                self.out_of_order(index, trouble, now, random, effects);
+            }
+            Answered::UnknownProducer { restart: false, trouble } => {
+                self.retry(index, Certainty::NotWritten, trouble, now, random, effects);
+            }
+            Answered::TooLarge => self.split(index, effects),
+            Answered::Refused { failure, certainty } => {
+                self.weaken(index, certainty);
+                self.refused(index, failure, effects);
+            }
+        }
+    }
+
+    /// Takes back what is under way, because another broker leads now. With idempotence it goes to
+    /// that one as it is, and is written once whatever becomes of the first attempt. Without, only
+    /// the answer or the end of the connection tells, so it is left where it is.
+    pub(crate) fn handle_moved(&mut self, effects: &mut Effects) {
+        self.retry_at = None;
+        self.backoff.reset();
+        effects.ready = true;
+        if !self.terms.idempotent {
+            return;
+        }
+        let mut index = 0;
+        while let Some(batch) = self.batches.get_mut(index) {
+            if batch.is_on_wire() {
+                batch.place = Place::Waiting;
+                batch.unknown = true;
+                batch.certainty = Certainty::PossiblyWritten;
+                if batch.resolved {
+                    self.remove_unwritten(index);
+                    continue;
+                }
+            }
+            index += 1;
+        }
+        self.on_wire = 0;
+        self.draining = false;
+    }
+
+    /// Gives up on batches whose time is over, and says when the next one's is. What is under way
+    /// may still be written.
+    pub(crate) fn expire(&mut self, now: Instant, effects: &mut Effects) -> Option<Instant> {
+        let mut index = 0;
+        while let Some(batch) = self.batches.get(index).filter(|batch| batch.expires <= now) {
+            if batch.is_on_wire() {
+                self.resolve_on_wire(index, effects, Self::timed_out);
+                index += 1;
+            } else {
+                self.fail(index, effects, Self::timed_out);
+            }
+        }
+        if self.open.as_ref().is_some_and(|open| open.expires <= now) {
+            self.fail_open(effects, Self::timed_out);
+        }
+        self.next_expiry()
+    }
+
+    /// When the oldest batch's time is over; `None` if there is none.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let unresolved = self.batches.iter().find(|batch| !batch.resolved);
+        let sealed = unresolved.map(|batch| batch.expires);
+        sealed.or_else(|| self.open.as_ref().map(|open| open.expires))
+    }
+
+    /// Gives up on everything, for the reason that `error` makes of what each batch leaves open.
+    pub(crate) fn fail_all(
+        &mut self,
+        effects: &mut Effects,
+        error: impl Fn(&Self, &Batch) -> SendError,
+    ) {
+        self.fail_open(effects, &error);
+        while !self.batches.is_empty() {
+            self.resolve_on_wire(0, effects, &error);
+            self.fail(0, effects, &error);
+        }
+        self.on_wire = 0;
+        self.draining = false;
+    }
+
+    /// Adds the completions of all that is not settled yet.
+    pub(crate) fn collect_pending(&self, pending: &mut Vec<Arc<BatchDone>>) {
+        let sealed = self.batches.iter().filter(|batch| !batch.resolved);
+        pending.extend(sealed.map(|batch| Arc::clone(&batch.done)));
+        pending.extend(self.open.iter().map(|open| Arc::clone(&open.done)));
+    }
+
+    /// Takes note of what is wrong outside of any attempt.
+    pub(crate) fn note_trouble(&mut self, trouble: Trouble) {
+        self.trouble = Some(trouble);
+    }
+
+    /// Batches that wait or are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Whether there is nothing in it, not even an open batch.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.open.is_none()
+    }
+
+    /// Where it is, as errors say it.
+    pub(crate) fn place(&self) -> ottla_core::types::TopicPartition {
+        ottla_core::types::TopicPartition::new(self.topic.clone(), self.partition)
+    }
+}
+
+/// Appending and sealing.
+impl PartitionQueue {
+    /// Whether the open batch takes another record, once it has a larger buffer if need be.
+    #[inline]
+    fn has_room(&mut self, len_bound: usize, reserved: &mut Option<Charge>) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        let len = open.builder.len() + len_bound;
+        if len > self.terms.batch_size && !open.builder.is_empty() {
+            return false;
+        }
+        len <= open.charge.bytes() || grow(open, len, reserved, &self.terms)
+    }
+
+    fn begin(
+        &mut self,
+        len_bound: usize,
+        reserved: &mut Option<Charge>,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Result<(), AppendFault> {
+        let least = BatchPool::class(BatchHeader::LEN + len_bound);
+        let usual = BatchPool::class(self.recent_len.min(self.terms.batch_size)).max(least);
+        let budget = &self.terms.budget;
+        let waited = reserved.take_if(|reserved| reserved.bytes() >= least);
+        let charge = waited.or_else(|| budget.try_charge(usual));
+        let charge = charge.or_else(|| budget.try_charge(least));
+        let charge = charge.ok_or(AppendFault::NoRoom(least))?;
+        let due = now + self.terms.linger;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.open = Some(OpenBatch {
+            id,
+            builder: BatchBuilder::with_buffer(self.terms.pool.take(charge.bytes())),
+            charge,
+            done: BatchDone::new(self.topic.clone(), self.partition),
+            due,
+            expires: now + self.terms.delivery_timeout,
+            eager: self.terms.linger.is_zero(),
+        });
+        effects.opened = Some((id, due));
+        effects.ready |= self.terms.linger.is_zero();
+        Ok(())
+    }
+
+    /// Undoes what was begun for a record that cannot be encoded.
+    fn refuse(&mut self, error: AppendError, effects: &mut Effects) -> AppendFault {
+        if let Some(empty) = self.open.take_if(|open| open.builder.is_empty()) {
+            self.terms.pool.give_back(empty.builder.into_buffer());
+            effects.opened = None;
+        }
+        AppendFault::Encode(error)
+    }
+
+    fn seal_if_due(&mut self, now: Instant, effects: &mut Effects) {
+        let due = self.open.as_ref().is_some_and(|open| open.eager || open.due <= now);
+        let idle = self.batches.iter().all(Batch::is_on_wire);
+        if idle && (due || self.terms.budget.is_contended()) {
+            self.seal_open(effects);
+        }
+    }
+
+    fn seal_open(&mut self, effects: &mut Effects) {
+        let Some(open) = self.open.take() else { return };
+        let OpenBatch { id, builder, charge, done, due: _, expires, eager: _ } = open;
+        let records = builder.record_count();
+        self.recent_len = builder.len();
+        effects.sealed_bytes += builder.len();
+        effects.ready = true;
+        let body = if self.terms.codec == Codec::NONE {
+            Body::Fresh(builder.seal(&SealOptions::default()), charge)
+        } else {
+            effects.work.push(SealWork { id, builder, charge });
+            Body::Sealing
+        };
+        self.batches.push_back(Batch {
+            id,
+            done,
+            records,
+            expires,
+            body,
+            place: Place::Waiting,
+            identity: None,
+            ordinal: 0,
+            written: false,
+            unknown: false,
+            certainty: Certainty::NotWritten,
+            attempts: 0,
+            resolved: false,
+        });
+    }
+}
+
+/// Sending.
+impl PartitionQueue {
+    /// How many batches may be under way. One, until the leader has acknowledged the first of these
+    /// sequences: until then it would take a later one as the first.
+    fn window(&self) -> usize {
+        if self.terms.idempotent && !self.sequences.is_proven() { 1 } else { self.terms.window }
+    }
+
+    /// Whether sending this batch leaves the leader's memory of the oldest that is not settled:
+    /// leaders know a batch again only while it is among the last five.
+    fn is_remembered(&self, index: usize) -> bool {
+        let stamped = |batch: &&Batch| batch.identity.is_some();
+        if self.batches.get(index).is_some_and(|batch| stamped(&batch)) {
+            return true;
+        }
+        let oldest = self.batches.iter().find(stamped);
+        let span = oldest.map_or(0, |oldest| self.next_ordinal - oldest.ordinal);
+        usize::try_from(span).is_ok_and(|span| span < self.terms.window) || !self.terms.idempotent
+    }
+
+    /// The first batch that is not under way, unless a codec has it.
+    fn first_waiting(&self) -> Option<usize> {
+        let index = self.batches.iter().position(Batch::is_waiting)?;
+        let sealed = !matches!(self.batches.get(index)?.body, Body::Sealing);
+        sealed.then_some(index)
+    }
+
+    /// Begins the sequences anew, once all that is under way has been answered and nobody wonders
+    /// what became of it.
+    fn close_gap(
+        &mut self,
+        identity: &IdentityCell,
+        room: usize,
+        effects: &mut Effects,
+    ) -> NextSend {
+        if self.on_wire > 0 {
+            return NextSend::Nothing;
+        }
+        let oldest = self.batches.iter().position(|batch| batch.identity.is_some());
+        if let Some(index) = oldest
+            && self.batches.get(index).is_some_and(|batch| batch.unknown)
+        {
+            return self.send(index, identity, room);
+        }
+        while let Some(index) = self.batches.iter().position(|batch| batch.written) {
+            self.settle_written(index, effects);
+        }
+        if let Some(used) = self.sequences.identity() {
+            let Some(newer) = identity.newer_than(used) else { return NextSend::NoIdentity };
+            self.restart(newer);
+        }
+        self.gap = None;
+        match self.first_waiting() {
+            Some(index) => self.send(index, identity, room),
+            None => NextSend::Nothing,
+        }
+    }
+
+    fn restart(&mut self, identity: Identity) {
+        tracing::debug!(partition = %self.place(), ?identity, "sequences begin anew");
+        self.sequences.begin(identity);
+        for batch in &mut self.batches {
+            batch.identity = None;
+            batch.unknown = false;
+        }
+    }
+
+    fn send(&mut self, index: usize, identity: &IdentityCell, room: usize) -> NextSend {
+        let Some(batch) = self.batches.get_mut(index) else { return NextSend::Nothing };
+        if batch.len() > room {
+            return NextSend::NoRoom;
+        }
+        let bytes = if self.terms.idempotent && batch.identity.is_none() {
+            let known = self.sequences.identity();
+            let Some(identity) = known.or_else(|| identity.current()) else {
+                return NextSend::NoIdentity;
+            };
+            if known.is_none() {
+                self.sequences.begin(identity);
+            }
+            batch.ordinal = self.next_ordinal;
+            self.next_ordinal += 1;
+            batch.stamp(identity, self.sequences.take(batch.records), &self.terms)
+        } else {
+            batch.as_sent(&self.terms)
+        };
+        let attempt = self.next_attempt;
+        self.next_attempt += 1;
+        batch.place = Place::OnWire { attempt };
+        batch.attempts += 1;
+        self.on_wire += 1;
+        NextSend::Batch(Sending { attempt, bytes })
+    }
+}
+
+/// Answers.
+impl PartitionQueue {
+    fn acknowledge(
+        &mut self,
+        index: usize,
+        base_offset: Option<i64>,
+        log_append_time: Option<i64>,
+        effects: &mut Effects,
+    ) {
+        self.backoff.reset();
+        self.sequences.prove();
+        // What is written proves that all before it with a sequence is: nothing is missing.
+        let all_stamped = self.batches.iter().take(index).all(|batch| batch.identity.is_some());
+        let Some(batch) = self.batches.remove(index) else { return };
+        for earlier in self.batches.iter_mut().take(index) {
+            earlier.written |= earlier.identity.is_some() && earlier.identity == batch.identity;
+        }
+        if all_stamped && self.gap.is_some_and(|gap| gap < batch.id) {
+            self.gap = None;
+        }
+        if !batch.resolved {
+            let outcome = Outcome::Acknowledged { base_offset, log_append_time };
+            effects.finished.push(Finished { done: batch.done, records: batch.records, outcome });
+        }
+    }
+
+    fn retry(
+        &mut self,
+        index: usize,
+        certainty: Certainty,
+        trouble: Trouble,
+        now: Instant,
+        random: u64,
+        effects: &mut Effects,
+    ) {
+        self.weaken(index, certainty);
+        self.trouble = Some(trouble);
+        let Some(batch) = self.batches.get_mut(index) else { return };
+        batch.place = Place::Waiting;
+        if batch.resolved {
+            self.remove_unwritten(index);
+        } else if batch.expires <= now {
+            self.fail(index, effects, Self::timed_out);
+        }
+        self.draining = self.on_wire > 0;
+        self.retry_at = Some(now + self.backoff.fail(random));
+    }
+
+    /// A leader that has not what comes before. If nothing does, what did is lost, and this batch
+    /// is certainly not written, nor are those behind it.
+    fn out_of_order(
+        &mut self,
+        index: usize,
+        trouble: Trouble,
+        now: Instant,
+        random: u64,
+        effects: &mut Effects,
+    ) {
+        if self.settle_written(index, effects) {
+            // So old that the leader has forgotten it.
+            return;
+        }
+        let stamped = self.batches.get(index).is_some_and(|batch| batch.identity.is_some());
+        if stamped && index == 0 {
+            let id = self.batches.front().map(|batch| batch.id);
+            self.gap = self.gap.or(id);
+            for batch in self.batches.iter_mut() {
+                batch.unknown = false;
+            }
+        }
+        self.retry(index, Certainty::NotWritten, trouble, now, random, effects);
+    }
+
+    fn split(&mut self, index: usize, effects: &mut Effects) {
+        if self.settle_written(index, effects) {
+            return;
+        }
+        let Some(whole) = self.batches.get(index) else { return };
+        match batch::split(whole, &self.terms).filter(|_| !whole.resolved) {
+            Some((finished, parts)) => {
+                self.remove_unwritten(index);
+                for (place, part) in (index..).zip(parts) {
+                    self.batches.insert(place, part);
+                }
+                effects.finished.push(finished);
+            }
+            None => self.fail(index, effects, |queue, batch| SendError::TooLargeForTopic {
+                partition: queue.place(),
+                size: batch.len(),
+            }),
+        }
+    }
+
+    fn refused(&mut self, index: usize, failure: BatchFailure, effects: &mut Effects) {
+        if self.settle_written(index, effects) {
+            return;
+        }
+        let Some(batch) = self.batches.get(index) else { return };
+        if !batch.resolved {
+            let error = failure.error.leaving_open(batch.certainty);
+            let failure = BatchFailure { error, body: batch.body_copy(), ..failure };
+            effects.finished.push(Finished {
+                done: Arc::clone(&batch.done),
+                records: batch.records,
+                outcome: Outcome::Failed(failure),
+            });
+        }
+        self.remove_unwritten(index);
+    }
+
+    fn weaken(&mut self, index: usize, certainty: Certainty) {
+        if let Some(batch) = self.batches.get_mut(index) {
+            batch.certainty = batch.certainty.max(certainty);
+            batch.unknown |= certainty == Certainty::PossiblyWritten;
+        }
+    }
+}
+
+/// Giving up.
+impl PartitionQueue {
+    fn timed_out(&self, batch: &Batch) -> SendError {
+        let trouble = self.trouble.clone();
+        SendError::DeliveryTimeout {
+            partition: self.place(),
+            delivery_timeout: self.terms.delivery_timeout,
+            attempts: batch.attempts,
+            certainty: batch.left_open(),
+            last: trouble,
+        }
+    }
+
+    /// Tells those who wait for a batch under way, which stays until its answer comes.
+    fn resolve_on_wire(
+        &mut self,
+        index: usize,
+        effects: &mut Effects,
+        error: impl FnOnce(&Self, &Batch) -> SendError,
+    ) {
+        let Some(batch) = self.batches.get(index).filter(|it| it.is_on_wire() && !it.resolved)
+        else {
+            return;
+        };
+        let written = batch.written.then(|| Finished::written(batch));
+        effects.finished.push(written.unwrap_or_else(|| batch.failed(error(self, batch))));
+        if let Some(batch) = self.batches.get_mut(index) {
+            batch.resolved = true;
+        }
+    }
+
+    fn fail(
+        &mut self,
+        index: usize,
+        effects: &mut Effects,
+        error: impl FnOnce(&Self, &Batch) -> SendError,
+    ) {
+        if self.settle_written(index, effects) {
+            return;
+        }
+        let Some(batch) = self.batches.get(index) else { return };
+        if !batch.resolved {
+            effects.finished.push(batch.failed(error(self, batch)));
+        }
+        self.remove_unwritten(index);
+    }
+
+    fn fail_open(&mut self, effects: &mut Effects, error: impl FnOnce(&Self, &Batch) -> SendError) {
+        let open = self.open.as_ref().map(|open| open.id);
+        self.seal_open(effects);
+        if let Some(id) = open
+            && let Some(index) = self.batches.iter().position(|batch| batch.id == id)
+        {
+            // A codec that was to seal it has nothing to do any more, but its records are wanted.
+            if let Some(batch) = self.batches.get_mut(index)
+                && let Some(work) = effects.work.pop_if(|work| work.id == id)
+            {
+                batch.body = Body::Fresh(work.builder.seal(&SealOptions::default()), work.charge);
+            }
+            self.fail(index, effects, error);
+        }
+    }
+
+    /// Takes a batch out that the log certainly has.
+    fn settle_written(&mut self, index: usize, effects: &mut Effects) -> bool {
+        let written = self.batches.get(index).is_some_and(|batch| batch.written);
+        if written
+            && let Some(batch) = self.batches.remove(index)
+            && !batch.resolved
+        {
+            effects.finished.push(Finished::written(&batch));
+        }
+        written
+    }
+
+    /// Takes a batch out that is not written as far as is known. If it had a sequence, that is
+    /// spent.
+    fn remove_unwritten(&mut self, index: usize) {
+        let Some(batch) = self.batches.remove(index) else { return };
+        if batch.identity.is_some() && !batch.written {
+            self.gap = Some(self.gap.map_or(batch.id, |gap| gap.max(batch.id)));
+        }
+    }
+}
+
+impl Batch {
+    /// What all of its attempts leave open, the one under way included.
+    pub(crate) fn left_open(&self) -> Certainty {
+        if self.is_on_wire() { Certainty::PossiblyWritten } else { self.certainty }
+    }
+}
+
+/// Moves an open batch to a larger buffer, if there is memory.
+fn grow(open: &mut OpenBatch, len: usize, reserved: &mut Option<Charge>, terms: &Terms) -> bool {
+    let class = BatchPool::class(len);
+    let missing = class.saturating_sub(open.charge.bytes());
+    let waited = reserved.take_if(|reserved| reserved.bytes() >= missing);
+    let Some(mut more) = waited.or_else(|| terms.budget.try_charge(missing)) else { return false };
+    more.resize(missing);
+    open.charge.absorb(more);
+    let old = open.builder.move_to(terms.pool.take(class));
+    terms.pool.give_back(old);
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! One partition: step by step, and against a broker that fails at random.
+
+mod model;
+mod steps;
