@@ -146,8 +146,8 @@ impl Connection {
         }
     }
 
-    /// The next frame, without its length. Memory is taken as bytes come, never on the word of a
-    /// length.
+    /// The next frame, without its length. Memory is taken as bytes come; on the word of a length,
+    /// only up to a bound.
     async fn next_frame(&mut self) -> Result<Bytes, Closed> {
         loop {
             match take_frame(&mut self.received, self.frame_limit) {
@@ -155,7 +155,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(error) => return Err(self.refuse(&error)),
             }
-            self.received.reserve(READ);
+            self.received.reserve(room(&self.received));
             tokio::select! {
                 biased;
                 () = down(&mut self.power) => return Err(Closed::NodeDown),
@@ -224,6 +224,14 @@ impl Connection {
     }
 }
 
+/// Bytes to make room for: what is missing of the next frame, so that a large one is read to where
+/// it stays. A length that lies costs no more than the bound.
+fn room(received: &BytesMut) -> usize {
+    let claimed = received.first_chunk::<4>().map_or(0, |prefix| i32::from_be_bytes(*prefix));
+    let frame = usize::try_from(claimed).map_or(0, |len| len.saturating_add(4));
+    frame.saturating_sub(received.len()).clamp(READ, CLAIM)
+}
+
 /// Waits until the node is down.
 pub(crate) async fn down(power: &mut watch::Receiver<Power>) {
     // An error means that the whole cluster is gone.
@@ -245,6 +253,10 @@ async fn hung_up(stream: &mut BoxStream, received: &mut BytesMut) {
 
 /// Room to read into, in bytes.
 const READ: usize = 16 * 1024;
+
+/// Room that a length alone buys, in bytes: the largest batch that topics accept by default, and what
+/// goes around it.
+const CLAIM: usize = (1 << 20) + READ;
 
 /// What is read, in bytes, while a request is parked.
 const READ_AHEAD: usize = 64 * 1024;
