@@ -216,7 +216,7 @@ impl CloseReason {
 
 /// A duration as errors say it: `0.2 s`, `30 s`.
 #[derive(Debug)]
-struct Took(Duration);
+pub(super) struct Took(pub(super) Duration);
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
