@@ -5,6 +5,7 @@
 //! Everything that decides is a plain structure which is told the time. Only `net`, behind the
 //! feature of that name, has tasks and clocks.
 
+mod accumulator;
 pub mod config;
 pub mod error;
 mod machine;

@@ -13,9 +13,9 @@ use ottla_core::types::{TopicName, TopicPartition};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::split::record_at;
+use super::split::{record_at, records};
 use crate::error::{SendError, Undelivered};
-use crate::record::{RecordMetadata, RecordOffset};
+use crate::record::{Record, RecordMetadata, RecordOffset};
 
 /// What becomes of the records of one batch: one object a batch, however many wait.
 pub(crate) struct BatchDone {
@@ -176,6 +176,15 @@ impl BatchDone {
             })),
             Outcome::Failed(failure) => Some(Err(self.undelivered(failure, index))),
             Outcome::Split(_) => None,
+        }
+    }
+
+    /// Calls `told` with each record of the batch that failed, and why.
+    pub(crate) fn each_failure(&self, told: impl Fn(&Record, &SendError)) {
+        let Some(Outcome::Failed(failure)) = self.outcome.get() else { return };
+        let Some(body) = &failure.body else { return };
+        for (index, record) in (0..).zip(records(body, &self.topic, self.partition)) {
+            told(&record, &failure.error_of(index, self));
         }
     }
 

@@ -59,6 +59,7 @@ pub(crate) struct PartitionQueue {
     next_attempt: u64,
     /// Bytes of the last batch: the next one begins in a buffer of that size.
     recent_len: usize,
+    closed: bool,
 }
 
 /// What follows from a call, for its caller to do once it holds no lock.
@@ -90,6 +91,8 @@ pub(crate) struct Appended {
 pub(crate) enum AppendFault {
     /// There is no memory now: wait for this many bytes.
     NoRoom(usize),
+    /// Nothing is taken any more.
+    Closed,
     /// It cannot be encoded.
     Encode(AppendError),
 }
@@ -163,6 +166,7 @@ impl PartitionQueue {
             next_id: 0,
             next_attempt: 0,
             recent_len: 0,
+            closed: false,
         }
     }
 
@@ -182,6 +186,9 @@ impl PartitionQueue {
         effects: &mut Effects,
     ) -> Result<Appended, AppendFault> {
         if !self.has_room(len_bound, reserved) {
+            if self.closed {
+                return Err(AppendFault::Closed);
+            }
             self.seal_open(effects);
             self.begin(len_bound, reserved, now(), effects)?;
         }
@@ -381,11 +388,22 @@ impl PartitionQueue {
         self.draining = false;
     }
 
+    /// Takes no records any more. Call it with nothing left in it, or before giving that up.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// Adds the completions of all that is not settled yet.
     pub(crate) fn collect_pending(&self, pending: &mut Vec<Arc<BatchDone>>) {
         let sealed = self.batches.iter().filter(|batch| !batch.resolved);
         pending.extend(sealed.map(|batch| Arc::clone(&batch.done)));
         pending.extend(self.open.iter().map(|open| Arc::clone(&open.done)));
+    }
+
+    /// Since when the oldest batch that is not under way is there; `None` if there is none.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        let oldest = self.batches.iter().find(|batch| batch.is_waiting())?;
+        oldest.expires.checked_sub(self.terms.delivery_timeout)
     }
 
     /// Takes note of what is wrong outside of any attempt.
@@ -448,8 +466,11 @@ impl PartitionQueue {
             expires: now + self.terms.delivery_timeout,
             eager: self.terms.linger.is_zero(),
         });
-        effects.opened = Some((id, due));
-        effects.ready |= self.terms.linger.is_zero();
+        if self.terms.linger.is_zero() {
+            effects.ready = true;
+        } else {
+            effects.opened = Some((id, due));
+        }
         Ok(())
     }
 

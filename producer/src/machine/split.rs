@@ -48,7 +48,16 @@ pub(crate) fn record_at(
     partition: i32,
 ) -> Option<Record> {
     let records = read(batch)?;
-    let record = records.get(usize::try_from(index).ok()?)?;
+    give_back(records.get(usize::try_from(index).ok()?)?, topic, partition)
+}
+
+/// All records of `batch`, as they were handed in.
+pub(crate) fn records(batch: &Bytes, topic: &TopicName, partition: i32) -> Vec<Record> {
+    let records = read(batch).unwrap_or_default();
+    records.iter().filter_map(|record| give_back(record, topic, partition)).collect()
+}
+
+fn give_back(record: &OwnedRecord, topic: &TopicName, partition: i32) -> Option<Record> {
     let mut back = Record::to(topic).partition(partition).timestamp(record.timestamp());
     if let Some(key) = record.key() {
         back = back.key(Bytes::copy_from_slice(key));

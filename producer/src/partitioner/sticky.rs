@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 /// to a batch more than its share before the choice moves on.
 #[derive(Debug)]
 pub(crate) struct Sticky {
-    /// −1 before the first choice.
+    /// −1 while there is none.
     current: AtomicI32,
+    /// The choice before; −1 before the first.
+    last: AtomicI32,
     /// Bytes in batches that were sealed since the choice.
     produced: AtomicUsize,
 }
@@ -24,22 +26,29 @@ pub(crate) trait Candidates {
 
 impl Sticky {
     pub(crate) fn new() -> Self {
-        Self { current: AtomicI32::new(-1), produced: AtomicUsize::new(0) }
+        Self {
+            current: AtomicI32::new(-1),
+            last: AtomicI32::new(-1),
+            produced: AtomicUsize::new(0),
+        }
     }
 
-    /// The present choice; `None` before the first.
+    /// The present choice; `None` when it is time to choose.
     #[inline]
     pub(crate) fn current(&self) -> Option<i32> {
         let current = self.current.load(Ordering::Relaxed);
         (current >= 0).then_some(current)
     }
 
-    /// Counts a sealed batch of `bytes` in `partition`, and says whether it is time to move on.
-    pub(crate) fn is_through(&self, partition: i32, bytes: usize, batch_size: usize) -> bool {
+    /// Counts a sealed batch of `bytes` in `partition`. Once `enough` went there, the choice is over.
+    pub(crate) fn count_sealed(&self, partition: i32, bytes: usize, enough: usize) {
         if self.current() != Some(partition) {
-            return false;
+            return;
         }
-        self.produced.fetch_add(bytes, Ordering::Relaxed) + bytes >= batch_size
+        if self.produced.fetch_add(bytes, Ordering::Relaxed) + bytes >= enough {
+            self.last.store(partition, Ordering::Relaxed);
+            self.current.store(-1, Ordering::Relaxed);
+        }
     }
 
     /// Chooses anew: of a few partitions drawn by `random`, the one with the shortest queue.
@@ -61,7 +70,7 @@ impl Sticky {
 
     /// Chooses the next one that has a leader.
     pub(crate) fn advance(&self, candidates: &dyn Candidates) -> i32 {
-        let next = self.current().map_or(0, |current| current.saturating_add(1));
+        let next = self.last.load(Ordering::Relaxed).saturating_add(1);
         self.choose(self.next_from(candidates, next))
     }
 
@@ -76,6 +85,7 @@ impl Sticky {
 
     fn choose(&self, partition: i32) -> i32 {
         self.produced.store(0, Ordering::Relaxed);
+        self.last.store(partition, Ordering::Relaxed);
         self.current.store(partition, Ordering::Relaxed);
         partition
     }
@@ -128,15 +138,18 @@ mod tests {
         let sticky = Sticky::new();
         let chosen = sticky.draw(&vec![Some(0); 3], 7, true);
         assert_eq!(sticky.current(), Some(chosen));
-        assert!(!sticky.is_through(chosen, 999, 1_000));
-        assert!(sticky.is_through(chosen, 1, 1_000));
+        sticky.count_sealed(chosen, 999, 1_000);
+        assert_eq!(sticky.current(), Some(chosen));
+        sticky.count_sealed(chosen, 1, 1_000);
+        assert_eq!(sticky.current(), None);
     }
 
     #[test]
     fn batches_of_other_partitions_do_not_move_the_choice() {
         let sticky = Sticky::new();
         let chosen = sticky.draw(&vec![Some(0); 3], 7, true);
-        assert!(!sticky.is_through(chosen + 1, 10_000, 1_000));
+        sticky.count_sealed(chosen + 1, 10_000, 1_000);
+        assert_eq!(sticky.current(), Some(chosen));
     }
 
     #[test]

@@ -1,0 +1,292 @@
+//! Where records gather until their broker takes them.
+//!
+//! Locks, from the outermost: a partition's, then a link's lists, then the budget, the identity and
+//! the expiries. None is held for more than microseconds, and nobody is told anything under one.
+
+mod common;
+mod link;
+mod partition;
+mod request;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ottla_core::cluster::{ClusterSnapshot, PartitionInfo, TopicInfo};
+use ottla_core::error::ErrorCode;
+use ottla_core::types::{NodeId, TopicName};
+use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord};
+use parking_lot::{Mutex, RwLock};
+
+pub(crate) use common::{Common, FailureHook, Host};
+pub(crate) use link::BrokerLink;
+pub(crate) use partition::Partition;
+pub(crate) use topic::Topic;
+
+use crate::error::{SendError, Trouble};
+use crate::machine::budget::Charge;
+use crate::machine::delivery::{BatchDone, Delivery};
+use crate::machine::queue::AppendFault;
+use crate::record::RecordParts;
+
+/// Where records gather until their broker takes them: topics, their partitions, and a link for each
+/// broker.
+#[derive(Debug)]
+pub(crate) struct Accumulator {
+    pub(crate) common: Arc<Common>,
+    topics: RwLock<BTreeMap<TopicName, Arc<Topic>>>,
+    links: Mutex<BTreeMap<NodeId, Arc<BrokerLink>>>,
+    /// The version of the snapshot that was taken last. Held while one is taken, so that none
+    /// overtakes.
+    seen: Mutex<u64>,
+}
+
+/// What somebody wants to know of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Nothing: it is not even counted who could ask.
+    Nothing,
+    /// What becomes of it.
+    Ticket,
+    /// What becomes of it, and soon: its batch does not linger.
+    Soon,
+}
+
+/// Why a record was not taken.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// There is no memory now: wait for this many bytes.
+    NoRoom(usize),
+    /// It cannot be taken.
+    Error(SendError),
+}
+
+/// What is known of a record that was taken, for whoever wants to know what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    pub(crate) partition: &'a Arc<Partition>,
+    pub(crate) index: u32,
+    pub(crate) timestamp: i64,
+    pub(crate) done: Option<Arc<BatchDone>>,
+}
+
+impl Taken<'_> {
+    /// The record's future; `None` if no ticket was asked for.
+    pub(crate) fn delivery(self) -> Option<Delivery> {
+        let Self { partition: _, index, timestamp, done } = self;
+        Some(Delivery { done: done?, index, timestamp })
+    }
+}
+
+impl Accumulator {
+    pub(crate) fn new(common: Arc<Common>) -> Self {
+        Self { common, topics: RwLock::default(), links: Mutex::default(), seen: Mutex::new(0) }
+    }
+
+    /// A topic whose partitions are known.
+    pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.topics.read().get(name).cloned()
+    }
+
+    /// Learns a topic's partitions, if that was not done before.
+    pub(crate) fn learn_topic(&self, info: &TopicInfo, now: Instant) -> Arc<Topic> {
+        let mut topics = self.topics.write();
+        let number = topics.len();
+        let topic = topics
+            .entry(info.name.clone())
+            .or_insert_with(|| Arc::new(Topic::new(info, number, &self.common)));
+        let topic = Arc::clone(topic);
+        drop(topics);
+        self.update_topic(&topic, info, now);
+        topic
+    }
+
+    /// Takes a record: chooses its partition, and encodes it there. `reserved` is memory
+    /// that was waited for.
+    #[inline]
+    pub(crate) fn append<'a>(
+        &self,
+        topic: &'a Topic,
+        parts: &RecordParts<'_>,
+        want: Want,
+        reserved: &mut Option<Charge>,
+    ) -> Result<Taken<'a>, Refusal> {
+        let common = &self.common;
+        let len_bound = parts.len_bound();
+        if BatchHeader::LEN + len_bound > common.config.max_request_size {
+            common.check_size(topic.name(), parts).map_err(Refusal::Error)?;
+        }
+        let partition = topic.choose(common, parts).map_err(Refusal::Error)?;
+        let timestamp = parts.timestamp.unwrap_or_else(|| common.host.wall_clock_ms());
+        let appended = partition.with(common, |slot, effects| {
+            let (now, ticket) = (|| common.host.now(), want != Want::Nothing);
+            let queue = &mut slot.queue;
+            let appended =
+                queue.append(parts, len_bound, timestamp, ticket, reserved, now, effects)?;
+            if want == Want::Soon {
+                queue.hurry(effects);
+            }
+            Ok(appended)
+        });
+        match appended {
+            Ok(appended) => {
+                let (index, done) = (appended.index, appended.done);
+                Ok(Taken { partition, index, timestamp, done })
+            }
+            Err(AppendFault::Closed) => {
+                Err(Refusal::Error(SendError::Closed { topic: topic.name().clone() }))
+            }
+            Err(AppendFault::NoRoom(bytes)) => Err(Refusal::NoRoom(bytes)),
+            Err(AppendFault::Encode(source)) => {
+                Err(Refusal::Error(SendError::Encode { topic: topic.name().clone(), source }))
+            }
+        }
+    }
+
+    /// Lets everything that lingers go.
+    pub(crate) fn hurry_all(&self) {
+        for topic in self.all_topics() {
+            for partition in topic.all() {
+                partition.with(&self.common, |slot, effects| slot.queue.hurry(effects));
+            }
+        }
+    }
+
+    /// Lets links look whether memory is short: they pass over the linger then.
+    pub(crate) fn wake_links(&self) {
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        for link in links {
+            link.wake();
+        }
+    }
+
+    /// The completions of all that is not settled yet.
+    pub(crate) fn pending(&self) -> Vec<Arc<BatchDone>> {
+        let mut pending = Vec::new();
+        for topic in self.all_topics() {
+            for partition in topic.all() {
+                partition.slot.lock().queue.collect_pending(&mut pending);
+            }
+        }
+        pending
+    }
+
+    /// Gives up on everything that is not settled, and takes nothing any more.
+    pub(crate) fn fail_all(&self) {
+        // A topic that is learnt from now on is born closed; the others are on the list.
+        self.common.close();
+        for topic in self.all_topics() {
+            for partition in topic.all() {
+                partition.with(&self.common, |slot, effects| {
+                    slot.link = None;
+                    slot.queue.close();
+                    slot.queue.fail_all(effects, |queue, batch| SendError::ClosedBeforeDelivery {
+                        partition: queue.place(),
+                        certainty: batch.left_open(),
+                    });
+                });
+            }
+        }
+        self.links.lock().clear();
+    }
+
+    /// Takes note that no producer id is to be had: whatever needs one fails.
+    pub(crate) fn fail_identity(&self, code: ErrorCode) {
+        self.common.identity.refuse(code);
+        for topic in self.all_topics() {
+            for partition in topic.all() {
+                partition.with(&self.common, |slot, effects| {
+                    slot.queue.fail_all(effects, |queue, _| SendError::NoProducerId {
+                        partition: queue.place(),
+                        code,
+                    });
+                });
+            }
+        }
+        self.common.identity.forget_refusal();
+    }
+
+    /// Gives up on what is too old, and says when to look again.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        while let Some(partition) = self.common.expiries.pop_due(now) {
+            partition.with(&self.common, |slot, effects| {
+                slot.watched = false;
+                slot.queue.expire(now, effects);
+            });
+        }
+        self.common.expiries.next()
+    }
+
+    /// Follows leaders to where a snapshot says they are.
+    pub(crate) fn handle_snapshot(&self, snapshot: &ClusterSnapshot, now: Instant) {
+        let mut seen = self.seen.lock();
+        if snapshot.version < *seen {
+            return;
+        }
+        *seen = snapshot.version;
+        for topic in self.all_topics() {
+            if let Some(info) = snapshot.topic(topic.name())
+                && topic.is_news(info)
+            {
+                self.update_topic(&topic, info, now);
+            }
+        }
+    }
+
+    fn update_topic(&self, topic: &Topic, info: &TopicInfo, now: Instant) {
+        let _ = now;
+        topic.update(info, &self.common);
+        for (partition, info) in topic.all().zip(&info.partitions) {
+            self.route(partition, info);
+        }
+    }
+
+    fn route(&self, partition: &Arc<Partition>, info: &PartitionInfo) {
+        if partition.leader() == info.leader && partition.has_link_or_leaderless() {
+            return;
+        }
+        let link = info.leader.map(|node| self.link(node));
+        partition.set_leader(info.leader);
+        partition.with(&self.common, |slot, effects| match link {
+            Some(link) => slot.move_to(partition, link, effects),
+            None => slot.queue.note_trouble(Trouble::NoLeader),
+        });
+    }
+
+    fn link(&self, node: NodeId) -> Arc<BrokerLink> {
+        let mut links = self.links.lock();
+        if let Some(link) = links.get(&node) {
+            return Arc::clone(link);
+        }
+        let link = Arc::new(BrokerLink::new(node, Arc::clone(&self.common)));
+        links.insert(node, Arc::clone(&link));
+        drop(links);
+        self.common.host.open_link(node, Arc::clone(&link));
+        link
+    }
+
+    fn all_topics(&self) -> Vec<Arc<Topic>> {
+        self.topics.read().values().cloned().collect()
+    }
+}
+
+impl Common {
+    /// Measures a record that may be too large.
+    #[cold]
+    fn check_size(&self, topic: &TopicName, parts: &RecordParts<'_>) -> Result<(), SendError> {
+        let new = NewRecord {
+            timestamp: 0,
+            key: parts.key,
+            value: parts.value,
+            headers: parts.wire_headers(),
+        };
+        let topic = topic.clone();
+        let record = match BatchBuilder::new().size_of_next(new) {
+            Ok(record) => record,
+            Err(source) => return Err(SendError::Encode { topic, source }),
+        };
+        let (size, limit) = (BatchHeader::LEN + record, self.config.max_request_size);
+        if size > limit { Err(SendError::RecordTooLarge { topic, size, limit }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,191 @@
+//! A partition and where it is looked after.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use ottla_core::types::{NodeId, TopicName};
+use parking_lot::Mutex;
+
+use super::common::Common;
+use super::link::BrokerLink;
+use super::topic::TopicShared;
+use crate::machine::queue::{Effects, PartitionQueue};
+
+/// A partition: its batches, and the link that sends them.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(super) topic: Arc<TopicShared>,
+    pub(super) index: i32,
+    /// Batches in the queue, for those who choose a partition.
+    queue_len: AtomicUsize,
+    /// −1 while there is none.
+    leader: AtomicI32,
+    pub(super) slot: Mutex<Slot>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) queue: PartitionQueue,
+    pub(super) link: Option<Arc<BrokerLink>>,
+    /// Whether it is on the link's list of those that may have something to send.
+    pub(super) queued: bool,
+    /// Whether it has an entry among the expiries.
+    pub(super) watched: bool,
+}
+
+impl Partition {
+    pub(super) fn new(topic: &Arc<TopicShared>, index: i32, common: &Common) -> Arc<Self> {
+        let mut queue = PartitionQueue::new(Arc::clone(&common.terms), topic.name.clone(), index);
+        if common.is_closed() {
+            queue.close();
+        }
+        Arc::new(Self {
+            topic: Arc::clone(topic),
+            index,
+            queue_len: AtomicUsize::new(0),
+            leader: AtomicI32::new(NO_LEADER),
+            slot: Mutex::new(Slot { queue, link: None, queued: false, watched: false }),
+        })
+    }
+
+    pub(super) fn name(&self) -> &TopicName {
+        &self.topic.name
+    }
+
+    pub(super) fn leader(&self) -> Option<NodeId> {
+        NodeId::from_wire(self.leader.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_leader(&self, leader: Option<NodeId>) {
+        self.leader.store(leader.map_or(NO_LEADER, NodeId::number), Ordering::Relaxed);
+    }
+
+    /// Whether nothing has to be done about its link while the leader stays.
+    pub(super) fn has_link_or_leaderless(&self) -> bool {
+        self.leader().is_none() || self.slot.lock().link.is_some()
+    }
+
+    /// Batches that wait; `None` if it has no leader, or has taken none for `patience`.
+    pub(super) fn availability(&self, common: &Common) -> Option<usize> {
+        self.leader()?;
+        let patience = common.config.partitioner_availability_timeout;
+        if !patience.is_zero() {
+            let since = self.slot.lock().queue.waiting_since();
+            let now = common.host.now();
+            if since.is_some_and(|since| since + patience <= now) {
+                return None;
+            }
+        }
+        Some(self.queue_len.load(Ordering::Relaxed))
+    }
+
+    /// Lets `change` at the queue, and sees to what follows from it once the lock is gone.
+    #[inline]
+    pub(super) fn with<T>(
+        self: &Arc<Self>,
+        common: &Arc<Common>,
+        change: impl FnOnce(&mut Slot, &mut Effects) -> T,
+    ) -> T {
+        let mut effects = Effects::default();
+        let mut slot = self.slot.lock();
+        let result = change(&mut slot, &mut effects);
+        if effects.is_quiet() {
+            return result;
+        }
+        let wake = self.list(&mut slot, &effects);
+        let first = self.watch(&mut slot, common);
+        drop(slot);
+        if let Some(link) = wake {
+            link.wake();
+        }
+        if first {
+            common.host.watch_expiries();
+        }
+        self.settle(common, effects);
+        result
+    }
+
+    /// Tells what came of batches, and sees to those that a codec must seal. Call it under no lock.
+    pub(super) fn settle(self: &Arc<Self>, common: &Arc<Common>, effects: Effects) {
+        let Effects { opened: _, ready: _, sealed_bytes, work, finished } = effects;
+        if sealed_bytes > 0 {
+            self.topic.count_sealed(self.index, sealed_bytes, common);
+        }
+        for work in work {
+            common.seal(self, work);
+        }
+        for finished in finished {
+            common.resolve(finished);
+        }
+    }
+
+    /// Puts it on its link's lists, and gives the link back if it must be woken for that.
+    fn list(self: &Arc<Self>, slot: &mut Slot, effects: &Effects) -> Option<Arc<BrokerLink>> {
+        self.queue_len.store(slot.queue.len(), Ordering::Relaxed);
+        let link = slot.link.as_ref()?;
+        let mut wake = false;
+        if effects.ready && !slot.queued {
+            slot.queued = true;
+            wake |= link.push_ready(Arc::clone(self));
+        }
+        if let Some((id, due)) = effects.opened {
+            wake |= link.push_opened(Arc::clone(self), id, due);
+        }
+        wake.then(|| Arc::clone(link))
+    }
+
+    /// Sees to it that somebody looks when its oldest batch is too old; whether that is before all
+    /// others.
+    fn watch(self: &Arc<Self>, slot: &mut Slot, common: &Common) -> bool {
+        if slot.watched {
+            return false;
+        }
+        let Some(at) = slot.queue.next_expiry() else { return false };
+        slot.watched = true;
+        common.expiries.push(at, Arc::clone(self))
+    }
+}
+
+impl Slot {
+    /// Goes over to another link, or to the first one.
+    pub(super) fn move_to(
+        &mut self,
+        partition: &Arc<Partition>,
+        link: Arc<BrokerLink>,
+        effects: &mut Effects,
+    ) {
+        if self.link.as_ref().is_some_and(|known| Arc::ptr_eq(known, &link)) {
+            return;
+        }
+        self.queue.handle_moved(effects);
+        if let Some((id, due)) = self.queue.open_batch() {
+            link.push_opened(Arc::clone(partition), id, due);
+        }
+        // Whatever list it is on is another link's.
+        self.queued = false;
+        self.link = Some(link);
+    }
+
+    /// Whether `link` looks after it.
+    pub(super) fn is_on(&self, link: &BrokerLink) -> bool {
+        self.link.as_deref().is_some_and(|mine| std::ptr::eq(mine, link))
+    }
+}
+
+impl Effects {
+    /// Whether nothing follows, as for nearly every record.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        self.opened.is_none()
+            && !self.ready
+            && self.sealed_bytes == 0
+            && self.work.is_empty()
+            && self.finished.is_empty()
+    }
+}
+
+/// When a list of partitions says that one is due.
+pub(super) type Due = (Arc<Partition>, u64, Instant);
+
+const NO_LEADER: i32 = -1;
