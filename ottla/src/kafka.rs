@@ -1,0 +1,139 @@
+//! The handle that everything is built from.
+
+use std::path::Path;
+
+use ottla_core::config::{ClientConfig, ConfigError, Properties};
+use ottla_core::error::Error;
+use ottla_core::net::{Client, Runtime};
+
+/// One cluster. Cheap to clone: producers, consumers and admin calls that are built from one handle
+/// share its metadata and its settings.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ottla::Error> {
+/// let kafka = ottla::Kafka::connect("localhost:9092").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    client: Client,
+    properties: Properties,
+}
+
+impl Kafka {
+    /// Connects to the first of `servers` that answers: `host:port`, several with commas between.
+    /// What is learnt there leads to the others.
+    ///
+    /// # Errors
+    ///
+    /// When an address is none, or no server answers; each was tried once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what was begun ends.
+    pub async fn connect(servers: &str) -> Result<Self, Error> {
+        Self::builder().set("bootstrap.servers", servers).connect().await
+    }
+
+    /// A handle with settings from files, the environment and code.
+    #[must_use]
+    pub fn builder() -> KafkaBuilder {
+        KafkaBuilder { properties: Properties::new(), runtime: None }
+    }
+
+    /// What connections and metadata go through, for those who build on ottla.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Ends all connections. Whatever was built from this handle fails from now on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: everything ends all the same.
+    pub async fn close(self) {
+        self.client.close().await;
+    }
+}
+
+/// A [`Kafka`] handle in the making. Settings have the names that Java and librdkafka give them; of
+/// several for one property, the last one wins.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ottla::Error> {
+/// let kafka = ottla::Kafka::builder()
+///     .properties_file("client.properties")?
+///     .env_prefix("KAFKA_")
+///     .set("linger.ms", 20)
+///     .client_id("orders-api")
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct KafkaBuilder {
+    properties: Properties,
+    runtime: Option<Runtime>,
+}
+
+impl KafkaBuilder {
+    /// Where to begin: `host:port`, several with commas between.
+    pub fn bootstrap_servers(self, servers: &str) -> Self {
+        self.set("bootstrap.servers", servers)
+    }
+
+    /// What this application calls itself to brokers, whose logs and quotas know it so.
+    pub fn client_id(self, client_id: &str) -> Self {
+        self.set("client.id", client_id)
+    }
+
+    /// Sets a property of any role. What is wrong with it is told by [`connect`](Self::connect).
+    pub fn set(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.properties.set(name, value);
+        self
+    }
+
+    /// Reads a file in the format of Java's `Properties`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or a line of it.
+    pub fn properties_file(mut self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        self.properties.read_file(path)?;
+        Ok(self)
+    }
+
+    /// Reads the environment: with the prefix `KAFKA_`, `KAFKA_LINGER_MS` is `linger.ms`.
+    pub fn env_prefix(mut self, prefix: &str) -> Self {
+        self.properties.read_env(prefix);
+        self
+    }
+
+    /// Takes clocks, randomness and sockets from `runtime`: for tests that have their own.
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong, with all that are; or when no server answers: each was tried once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what was begun ends.
+    pub async fn connect(self) -> Result<Kafka, Error> {
+        let Self { properties, runtime } = self;
+        let config = ClientConfig::from_properties(&properties)?.config;
+        let runtime = runtime.unwrap_or_else(Runtime::tokio);
+        let connected = Client::connect(config, runtime).await;
+        let client = connected.map_err(|error| Error::of_request("connect", error).build())?;
+        Ok(Kafka { client, properties })
+    }
+}
