@@ -121,13 +121,16 @@ pub struct ConfigWarning {
     pub name: Box<str>,
     /// Why, and what to do instead.
     pub why: Box<str>,
-    /// Where it stands.
-    pub origin: Origin,
+    /// Where it stands; `None` for what several settings do together.
+    pub origin: Option<Origin>,
 }
 
 impl fmt::Display for ConfigWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.name, self.origin, self.why)
+        match &self.origin {
+            Some(origin) => write!(f, "{} ({origin}): {}", self.name, self.why),
+            None => write!(f, "{}: {}", self.name, self.why),
+        }
     }
 }
 

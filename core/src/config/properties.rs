@@ -172,7 +172,7 @@ impl Properties {
             let nearest = nearest::to(&name, rows);
             if nearest.is_none() && matches!(origin, Origin::Environment(_)) {
                 let why = "no property has this name; it is passed over".into();
-                warnings.push(ConfigWarning { name, why, origin });
+                warnings.push(ConfigWarning { name, why, origin: Some(origin) });
             } else {
                 problems.push(ConfigProblem::Unknown { name, nearest, origin });
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ConfigError, ConfigProblem, ConfigWarning, Origin, Properties};
+use super::{ConfigError, ConfigProblem, ConfigWarning, Properties};
 
 /// What a table says of one property, apart from how it is parsed.
 #[derive(Debug, Clone, Copy)]
@@ -233,7 +233,11 @@ impl<C> Parsed<C> {
         };
         let origin = setting.origin.clone();
         match row.fate {
-            Fate::Ignored(why) => self.warn(setting.name, why, origin),
+            Fate::Ignored(why) => self.warnings.push(ConfigWarning {
+                name: setting.name.into(),
+                why: why.into(),
+                origin: Some(origin),
+            }),
             Fate::Refused(why) => {
                 self.problems.push(ConfigProblem::Unsupported { name: row.name, why, origin });
             }
@@ -250,9 +254,25 @@ impl<C> Parsed<C> {
         }
     }
 
-    /// Adds a warning about a property that is accepted.
-    pub fn warn(&mut self, name: &str, why: impl Into<Box<str>>, origin: Origin) {
-        self.warnings.push(ConfigWarning { name: name.into(), why: why.into(), origin });
+    /// Whether somebody set the property of this name.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.set.contains(name)
+    }
+
+    /// The same, with settings that `change` makes of these.
+    #[must_use]
+    pub fn map<D>(self, change: impl FnOnce(C) -> D) -> Parsed<D> {
+        let Self { config, set, problems, warnings } = self;
+        Parsed { config: change(config), set, problems, warnings }
+    }
+
+    /// Adds a warning if `is_doubtful`.
+    pub fn warn(&mut self, is_doubtful: bool, name: &'static str, why: &str) {
+        if is_doubtful {
+            let (name, why) = (name.into(), why.into());
+            self.warnings.push(ConfigWarning { name, why, origin: None });
+        }
     }
 
     /// Adds a problem if `is_wrong`. Defaults fit one another, so that a conflict is always one

@@ -97,6 +97,18 @@ pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
+/// The one value that this version has of several that Kafka has.
+///
+/// # Errors
+///
+/// That the others are not in this version.
+pub fn only(text: &str, value: &str) -> Result<(), String> {
+    if text.eq_ignore_ascii_case(value) {
+        return Ok(());
+    }
+    Err(format!("is not in this version; only {value} is"))
+}
+
 /// Items between commas; blanks around them and empty ones are passed over.
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())

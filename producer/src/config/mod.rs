@@ -2,7 +2,9 @@
 
 mod partitioner;
 mod producer;
+mod table;
 
 pub use partitioner::PartitionerKind;
 pub(crate) use producer::MAX_IDEMPOTENT_IN_FLIGHT;
 pub use producer::{Acks, ConfigProblem, ProducerConfig};
+pub use table::{PRODUCER, ProducerDraft};
