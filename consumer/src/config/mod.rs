@@ -1,8 +1,11 @@
 //! The settings of a consumer.
 
 mod choices;
+mod duration;
+mod table;
 
 pub use choices::{AssignmentStrategy, AutoOffsetReset, IsolationLevel};
+pub use table::CONSUMER;
 
 use std::time::Duration;
 
