@@ -1,1 +1,3 @@
 //! The administrative calls.
+
+pub mod config;

@@ -104,7 +104,8 @@ const PROPERTIES: &[Setting] = &[
         "client.id",
         "ottla",
         Medium,
-        "What this client calls itself to brokers: it is in their logs, metrics and quotas.",
+        "What this client calls itself to brokers: it is in their logs, metrics and quotas. Java \
+         counts its instances where it is not set.",
         |config, text| {
             config.client_id = text.to_owned();
             Ok(())

@@ -1,0 +1,40 @@
+//! Every property of Java's clients is known here, and a default that differs has its reason.
+
+use ottla_core::config::{Fate, Row};
+
+use crate::java::JAVA;
+use crate::{Rows, roles};
+
+#[test]
+fn every_property_of_java_is_known_to_its_role() {
+    for (name, java_roles, _) in JAVA {
+        for role in java_roles.chars() {
+            assert!(find(name, role).is_some(), "{name} is unknown to {role}");
+        }
+    }
+}
+
+#[test]
+fn a_default_that_is_not_javas_says_so() {
+    for (name, java_roles, default) in JAVA {
+        let role = java_roles.chars().next().unwrap_or('P');
+        let row = find(name, role).unwrap_or_else(|| panic!("{name} is unknown"));
+        let is_same = row.fate != Fate::Used || row.default == *default;
+        let is_explained = row.text.contains("Java") || SPELT_OTHERWISE.contains(name);
+        assert!(is_same || is_explained, "{name}: {} is not Java's {default}", row.default);
+    }
+}
+
+/// The row of a role's own table, or of the client's.
+fn find(name: &str, role: char) -> Option<&'static Row> {
+    let [client, producer, consumer, admin] = roles().map(|(_, rows)| rows);
+    let own: Rows = match role {
+        'P' => producer,
+        'C' => consumer,
+        _ => admin,
+    };
+    own.into_iter().chain(client).find(|row| row.name == name)
+}
+
+/// Defaults that are the same under another name: the partitioner that Java has without a class.
+const SPELT_OTHERWISE: &[&str] = &["partitioner.class"];
