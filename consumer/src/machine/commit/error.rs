@@ -93,6 +93,9 @@ fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::OffsetMetadataTooLarge => {
             "; the broker's offset.metadata.max.bytes is the bound of the committed metadata"
         }
+        ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
+            "; the group has members that subscribe, and only they may commit"
+        }
         ErrorCode::GroupAuthorizationFailed => "; it needs READ on the group",
         ErrorCode::TopicAuthorizationFailed => "; it needs READ on the topic",
         _ => "",

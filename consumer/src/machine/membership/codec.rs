@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::messages::consumer_protocol::{
@@ -191,14 +191,9 @@ fn version(bytes: &Bytes) -> Option<(i16, Bytes)> {
     Some((version, rest))
 }
 
+/// Fails for names beyond 32 KiB alone, which no topic has.
 fn versioned<M: Message>(message: &M, version: i16) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_i16(version);
-    // Fails for names beyond 32 KiB alone, which no topic has.
-    if let Ok(frame) = message.encode(version) {
-        out.put(frame.into_bytes());
-    }
-    out.freeze()
+    message.encode_versioned(version).unwrap_or_default()
 }
 
 fn millis(duration: Duration) -> i32 {

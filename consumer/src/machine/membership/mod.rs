@@ -607,7 +607,7 @@ impl ClassicMembership {
 }
 
 /// The wait before a call is made again: what it waits for is decided within tens of milliseconds.
-const RETRY: Duration = Duration::from_millis(20);
+pub(in crate::machine) const RETRY: Duration = Duration::from_millis(20);
 
 /// The longest wait before a call is made again.
-const RETRY_MAX: Duration = Duration::from_secs(1);
+pub(in crate::machine) const RETRY_MAX: Duration = Duration::from_secs(1);

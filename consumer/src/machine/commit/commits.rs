@@ -1,0 +1,389 @@
+//! Commits, one after the other.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
+use ottla_core::retry::{Backoff, Deadline};
+use ottla_core::types::{ConsumerGroupMetadata, TopicPartition};
+
+use super::wire::PartitionCodes;
+use super::{CommitError, Offset, Offsets};
+use crate::machine::membership::{Answer, Phase, RETRY, RETRY_MAX, commit_answer};
+
+/// Commits in the order they were asked for, one request at a time, so that a late retry never
+/// overwrites a newer commit.
+///
+/// What waits is sent together: where several name one partition, the newest counts for all of them.
+/// A commit that meets a rebalance waits for the next generation, in which it is sent for what is
+/// still owned; it holds nothing up meanwhile.
+#[derive(Debug)]
+pub struct Commits {
+    queue: VecDeque<Job>,
+    under_way: Option<UnderWay>,
+    done: VecDeque<(CommitId, Result<(), CommitError>)>,
+    /// When to try again; `None` for at once.
+    retry_at: Option<Instant>,
+    /// The generation that was refused, until there is another.
+    refused_in: Option<i32>,
+    backoff: Backoff,
+    random: u64,
+    next_id: u64,
+}
+
+/// Names one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommitId(u64);
+
+/// Who commits, and whether it may now.
+#[derive(Debug, Clone, Copy)]
+pub struct Seat<'a> {
+    /// Who.
+    pub metadata: &'a ConsumerGroupMetadata,
+    /// Whether it may.
+    pub phase: Phase,
+    /// What a member owns: nothing else is committed for it.
+    pub owned: &'a BTreeSet<TopicPartition>,
+}
+
+/// Offsets to be sent now. There is no other call before its outcome is brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitCall {
+    /// Its name, to be given back with its outcome.
+    pub id: CommitId,
+    /// Who commits.
+    pub metadata: ConsumerGroupMetadata,
+    /// What.
+    pub offsets: Offsets,
+}
+
+/// What the membership has to know about a commit that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the coordinator said.
+    pub code: ErrorCode,
+    /// The generation that the commit named.
+    pub generation: i32,
+}
+
+#[derive(Debug)]
+struct Job {
+    id: CommitId,
+    /// What is not settled yet.
+    pending: Offsets,
+    error: Option<CommitError>,
+    begun: Instant,
+    deadline: Deadline,
+    /// What the coordinator said last.
+    last: Option<ErrorCode>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    id: CommitId,
+    offsets: Offsets,
+    /// The commits that it is part of.
+    jobs: BTreeSet<CommitId>,
+    generation: i32,
+}
+
+/// What becomes of one partition of a call.
+#[derive(Debug, Clone)]
+enum Settled {
+    Committed,
+    Again(ErrorCode),
+    Failed(CommitError),
+}
+
+impl Commits {
+    /// Nothing to commit. `random` is any number; it moves retries.
+    #[must_use]
+    pub fn new(random: u64) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            under_way: None,
+            done: VecDeque::new(),
+            retry_at: None,
+            refused_in: None,
+            backoff: Backoff::new(RETRY, RETRY_MAX),
+            random,
+            next_id: 0,
+        }
+    }
+
+    /// Places a commit in line.
+    pub fn commit(&mut self, offsets: Offsets, now: Instant, deadline: Deadline) -> CommitId {
+        let id = self.fresh_id();
+        let (error, last) = (None, None);
+        let job = Job { id, pending: offsets, error, begun: now, deadline, last };
+        if job.pending.is_empty() {
+            self.done.push_back((id, Ok(())));
+        } else {
+            self.queue.push_back(job);
+        }
+        id
+    }
+
+    /// Whether nothing is waiting or under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.under_way.is_none()
+    }
+
+    /// The next call that can be made now.
+    pub fn poll_call(&mut self, seat: &Seat<'_>, now: Instant) -> Option<CommitCall> {
+        if self.under_way.is_some() || self.queue.is_empty() {
+            return None;
+        }
+        match seat.phase {
+            Phase::Standalone => {}
+            Phase::Member | Phase::Joining => self.drop_not_owned(seat.owned),
+            Phase::Between => return None,
+            Phase::Outside => {
+                self.fail_all(&CommitError::NotMember);
+                return None;
+            }
+        }
+        let generation = seat.metadata.generation_id;
+        if self.refused_in == Some(generation) {
+            return None;
+        }
+        self.refused_in = None;
+        if self.retry_at.is_some_and(|at| at > now) || self.queue.is_empty() {
+            return None;
+        }
+        Some(self.send(seat.metadata.clone(), generation))
+    }
+
+    /// Takes the answer to a call, partition by partition. What the membership has to know of it is
+    /// returned.
+    pub fn handle_answer(
+        &mut self,
+        id: CommitId,
+        codes: &PartitionCodes,
+        seat: &Seat<'_>,
+        now: Instant,
+    ) -> Outcome {
+        let Some(under_way) = self.under_way.take_if(|call| call.id == id) else {
+            return Outcome::default();
+        };
+        let mut outcome = Outcome::default();
+        let mut settled = BTreeMap::new();
+        for partition in under_way.offsets.keys() {
+            // A coordinator that says nothing of a partition has not committed it.
+            let code = codes.get(partition).copied().unwrap_or(ErrorCode::UnknownServerError);
+            let one = self.settle(partition, code, &under_way, seat, &mut outcome);
+            settled.insert(partition.clone(), one);
+        }
+        outcome.committed = under_way.offsets;
+        outcome
+            .committed
+            .retain(|partition, _| matches!(settled.get(partition), Some(Settled::Committed)));
+        self.apply(&under_way.jobs, &settled, now);
+        outcome
+    }
+
+    /// Takes note that a call had no answer. Whether it says something about the coordinator.
+    pub fn handle_failure(&mut self, id: CommitId, error: &RequestError, now: Instant) -> bool {
+        let Some(under_way) = self.under_way.take_if(|call| call.id == id) else { return false };
+        if error.class() == ErrorClass::InvalidConfiguration {
+            let failed = CommitError::Request(error.clone());
+            self.fail_where(&failed, |job| under_way.jobs.contains(&job.id));
+            return false;
+        }
+        self.retry(now);
+        true
+    }
+
+    /// Takes note that the coordinator has moved: what it was asked is asked anew.
+    pub fn handle_coordinator_moved(&mut self) {
+        self.under_way = None;
+        self.retry_at = None;
+    }
+
+    /// Ends what waits for a generation in which this consumer has to act first: it cannot, while it
+    /// waits for the commit.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let mut at = 0;
+        while let Some(job) = self.queue.get(at) {
+            if !job.deadline.is_over(now) {
+                at += 1;
+                continue;
+            }
+            let within = job.deadline.instant().saturating_duration_since(job.begun);
+            let error = match job.last {
+                Some(ErrorCode::RebalanceInProgress) => CommitError::Rebalancing,
+                last => CommitError::DeadlineExceeded { within, last },
+            };
+            self.finish(at, Err(error));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_call`](Self::poll_call) has something
+    /// to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let deadline = self.queue.iter().map(|job| job.deadline.instant()).min();
+        let retry = self.retry_at.filter(|_| self.under_way.is_none() && !self.queue.is_empty());
+        [deadline, retry].into_iter().flatten().min()
+    }
+
+    /// The next commit that is settled.
+    pub fn poll_done(&mut self) -> Option<(CommitId, Result<(), CommitError>)> {
+        self.done.pop_front()
+    }
+
+    /// Ends everything.
+    pub fn fail_all(&mut self, error: &CommitError) {
+        self.fail_where(error, |_| true);
+    }
+
+    fn fresh_id(&mut self) -> CommitId {
+        self.next_id += 1;
+        CommitId(self.next_id)
+    }
+
+    fn send(&mut self, metadata: ConsumerGroupMetadata, generation: i32) -> CommitCall {
+        let id = self.fresh_id();
+        let mut offsets = Offsets::new();
+        for job in &self.queue {
+            offsets.extend(job.pending.iter().map(|(to, offset)| (to.clone(), offset.clone())));
+        }
+        let jobs = self.queue.iter().map(|job| job.id).collect();
+        self.under_way = Some(UnderWay { id, offsets: offsets.clone(), jobs, generation });
+        CommitCall { id, metadata, offsets }
+    }
+
+    fn settle(
+        &mut self,
+        partition: &TopicPartition,
+        code: ErrorCode,
+        under_way: &UnderWay,
+        seat: &Seat<'_>,
+        outcome: &mut Outcome,
+    ) -> Settled {
+        let generation = under_way.generation;
+        let is_current = seat.metadata.generation_id == generation && seat.phase == Phase::Member;
+        match commit_answer(code) {
+            Answer::Done => Settled::Committed,
+            Answer::Retry => Settled::Again(code),
+            Answer::Rediscover => {
+                outcome.coordinator_lost = true;
+                Settled::Again(code)
+            }
+            Answer::Rejoin => {
+                outcome.refusal = Some(Refusal { code, generation });
+                Settled::Again(code)
+            }
+            Answer::RejoinFenced | Answer::RejoinAnew if seat.phase == Phase::Standalone => {
+                Settled::Failed(CommitError::Group { code })
+            }
+            Answer::RejoinFenced | Answer::RejoinAnew if is_current => {
+                outcome.refusal = Some(Refusal { code, generation });
+                Settled::Failed(CommitError::NotMember)
+            }
+            // The generation ended while the commit was on its way: the next one will tell.
+            Answer::RejoinFenced | Answer::RejoinAnew => {
+                self.refused_in = Some(generation);
+                Settled::Again(ErrorCode::RebalanceInProgress)
+            }
+            Answer::FencedInstance => {
+                outcome.refusal = Some(Refusal { code, generation });
+                Settled::Failed(CommitError::Fenced)
+            }
+            Answer::AdoptMemberId | Answer::Refused => {
+                Settled::Failed(CommitError::Partition { partition: partition.clone(), code })
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        jobs: &BTreeSet<CommitId>,
+        settled: &BTreeMap<TopicPartition, Settled>,
+        now: Instant,
+    ) {
+        let again = settled.values().any(|one| matches!(one, Settled::Again(_)));
+        for job in self.queue.iter_mut().filter(|job| jobs.contains(&job.id)) {
+            job.pending.retain(|partition, _| match settled.get(partition) {
+                Some(Settled::Again(code)) => {
+                    job.last = Some(*code);
+                    true
+                }
+                Some(Settled::Failed(error)) => {
+                    job.error.get_or_insert_with(|| error.clone());
+                    false
+                }
+                Some(Settled::Committed) => false,
+                None => true,
+            });
+        }
+        self.finish_settled();
+        if again {
+            self.retry(now);
+        } else {
+            self.retry_at = None;
+            self.backoff.reset();
+        }
+    }
+
+    fn finish_settled(&mut self) {
+        let mut at = 0;
+        while let Some(job) = self.queue.get_mut(at) {
+            if job.pending.is_empty() {
+                let outcome = job.error.take().map_or(Ok(()), Err);
+                self.finish(at, outcome);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn finish(&mut self, at: usize, outcome: Result<(), CommitError>) {
+        if let Some(job) = self.queue.remove(at) {
+            self.done.push_back((job.id, outcome));
+        }
+    }
+
+    fn fail_where(&mut self, error: &CommitError, fails: impl Fn(&Job) -> bool) {
+        let mut at = 0;
+        while let Some(job) = self.queue.get(at) {
+            if fails(job) {
+                self.finish(at, Err(error.clone()));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn drop_not_owned(&mut self, owned: &BTreeSet<TopicPartition>) {
+        for job in &mut self.queue {
+            let Job { pending, error, .. } = job;
+            pending.retain(|partition, _: &mut Offset| {
+                let mine = owned.contains(partition);
+                if !mine {
+                    let partition = partition.clone();
+                    error.get_or_insert(CommitError::NotOwned { partition });
+                }
+                mine
+            });
+        }
+        self.finish_settled();
+    }
+
+    fn retry(&mut self, now: Instant) {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.retry_at = Some(now + self.backoff.fail(self.random >> 32));
+    }
+}
+
+/// What an answer means beyond the commits themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// What is committed now.
+    pub committed: Offsets,
+    /// What the membership has to know.
+    pub refusal: Option<Refusal>,
+    /// Whether the coordinator is another broker.
+    pub coordinator_lost: bool,
+}

@@ -1,0 +1,219 @@
+//! Committed offsets, looked up.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Instant;
+
+use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
+use ottla_core::retry::{Backoff, Deadline};
+use ottla_core::types::TopicPartition;
+
+use super::wire::LookedUp;
+use super::{CommitError, CommittedOffsets};
+use crate::machine::membership::{Answer, RETRY, RETRY_MAX, fetch_answer};
+
+/// Looks committed offsets up, one request at a time. An error is retried or told, and never taken
+/// for "none": where nothing is committed, a consumer starts elsewhere.
+#[derive(Debug)]
+pub struct Lookups {
+    queue: VecDeque<Job>,
+    under_way: Option<LookupId>,
+    done: VecDeque<(LookupId, Result<CommittedOffsets, CommitError>)>,
+    retry_at: Option<Instant>,
+    backoff: Backoff,
+    random: u64,
+    next_id: u64,
+}
+
+/// Names one lookup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LookupId(u64);
+
+/// Partitions to be asked for now. There is no other call before its outcome is brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupCall {
+    /// Its name, to be given back with its outcome.
+    pub id: LookupId,
+    /// The partitions.
+    pub partitions: BTreeSet<TopicPartition>,
+}
+
+#[derive(Debug)]
+struct Job {
+    id: LookupId,
+    pending: BTreeSet<TopicPartition>,
+    found: CommittedOffsets,
+    begun: Instant,
+    deadline: Deadline,
+    last: Option<ErrorCode>,
+}
+
+impl Lookups {
+    /// Nothing to look up. `random` is any number; it moves retries.
+    #[must_use]
+    pub fn new(random: u64) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            under_way: None,
+            done: VecDeque::new(),
+            retry_at: None,
+            backoff: Backoff::new(RETRY, RETRY_MAX),
+            random,
+            next_id: 0,
+        }
+    }
+
+    /// Places a lookup in line.
+    pub fn look_up(
+        &mut self,
+        partitions: BTreeSet<TopicPartition>,
+        now: Instant,
+        deadline: Deadline,
+    ) -> LookupId {
+        self.next_id += 1;
+        let id = LookupId(self.next_id);
+        if partitions.is_empty() {
+            self.done.push_back((id, Ok(CommittedOffsets::new())));
+            return id;
+        }
+        let found = CommittedOffsets::new();
+        self.queue.push_back(Job {
+            id,
+            pending: partitions,
+            found,
+            begun: now,
+            deadline,
+            last: None,
+        });
+        id
+    }
+
+    /// The next call that can be made now.
+    pub fn poll_call(&mut self, now: Instant) -> Option<LookupCall> {
+        if self.under_way.is_some() || self.retry_at.is_some_and(|at| at > now) {
+            return None;
+        }
+        let Job { id, pending, .. } = self.queue.front()?;
+        self.under_way = Some(*id);
+        Some(LookupCall { id: *id, partitions: pending.clone() })
+    }
+
+    /// Takes the answer to a call. Whether it says that the coordinator is another broker.
+    pub fn handle_answer(&mut self, id: LookupId, answer: &LookedUp, now: Instant) -> bool {
+        let Some(mut job) = self.take(id) else { return false };
+        let mut lost = false;
+        for partition in std::mem::take(&mut job.pending) {
+            let found = match &answer.group_code {
+                ErrorCode::None => answer.partitions.get(&partition).cloned(),
+                code => Some(Err(*code)),
+            };
+            // A coordinator that says nothing of a partition has not said that there is none.
+            match found.unwrap_or(Err(ErrorCode::UnknownServerError)) {
+                Ok(offset) => {
+                    job.found.insert(partition, offset);
+                }
+                Err(code) => match fetch_answer(code) {
+                    Answer::Retry | Answer::Rejoin => {
+                        job.last = Some(code);
+                        job.pending.insert(partition);
+                    }
+                    Answer::Rediscover => {
+                        lost = true;
+                        job.last = Some(code);
+                        job.pending.insert(partition);
+                    }
+                    Answer::Done
+                    | Answer::RejoinFenced
+                    | Answer::RejoinAnew
+                    | Answer::AdoptMemberId
+                    | Answer::FencedInstance
+                    | Answer::Refused => {
+                        let error = match answer.group_code {
+                            ErrorCode::None => CommitError::Partition { partition, code },
+                            code => CommitError::Group { code },
+                        };
+                        self.done.push_back((id, Err(error)));
+                        return lost;
+                    }
+                },
+            }
+        }
+        if job.pending.is_empty() {
+            self.backoff.reset();
+            self.retry_at = None;
+            self.done.push_back((id, Ok(job.found)));
+        } else {
+            self.queue.push_front(job);
+            self.retry(now);
+        }
+        lost
+    }
+
+    /// Takes note that a call had no answer. Whether it says something about the coordinator.
+    pub fn handle_failure(&mut self, id: LookupId, error: &RequestError, now: Instant) -> bool {
+        let Some(job) = self.take(id) else { return false };
+        if error.class() == ErrorClass::InvalidConfiguration {
+            self.done.push_back((id, Err(CommitError::Request(error.clone()))));
+            return false;
+        }
+        self.queue.push_front(job);
+        self.retry(now);
+        true
+    }
+
+    /// Takes note that the coordinator has moved: what it was asked is asked anew.
+    pub fn handle_coordinator_moved(&mut self) {
+        self.under_way = None;
+        self.retry_at = None;
+    }
+
+    /// Ends what is overdue.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let mut at = 0;
+        while let Some(job) = self.queue.get(at) {
+            if !job.deadline.is_over(now) {
+                at += 1;
+                continue;
+            }
+            let within = job.deadline.instant().saturating_duration_since(job.begun);
+            let error = CommitError::DeadlineExceeded { within, last: job.last };
+            let id = job.id;
+            self.queue.remove(at);
+            self.under_way.take_if(|under_way| *under_way == id);
+            self.done.push_back((id, Err(error)));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_call`](Self::poll_call) has something
+    /// to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let deadline = self.queue.iter().map(|job| job.deadline.instant()).min();
+        let retry = self.retry_at.filter(|_| self.under_way.is_none() && !self.queue.is_empty());
+        [deadline, retry].into_iter().flatten().min()
+    }
+
+    /// The next lookup that is settled.
+    pub fn poll_done(&mut self) -> Option<(LookupId, Result<CommittedOffsets, CommitError>)> {
+        self.done.pop_front()
+    }
+
+    /// Ends everything.
+    pub fn fail_all(&mut self, error: &CommitError) {
+        self.under_way = None;
+        for job in std::mem::take(&mut self.queue) {
+            self.done.push_back((job.id, Err(error.clone())));
+        }
+    }
+
+    /// The job of the call that is under way, if it is this one.
+    fn take(&mut self, id: LookupId) -> Option<Job> {
+        self.under_way.take_if(|under_way| *under_way == id)?;
+        let at = self.queue.iter().position(|job| job.id == id)?;
+        self.queue.remove(at)
+    }
+
+    fn retry(&mut self, now: Instant) {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.retry_at = Some(now + self.backoff.fail(self.random >> 32));
+    }
+}
