@@ -112,6 +112,19 @@ impl Runtime {
         Task { name, handle }
     }
 
+    /// Runs `work` on a thread where it may take its time: milliseconds of computing, such as slow
+    /// codecs take. With a virtual clock it is run at once, so that a simulation does not depend on
+    /// how threads are scheduled.
+    pub fn compute(&self, work: impl FnOnce() + Send + 'static) {
+        if matches!(self.0.wall_clock, WallClock::Virtual { .. }) {
+            return work();
+        }
+        drop(match self.0.handle.get() {
+            Some(handle) => handle.spawn_blocking(work),
+            None => tokio::task::spawn_blocking(work),
+        });
+    }
+
     /// Remembers the tokio runtime of the caller: tasks are spawned there from now on.
     pub(super) fn settle(&self) {
         if let Ok(handle) = Handle::try_current() {
