@@ -254,6 +254,12 @@ impl SendError {
         self
     }
 
+    /// Whether the record was not taken only because the call does not wait: `enqueue` would.
+    #[must_use]
+    pub fn would_wait(&self) -> bool {
+        matches!(self, Self::BufferFull { .. } | Self::TopicNotLoaded { .. })
+    }
+
     /// Whether sending the same record again may succeed. If it
     /// [may have been written](Self::certainty), that may write it twice.
     #[must_use]

@@ -49,6 +49,8 @@ pub(crate) trait Host: Send + Sync + fmt::Debug {
     fn want_identity(&self);
     /// The first expiry is earlier than it was.
     fn watch_expiries(&self);
+    /// Records wait for a partition that has no link, because nobody leads it.
+    fn want_leader(&self);
     fn open_link(&self, node: NodeId, link: Arc<BrokerLink>);
     /// Does slow work beside the task that has it.
     fn run_beside(&self, work: Box<dyn FnOnce() + Send>);

@@ -172,7 +172,7 @@ impl BrokerLink {
         });
         let entries = draft.into_entries();
         match sent {
-            Ok(()) => _ = self.lists.lock().in_flight.insert(token, entries),
+            Ok(()) => drop(self.lists.lock().in_flight.insert(token, entries)),
             Err(error) => self.fail(now, entries, &error),
         }
     }

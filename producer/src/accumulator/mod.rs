@@ -153,6 +153,20 @@ impl Accumulator {
         }
     }
 
+    /// Lets the open batch of one partition go.
+    pub(crate) fn hurry(&self, partition: &Arc<Partition>) {
+        partition.with(&self.common, |slot, effects| slot.queue.hurry(effects));
+    }
+
+    /// Whether records wait for a partition that nobody has led yet.
+    pub(crate) fn waits_for_leader(&self) -> bool {
+        let waits = |partition: &Arc<Partition>| {
+            let slot = partition.slot.lock();
+            slot.link.is_none() && !slot.queue.is_empty()
+        };
+        self.all_topics().iter().any(|topic| topic.all().any(waits))
+    }
+
     /// Lets links look whether memory is short: they pass over the linger then.
     pub(crate) fn wake_links(&self) {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
@@ -193,7 +207,6 @@ impl Accumulator {
 
     /// Takes note that no producer id is to be had: whatever needs one fails.
     pub(crate) fn fail_identity(&self, code: ErrorCode) {
-        self.common.identity.refuse(code);
         for topic in self.all_topics() {
             for partition in topic.all() {
                 partition.with(&self.common, |slot, effects| {
@@ -204,7 +217,6 @@ impl Accumulator {
                 });
             }
         }
-        self.common.identity.forget_refusal();
     }
 
     /// Gives up on what is too old, and says when to look again.

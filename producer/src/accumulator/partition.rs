@@ -49,6 +49,11 @@ impl Partition {
         })
     }
 
+    /// Its number.
+    pub(crate) fn index(&self) -> i32 {
+        self.index
+    }
+
     pub(super) fn name(&self) -> &TopicName {
         &self.topic.name
     }
@@ -94,10 +99,14 @@ impl Partition {
             return result;
         }
         let wake = self.list(&mut slot, &effects);
+        let leaderless = slot.link.is_none() && !slot.queue.is_empty();
         let first = self.watch(&mut slot, common);
         drop(slot);
         if let Some(link) = wake {
             link.wake();
+        }
+        if leaderless {
+            common.host.want_leader();
         }
         if first {
             common.host.watch_expiries();

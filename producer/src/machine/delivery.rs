@@ -180,11 +180,21 @@ impl BatchDone {
     }
 
     /// Calls `told` with each record of the batch that failed, and why.
-    pub(crate) fn each_failure(&self, told: impl Fn(&Record, &SendError)) {
+    pub(crate) fn each_failure(&self, mut told: impl FnMut(&Record, &SendError)) {
         let Some(Outcome::Failed(failure)) = self.outcome.get() else { return };
         let Some(body) = &failure.body else { return };
         for (index, record) in (0..).zip(records(body, &self.topic, self.partition)) {
             told(&record, &failure.error_of(index, self));
+        }
+    }
+
+    /// Adds the records of the batch that failed, and why, or those of its parts.
+    pub(crate) fn collect_failures(&self, undelivered: &mut Vec<Undelivered>) {
+        self.each_failure(|record, error| {
+            undelivered.push(Undelivered::new(error.clone(), Some(record.clone())));
+        });
+        for (_, part) in self.parts() {
+            part.collect_failures(undelivered);
         }
     }
 

@@ -1,6 +1,5 @@
 //! Who this producer is to brokers, and its sequences in one partition.
 
-use ottla_core::error::ErrorCode;
 use ottla_core::types::{ProducerEpoch, ProducerId};
 use ottla_protocol::records::ProducerStamp;
 use parking_lot::Mutex;
@@ -28,7 +27,6 @@ impl Identity {
 /// ```text
 /// Unknown --InitProducerId--> Known --restart--> Known, next epoch
 ///    ^                          \--restart, no epoch left--> Unknown
-///    \-- Refused (until asked again)
 /// ```
 #[derive(Debug)]
 pub(crate) struct IdentityCell(Mutex<Known>);
@@ -37,7 +35,6 @@ pub(crate) struct IdentityCell(Mutex<Known>);
 enum Known {
     Unknown,
     Known(Identity),
-    Refused(ErrorCode),
 }
 
 impl IdentityCell {
@@ -49,34 +46,13 @@ impl IdentityCell {
     pub(crate) fn current(&self) -> Option<Identity> {
         match *self.0.lock() {
             Known::Known(identity) => Some(identity),
-            Known::Unknown | Known::Refused(_) => None,
-        }
-    }
-
-    /// Why there is no identity, where the broker refuses one.
-    pub(crate) fn refusal(&self) -> Option<ErrorCode> {
-        match *self.0.lock() {
-            Known::Refused(code) => Some(code),
-            Known::Unknown | Known::Known(_) => None,
+            Known::Unknown => None,
         }
     }
 
     /// Takes the identity that a broker gave.
     pub(crate) fn set(&self, identity: Identity) {
         *self.0.lock() = Known::Known(identity);
-    }
-
-    /// Takes note that brokers give none. Asked again with the next record.
-    pub(crate) fn refuse(&self, code: ErrorCode) {
-        *self.0.lock() = Known::Refused(code);
-    }
-
-    /// Asks anew.
-    pub(crate) fn forget_refusal(&self) {
-        let mut known = self.0.lock();
-        if matches!(*known, Known::Refused(_)) {
-            *known = Known::Unknown;
-        }
     }
 
     /// An identity that is newer than `used`, for a partition that must begin its sequences anew
@@ -95,7 +71,7 @@ impl IdentityCell {
         }
         match *known {
             Known::Known(identity) => Some(identity),
-            Known::Unknown | Known::Refused(_) => None,
+            Known::Unknown => None,
         }
     }
 }
@@ -173,15 +149,6 @@ mod tests {
         assert_eq!(cell.current(), None);
         cell.set(identity(6, 0));
         assert_eq!(cell.newer_than(identity(5, i16::MAX - 1)), Some(identity(6, 0)));
-    }
-
-    #[test]
-    fn a_refusal_is_remembered_until_somebody_asks_again() {
-        let cell = IdentityCell::new();
-        cell.refuse(ErrorCode::ClusterAuthorizationFailed);
-        assert_eq!(cell.refusal(), Some(ErrorCode::ClusterAuthorizationFailed));
-        cell.forget_refusal();
-        assert_eq!((cell.refusal(), cell.current()), (None, None));
     }
 
     #[test]

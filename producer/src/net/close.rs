@@ -1,0 +1,70 @@
+//! Flushing and closing.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::error::Undelivered;
+use crate::machine::delivery::BatchDone;
+
+/// What a producer leaves behind.
+#[derive(Debug)]
+#[must_use = "it says what was not delivered"]
+pub struct CloseReport {
+    /// Records acknowledged in the producer's life.
+    pub delivered: u64,
+    /// Records that were given up on because the time to close was over, with the record and
+    /// whether it may be written, those of one partition in order.
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// The producer was closed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the producer is closed already")]
+pub struct AlreadyClosed;
+
+impl Shared {
+    /// Waits until all that was taken before is settled.
+    pub(super) async fn flush(&self) {
+        let pending = self.accumulator.pending();
+        self.accumulator.hurry_all();
+        settled(pending).await;
+    }
+
+    /// Closes, and gives up on what is not settled within `timeout`.
+    pub(super) async fn finish(&self, timeout: Duration) -> Vec<Undelivered> {
+        let late = self.client.runtime().sleep(timeout);
+        tokio::select! {
+            biased;
+            () = self.flush() => {}
+            () = late => {}
+        }
+        self.end()
+    }
+
+    /// Ends everything now, and says what it gave up on.
+    fn end(&self) -> Vec<Undelivered> {
+        let pending = self.accumulator.pending();
+        self.accumulator.fail_all();
+        for task in self.tasks.lock().drain(..) {
+            task.stop();
+        }
+        let links = std::mem::take(&mut *self.signals.links.lock());
+        drop(links);
+        let mut undelivered = Vec::new();
+        for done in pending {
+            done.collect_failures(&mut undelivered);
+        }
+        undelivered
+    }
+}
+
+/// Waits until it is known what became of all of these, and of the parts of those that are split.
+async fn settled(mut pending: Vec<Arc<BatchDone>>) {
+    while let Some(done) = pending.pop() {
+        poll_fn(|cx| if done.poll_resolved(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        pending.extend(done.parts().iter().map(|(_, part)| Arc::clone(part)));
+    }
+}

@@ -1,0 +1,329 @@
+//! What users hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::net::Client;
+use ottla_core::types::TopicName;
+
+use super::builder::ProducerBuilder;
+use super::close::{AlreadyClosed, CloseReport};
+use super::shared::Shared;
+use super::topic::TopicHandle;
+use crate::accumulator::{Partition, Refusal, Taken, Topic, Want};
+use crate::error::{SendError, Undelivered};
+use crate::machine::delivery::Delivery;
+use crate::record::{Record, RecordMetadata, RecordParts};
+
+/// Sends records. Cheap to clone; clones share all there is.
+///
+/// | verb | waits for | returns |
+/// |---|---|---|
+/// | [`send`](Self::send) | the acknowledgement | where the record is |
+/// | [`enqueue`](Self::enqueue) | room, then not | a [`Delivery`] to await, or not |
+/// | [`try_enqueue`](Self::try_enqueue) | nothing | a [`Delivery`], or the record back |
+///
+/// Dropping the last clone waits for nothing: what was taken is still sent in the background, for as
+/// long as `delivery.timeout.ms` allows. [`close`](Self::close) waits, and says what was not
+/// delivered.
+///
+/// # Ordering
+///
+/// Records of one partition are written in the order in which they were taken.
+///
+/// # Delivery
+///
+/// Each record that was taken has exactly one outcome. With idempotence, the default, an
+/// acknowledged record is in its partition exactly once; a failed one says whether it may be there.
+#[derive(Debug, Clone)]
+pub struct Producer(Arc<Handle>);
+
+/// Ends the producer when its last clone is gone: tasks hold [`Shared`], never this.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.0.close() {
+            let shared = Arc::clone(&self.0);
+            let timeout = shared.accumulator.common.config.delivery_timeout;
+            let runtime = shared.client.runtime().clone();
+            runtime.spawn("producer-drain", async move {
+                let undelivered = shared.finish(timeout).await.len();
+                if undelivered > 0 {
+                    tracing::warn!(undelivered, "a dropped producer gave up on records");
+                }
+            });
+        }
+    }
+}
+
+impl Producer {
+    /// Begins a producer over `client`.
+    pub fn builder(client: &Client) -> ProducerBuilder {
+        ProducerBuilder::new(client)
+    }
+
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Handle(shared)))
+    }
+
+    /// Sends a record and waits for its acknowledgement. Its batch does not linger.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered`]: the reason, whether the record may be written, and the record.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe. Dropped while it waits for metadata or memory, the record is not sent; after
+    /// that it is, and only its outcome is lost here.
+    pub async fn send(&self, record: Record) -> Result<RecordMetadata, Undelivered> {
+        self.take(record, Want::Soon).await?.await
+    }
+
+    /// Waits until there is room for a record, and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered`], with the record, when it was not taken: within `max.block.ms` its topic
+    /// could not be learnt or there was no room, or it cannot be sent at all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped, the record was not taken.
+    pub async fn enqueue(&self, record: Record) -> Result<Delivery, Undelivered> {
+        self.take(record, Want::Ticket).await
+    }
+
+    /// Takes a record if that needs no waiting. Works outside of async code.
+    ///
+    /// A topic that was never sent to is not known; [`topic`](Self::topic) learns it ahead.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered`], with the record. [`SendError::would_wait`] says that
+    /// [`enqueue`](Self::enqueue) would wait.
+    pub fn try_enqueue(&self, record: Record) -> Result<Delivery, Undelivered> {
+        match self.try_take(record.topic(), &record.parts(), Want::Ticket) {
+            Ok(delivery) => Ok(delivery),
+            Err(error) => Err(Undelivered::new(error, Some(record))),
+        }
+    }
+
+    /// As [`try_enqueue`](Self::try_enqueue), and calls `callback` once with what became of the
+    /// record.
+    ///
+    /// It is called by the task of a connection: it must not block. A panic in it is logged, and
+    /// disturbs nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_enqueue`](Self::try_enqueue); the callback is not called then.
+    pub fn try_enqueue_with(
+        &self,
+        record: Record,
+        callback: impl FnOnce(Result<RecordMetadata, Undelivered>) + Send + 'static,
+    ) -> Result<(), Undelivered> {
+        let Delivery { done, index, timestamp } = self.try_enqueue(record)?;
+        done.call_back(index, timestamp, Box::new(callback));
+        Ok(())
+    }
+
+    /// Sends many records, and waits for what becomes of each, in their order.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, in that the producer stays usable: some records were taken and are sent, the
+    /// others were not.
+    pub async fn send_all(
+        &self,
+        records: impl IntoIterator<Item = Record, IntoIter: Send>,
+    ) -> Vec<Result<RecordMetadata, Undelivered>> {
+        let mut taken = Vec::new();
+        let mut touched = BTreeMap::new();
+        for record in records {
+            taken.push(self.take_noting(record, &mut touched).await);
+        }
+        for partition in touched.into_values() {
+            self.shared().accumulator.hurry(&partition);
+        }
+        let mut outcomes = Vec::with_capacity(taken.len());
+        for delivery in taken {
+            outcomes.push(match delivery {
+                Ok(delivery) => delivery.await,
+                Err(undelivered) => Err(undelivered),
+            });
+        }
+        outcomes
+    }
+
+    /// Learns a topic, and gives a handle that sends to it without looking it up each time.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], when its partitions cannot be learnt within `max.block.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn topic(&self, name: impl Into<TopicName> + Send) -> Result<TopicHandle, SendError> {
+        let name = name.into();
+        let topic = self.shared().topic(&name, self.shared().deadline()).await?;
+        Ok(TopicHandle::new(self.clone(), topic))
+    }
+
+    /// Waits until all records that were taken before are settled, without lingering. They are
+    /// within `delivery.timeout.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the records are sent all the same.
+    pub async fn flush(&self) {
+        self.shared().flush().await;
+    }
+
+    /// Closes the producer and all its clones: takes nothing any more, waits up to `timeout` until
+    /// what was taken is settled, and gives up on the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyClosed`], when it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the producer is closed to new records, and goes on with those that it has until its
+    /// last clone is dropped.
+    pub async fn close(&self, timeout: Duration) -> Result<CloseReport, AlreadyClosed> {
+        if !self.shared().close() {
+            return Err(AlreadyClosed);
+        }
+        let undelivered = self.shared().finish(timeout).await;
+        let delivered = self.delivered();
+        Ok(CloseReport { delivered, undelivered })
+    }
+
+    /// Records acknowledged so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.shared().accumulator.common.delivered()
+    }
+
+    /// Records that were taken and have failed so far.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.shared().accumulator.common.failed()
+    }
+
+    async fn take(&self, record: Record, want: Want) -> Result<Delivery, Undelivered> {
+        let topic = match self.load(record.topic()).await {
+            Ok(topic) => topic,
+            Err(error) => return Err(Undelivered::new(error, Some(record))),
+        };
+        let taken = self.wait_append(&topic, &record.parts(), want).await;
+        match taken.map(Taken::delivery) {
+            Ok(Some(delivery)) => Ok(delivery),
+            Ok(None) => Err(Undelivered::new(closed(topic.name()), Some(record))),
+            Err(error) => Err(Undelivered::new(error, Some(record))),
+        }
+    }
+
+    /// Takes a record, and notes the partition it went to.
+    async fn take_noting(
+        &self,
+        record: Record,
+        touched: &mut BTreeMap<(TopicName, i32), Arc<Partition>>,
+    ) -> Result<Delivery, Undelivered> {
+        let topic = match self.load(record.topic()).await {
+            Ok(topic) => topic,
+            Err(error) => return Err(Undelivered::new(error, Some(record))),
+        };
+        match self.wait_append(&topic, &record.parts(), Want::Ticket).await {
+            Ok(taken) => {
+                let place = (topic.name().clone(), taken.partition.index());
+                touched.entry(place).or_insert_with(|| Arc::clone(taken.partition));
+                let missing = || Undelivered::new(closed(topic.name()), Some(record));
+                taken.delivery().ok_or_else(missing)
+            }
+            Err(error) => Err(Undelivered::new(error, Some(record))),
+        }
+    }
+
+    async fn load(&self, name: &TopicName) -> Result<Arc<Topic>, SendError> {
+        if self.shared().is_closed() {
+            return Err(closed(name));
+        }
+        match self.shared().accumulator.topic(name) {
+            Some(topic) => Ok(topic),
+            None => self.shared().topic(name, self.shared().deadline()).await,
+        }
+    }
+
+    /// Appends, and waits for memory if there is none.
+    pub(super) async fn wait_append<'a>(
+        &self,
+        topic: &'a Topic,
+        parts: &RecordParts<'_>,
+        want: Want,
+    ) -> Result<Taken<'a>, SendError> {
+        let shared = self.shared();
+        let mut reserved = None;
+        let mut deadline = None;
+        loop {
+            if shared.is_closed() {
+                return Err(closed(topic.name()));
+            }
+            match shared.accumulator.append(topic, parts, want, &mut reserved) {
+                Ok(taken) => return Ok(taken),
+                Err(Refusal::Error(error)) => return Err(error),
+                Err(Refusal::NoRoom(bytes)) => {
+                    let deadline = *deadline.get_or_insert_with(|| shared.deadline());
+                    reserved = Some(shared.room(topic.name(), bytes, deadline).await?);
+                }
+            }
+        }
+    }
+
+    fn try_take(
+        &self,
+        name: &TopicName,
+        parts: &RecordParts<'_>,
+        want: Want,
+    ) -> Result<Delivery, SendError> {
+        let Some(topic) = self.shared().accumulator.topic(name) else {
+            return Err(SendError::TopicNotLoaded { topic: name.clone() });
+        };
+        let taken = self.try_append(&topic, parts, want)?;
+        taken.delivery().ok_or_else(|| closed(name))
+    }
+
+    /// Appends if there is room.
+    pub(super) fn try_append<'a>(
+        &self,
+        topic: &'a Topic,
+        parts: &RecordParts<'_>,
+        want: Want,
+    ) -> Result<Taken<'a>, SendError> {
+        let shared = self.shared();
+        if shared.is_closed() {
+            return Err(closed(topic.name()));
+        }
+        match shared.accumulator.append(topic, parts, want, &mut None) {
+            Ok(taken) => Ok(taken),
+            Err(Refusal::Error(error)) => Err(error),
+            Err(Refusal::NoRoom(_)) => Err(SendError::BufferFull {
+                topic: topic.name().clone(),
+                buffer_memory: shared.accumulator.common.config.buffer_memory,
+            }),
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
+    }
+}
+
+fn closed(topic: &TopicName) -> SendError {
+    SendError::Closed { topic: topic.clone() }
+}
