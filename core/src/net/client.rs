@@ -113,7 +113,10 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Arc<TopicInfo>, RequestError> {
         let _use = self.use_topics([name.clone()]);
-        self.until(deadline, |snapshot| snapshot.topic(name).cloned()).await
+        // What was denied before is asked for anew: it may have been made since.
+        let is_answered = || !self.shared().metadata().is_waiting(name);
+        self.until(deadline, |snapshot| snapshot.topic(name).filter(|_| is_answered()).cloned())
+            .await
     }
 
     /// Keeps topics in the metadata for as long as what is returned lives.

@@ -94,6 +94,9 @@ fn settle(
                     LinkTarget::Node(node) => snapshot.brokers.contains_key(node),
                     LinkTarget::Bootstrap(_) => snapshot.brokers.is_empty(),
                 });
+            } else {
+                // That nothing changed is an answer too, to whoever waits for one about a topic.
+                shared.snapshot.send_modify(|_| ());
             }
             Ok(())
         }

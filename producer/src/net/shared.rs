@@ -98,8 +98,7 @@ impl Shared {
         Ok(self.accumulator.learn_topic(&info, self.client.runtime().now()))
     }
 
-    /// Waits until the topic has partitions. An error is believed once the cluster was asked after
-    /// the call began, and where a topic may be on its way, more than once.
+    /// Waits until the topic has partitions, or the cluster says that it has none to send to.
     async fn topic_info(
         &self,
         name: &TopicName,
@@ -110,21 +109,18 @@ impl Shared {
             max_block: self.accumulator.common.config.max_block,
             last: Some(Arc::new(last)),
         };
-        let begun = self.client.snapshot().version;
-        let mut answers = 0;
         loop {
+            let seen = self.client.snapshot().version;
             let info = self.client.topic(name, deadline).await.map_err(too_late)?;
-            let version = self.client.snapshot().version;
             match info.error {
+                Some(code) => return Err(SendError::Topic { topic: name.clone(), code }),
                 None if !info.partitions.is_empty() => return Ok(info),
-                Some(code) if version > begun && answers >= patience(code) => {
-                    return Err(SendError::Topic { topic: name.clone(), code });
+                // It is being made.
+                None => {
+                    self.client.request_refresh();
+                    self.client.changed(seen, deadline).await.map_err(too_late)?;
                 }
-                _ => {}
             }
-            answers += 1;
-            self.client.request_refresh();
-            self.client.changed(version, deadline).await.map_err(too_late)?;
         }
     }
 
@@ -148,16 +144,6 @@ impl Shared {
                 max_block: common.config.max_block,
             }),
         }
-    }
-}
-
-/// How many answers are waited for before an error about a topic is believed.
-fn patience(code: ErrorCode) -> usize {
-    match code {
-        // Just created, it is not known everywhere yet.
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => 3,
-        code if code.is_retriable() => usize::MAX,
-        _ => 0,
     }
 }
 

@@ -1,0 +1,109 @@
+//! Three brokers, a client and a producer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_broker::cluster::{Cluster, TopicSpec};
+use ottla_core::config::ClientConfig;
+use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::retry::Deadline;
+use ottla_core::types::HostPort;
+use ottla_protocol::messages::create_topics::CreatableTopic;
+use ottla_protocol::messages::CreateTopicsRequest;
+use ottla_producer::{Producer, ProducerBuilder, Record};
+
+pub(crate) struct Bed {
+    pub(crate) cluster: Cluster,
+    pub(crate) client: Client,
+}
+
+impl Bed {
+    /// A cluster with topic `t` of three partitions and topic `one` of one, everywhere replicated.
+    pub(crate) async fn start() -> Self {
+        Self::with([]).await
+    }
+
+    pub(crate) async fn with(topics: impl IntoIterator<Item = TopicSpec>) -> Self {
+        let t = TopicSpec::new("t").partitions(3).replicas(3);
+        let one = TopicSpec::new("one").partitions(1).replicas(3);
+        let mut cluster = Cluster::builder().brokers(3).auto_create(false);
+        for topic in [t, one].into_iter().chain(topics) {
+            cluster = cluster.topic(topic);
+        }
+        let cluster = cluster.start().await.unwrap();
+        let client = connect(&cluster).await;
+        Self { cluster, client }
+    }
+
+    pub(crate) fn builder(&self) -> ProducerBuilder {
+        Producer::builder(&self.client)
+    }
+
+    pub(crate) async fn producer(&self) -> Producer {
+        self.builder().build().await.unwrap()
+    }
+
+    pub(crate) async fn create(&self, topic: &str) {
+        let topic = CreatableTopic {
+            name: topic.into(),
+            num_partitions: 1,
+            replication_factor: 3,
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 10_000,
+            ..CreateTopicsRequest::default()
+        };
+        let soon = Deadline::after(self.client.runtime().now(), Duration::from_secs(10));
+        let answer = self.client.call(&Target::Controller, &request, soon).await.unwrap();
+        assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+    }
+
+    /// The values in a partition, as text.
+    pub(crate) fn values(&self, topic: &str, partition: i32) -> Vec<String> {
+        let records = self.cluster.partition(topic, partition).records();
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+        records.iter().map(|record| text(record.value().unwrap_or_default())).collect()
+    }
+
+    pub(crate) fn leader(&self, topic: &str, partition: i32) -> i32 {
+        self.cluster.partition(topic, partition).leader().unwrap()
+    }
+
+    pub(crate) async fn sleep(&self, time: Duration) {
+        self.client.runtime().sleep(time).await;
+    }
+
+    pub(crate) fn passed(&self, since: std::time::Instant) -> Duration {
+        self.client.runtime().now() - since
+    }
+}
+
+async fn connect(cluster: &Cluster) -> Client {
+    let servers = cluster.bootstrap();
+    let config = ClientConfig {
+        bootstrap_servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+        ..ClientConfig::default()
+    };
+    let connector = cluster.connector();
+    let dialer: Dialer = Arc::new(move |address: HostPort| {
+        let connector = connector.clone();
+        Box::pin(async move {
+            let stream = connector.connect(&address.host, address.port).await?;
+            Ok(Box::new(stream) as BoxStream)
+        })
+    });
+    let runtime = Runtime::builder().dialer(dialer).wall_clock(1_000_000).seed(7).build();
+    Client::connect(config, runtime).await.unwrap()
+}
+
+/// A record for the only partition of `one`.
+pub(crate) fn one(value: impl ToString) -> Record {
+    Record::to("one").value(value.to_string())
+}
+
+/// What `values` gives for the numbers below `count`.
+pub(crate) fn numbers(count: u32) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}

@@ -1,0 +1,84 @@
+//! Flushing, closing, dropping.
+
+use std::time::Duration;
+
+use ottla_broker::fault::{Act, Rule};
+use ottla_core::error::Certainty;
+use ottla_producer::SendError;
+use ottla_producer::net::AlreadyClosed;
+use ottla_protocol::ApiKey;
+
+use super::bed::{Bed, numbers, one};
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_does_not_linger_and_waits_for_all_that_came_before() {
+    let bed = Bed::start().await;
+    let producer = bed.builder().linger(Duration::from_secs(60)).build().await.unwrap();
+    let begun = bed.client.runtime().now();
+    for number in numbers(10) {
+        drop(producer.enqueue(one(number)).await.unwrap());
+    }
+    producer.flush().await;
+    assert!(bed.passed(begun) < Duration::from_secs(1));
+    assert_eq!(bed.values("one", 0), numbers(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_delivers_what_was_taken_and_takes_nothing_more() {
+    let bed = Bed::start().await;
+    let producer = bed.builder().linger(Duration::from_secs(60)).build().await.unwrap();
+    drop(producer.enqueue(one("a")).await.unwrap());
+    let report = producer.close(Duration::from_secs(10)).await.unwrap();
+    assert_eq!((report.delivered, report.undelivered.len()), (1, 0));
+    let late = producer.send(one("b")).await.unwrap_err();
+    assert!(matches!(late.error(), SendError::Closed { .. }));
+    assert_eq!(late.into_record(), Some(one("b")));
+    assert!(matches!(producer.close(Duration::ZERO).await, Err(AlreadyClosed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_returns_in_time_and_hands_back_what_was_not_delivered() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    producer.send(one("a")).await.unwrap();
+    let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hang));
+    let awaited = producer.enqueue(one("b")).await.unwrap();
+    let begun = bed.client.runtime().now();
+    let report = producer.close(Duration::from_secs(2)).await.unwrap();
+    assert_eq!(bed.passed(begun), Duration::from_secs(2));
+    let [undelivered] = &report.undelivered[..] else { panic!("{report:?}") };
+    assert_eq!(undelivered.error().certainty(), Certainty::PossiblyWritten);
+    assert_eq!(undelivered.record().unwrap().value_bytes().unwrap(), "b");
+    assert!(matches!(
+        awaited.await.unwrap_err().error(),
+        SendError::ClosedBeforeDelivery { .. }
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_clone_waits_for_nothing_and_loses_nothing() {
+    let bed = Bed::start().await;
+    let producer = bed.builder().linger(Duration::from_secs(1)).build().await.unwrap();
+    drop(producer.clone());
+    drop(producer.enqueue(one("a")).await.unwrap());
+    drop(producer);
+    assert_eq!(bed.values("one", 0), [""; 0]);
+    bed.sleep(Duration::from_millis(100)).await;
+    assert_eq!(bed.values("one", 0), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_delivery_cancels_nothing() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    drop(producer.enqueue(one("a")).await.unwrap());
+    let mut send = Box::pin(producer.send(one("b")));
+    tokio::select! {
+        biased;
+        _ = &mut send => panic!("no answer can be there yet"),
+        () = std::future::ready(()) => {}
+    }
+    drop(send);
+    producer.flush().await;
+    assert_eq!(bed.values("one", 0), ["a", "b"]);
+}

@@ -1,0 +1,88 @@
+//! When brokers take records more slowly than they come.
+
+use std::time::Duration;
+
+use ottla_broker::fault::{Act, Rule};
+use ottla_producer::{Producer, SendError};
+use ottla_protocol::ApiKey;
+
+use super::bed::{Bed, one};
+
+/// A producer with room for a few records, over a broker that holds them.
+async fn small(bed: &Bed) -> Producer {
+    let builder = bed.builder().linger(Duration::from_secs(3_600)).batch_size(16 << 10);
+    let config = ottla_producer::config::ProducerConfig {
+        linger: Duration::from_millis(5),
+        batch_size: 16 << 10,
+        buffer_memory: 64 << 10,
+        max_request_size: 64 << 10,
+        max_block: Duration::from_secs(5),
+        ..Default::default()
+    };
+    let producer = builder.config(config).build().await.unwrap();
+    producer.topic("one").await.unwrap();
+    producer
+}
+
+fn kilobytes(count: usize) -> ottla_producer::Record {
+    one("x".repeat(count << 10))
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_a_record_comes_back_at_once_or_in_time_and_then_all_goes_on() {
+    let bed = Bed::start().await;
+    let producer = small(&bed).await;
+    let gate = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hold));
+    let mut taken = Vec::new();
+    let refused = loop {
+        match producer.try_enqueue(kilobytes(10)) {
+            Ok(delivery) => taken.push(delivery),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(taken.len(), 4, "16 KiB each");
+    assert!(matches!(refused.error(), SendError::BufferFull { .. }), "{refused}");
+    let begun = bed.client.runtime().now();
+    let record = refused.into_record().unwrap();
+    let late = producer.enqueue(record).await.unwrap_err();
+    assert!(matches!(late.error(), SendError::NoRoom { .. }), "{late}");
+    assert_eq!(bed.passed(begun), Duration::from_secs(5));
+    gate.open();
+    producer.enqueue(late.into_record().unwrap()).await.unwrap().await.unwrap();
+    for delivery in taken {
+        delivery.await.unwrap();
+    }
+    assert_eq!(bed.values("one", 0).len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_are_served_in_order() {
+    let bed = Bed::start().await;
+    let producer = small(&bed).await;
+    let gate = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hold));
+    while producer.try_enqueue(kilobytes(10)).is_ok() {}
+    let first = producer.send(one("a".repeat(9 << 10)));
+    let second = producer.send(one("b".repeat(9 << 10)));
+    let third = async {
+        bed.sleep(Duration::from_millis(1)).await;
+        gate.open();
+        producer.send(one("c".repeat(9 << 10))).await
+    };
+    let (first, second, third) = tokio::join!(first, second, third);
+    let offsets = [first, second, third].map(|it| it.unwrap().offset.known().unwrap());
+    assert_eq!(offsets, [4, 5, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_leaves_nothing_behind() {
+    let bed = Bed::start().await;
+    let producer = small(&bed).await;
+    let gate = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hold));
+    while producer.try_enqueue(kilobytes(10)).is_ok() {}
+    let waits = tokio::time::timeout(Duration::from_secs(1), producer.enqueue(kilobytes(60)));
+    assert!(waits.await.is_err());
+    gate.open();
+    producer.flush().await;
+    assert_eq!(bed.values("one", 0).len(), 4);
+    producer.send(kilobytes(60)).await.unwrap();
+}
