@@ -1,0 +1,159 @@
+//! A cluster, clients on it, and the time, all from one seed.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ottla_broker::Cluster;
+use ottla_broker::cluster::TopicSpec;
+use ottla_core::config::ClientConfig;
+use ottla_core::net::{BoxStream, Client, Dialer, Runtime};
+use ottla_core::types::HostPort;
+
+use crate::check::{Violation, check};
+use crate::history::{Event, FinalLog, History};
+use crate::nemesis::TOPIC;
+
+/// The number of brokers, numbered from 1.
+pub(crate) const NODES: u16 = 3;
+
+/// The number of partitions.
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// Where a run takes place.
+pub(crate) struct Bed {
+    pub(crate) cluster: Cluster,
+    pub(crate) log: Log,
+    seed: u64,
+}
+
+/// The history of a run, as those write it who take part. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Log {
+    history: Arc<Mutex<History>>,
+    runtime: Runtime,
+    begin: Instant,
+}
+
+impl Log {
+    /// Notes what happens now.
+    pub(crate) fn note(&self, event: Event) {
+        let at = self.runtime.now().saturating_duration_since(self.begin);
+        self.history.lock().unwrap().add(at, event);
+    }
+
+    /// All that was noted.
+    pub(crate) fn history(&self) -> History {
+        self.history.lock().unwrap().clone()
+    }
+}
+
+impl Bed {
+    /// A cluster of three brokers with one topic, each partition on all of them.
+    pub(crate) async fn start(seed: u64) -> Self {
+        let topic = TopicSpec::new(TOPIC).partitions(PARTITIONS).replicas(3);
+        let topic = topic.config("min.insync.replicas", "2");
+        let cluster = Cluster::builder().brokers(NODES).seed(seed).epoch_ms(EPOCH_MS).topic(topic);
+        let cluster = cluster.start().await.unwrap();
+        let runtime = runtime(&cluster, seed);
+        let begin = runtime.now();
+        let log = Log { history: Arc::default(), runtime, begin };
+        Self { cluster, log, seed }
+    }
+
+    /// A client whose random numbers are its own.
+    pub(crate) async fn client(&self, number: u64) -> Client {
+        let servers = self.cluster.bootstrap();
+        let config = ClientConfig {
+            bootstrap_servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+            client_id: format!("client-{number}"),
+            ..ClientConfig::default()
+        };
+        let runtime = runtime(&self.cluster, self.seed.wrapping_mul(1_000).wrapping_add(number));
+        Client::connect(config, runtime).await.unwrap()
+    }
+
+    /// Waits until every broker is up and every replica in sync again.
+    pub(crate) async fn healed(&self) {
+        let whole = |cluster: &Cluster| {
+            (0..PARTITIONS).all(|index| {
+                let partition = cluster.partition(TOPIC, index);
+                partition.leader().is_some() && partition.in_sync().len() == usize::from(NODES)
+            })
+        };
+        for _ in 0..600 {
+            if whole(&self.cluster) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the cluster did not heal within a minute");
+    }
+
+    /// The partitions as their leaders have them, read from within the broker.
+    pub(crate) fn logs(&self) -> BTreeMap<i32, FinalLog> {
+        let log = |index| {
+            let records = self.cluster.partition(TOPIC, index).records();
+            let value = |bytes: Option<&[u8]>| {
+                String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+            };
+            let records = records.iter().map(|record| (record.offset(), value(record.value())));
+            FinalLog { records: records.collect() }
+        };
+        (0..PARTITIONS).map(|index| (index, log(index))).collect()
+    }
+
+    /// Holds the run against what was promised; a violation ends the test with the whole history.
+    pub(crate) fn judge(&self, deadline: Duration) -> History {
+        let history = self.log.history();
+        let found: Vec<Violation> = check(&history, &self.logs(), deadline);
+        if !found.is_empty() {
+            let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let file = std::env::temp_dir().join(format!("sim-{}.txt", self.seed));
+            let kept = std::fs::write(&file, history.render());
+            panic!(
+                "seed {} broke {} promises (history: {}, {kept:?}):\n{}",
+                self.seed,
+                shown.len(),
+                file.display(),
+                shown.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
+            );
+        }
+        history
+    }
+}
+
+fn runtime(cluster: &Cluster, seed: u64) -> Runtime {
+    let connector = cluster.connector();
+    let dialer: Dialer = Arc::new(move |address: HostPort| {
+        let connector = connector.clone();
+        Box::pin(async move {
+            let stream = connector.connect(&address.host, address.port).await?;
+            Ok(Box::new(stream) as BoxStream)
+        })
+    });
+    Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(seed).build()
+}
+
+/// Runs one seed on a runtime of its own, whose time is paused.
+pub(crate) fn simulate<T>(run: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(run)
+}
+
+/// The seeds of a suite: `SIM_SEED` alone, or `SIM_SEEDS` of them (100 without it) from 0.
+pub(crate) fn seeds() -> Vec<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SIM_SEEDS").unwrap_or(100)).collect(),
+    }
+}
+
+/// 2024-01-01, in milliseconds since 1970.
+const EPOCH_MS: i64 = 1_704_067_200_000;

@@ -1,0 +1,172 @@
+//! What happened in a run.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ottla_core::error::Certainty;
+
+/// Who wrote a record, as its value says: enough to judge a log without knowing its writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stamp {
+    /// The producer.
+    pub(crate) producer: u32,
+    /// The record's number: each producer counts from 0, over all partitions, in the order in which
+    /// it hands its records over.
+    pub(crate) number: u64,
+    /// The partition that it was meant for; `None` where the partitioner chose.
+    pub(crate) partition: Option<i32>,
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { producer, number, partition } = self;
+        write!(f, "p{producer}#{number}@{}", partition.map_or(-1, |partition| partition))
+    }
+}
+
+impl FromStr for Stamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            // What is behind a blank only makes the record longer.
+            let stamp = text.split(' ').next()?;
+            let (producer, rest) = stamp.strip_prefix('p')?.split_once('#')?;
+            let (number, partition) = rest.split_once('@')?;
+            let partition: i32 = partition.parse().ok()?;
+            Some(Self {
+                producer: producer.parse().ok()?,
+                number: number.parse().ok()?,
+                partition: (partition >= 0).then_some(partition),
+            })
+        };
+        read().ok_or_else(|| format!("`{text}` is no stamp"))
+    }
+}
+
+/// Something that happened to the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A record was handed over.
+    Sent(Stamp),
+    /// It was acknowledged.
+    Acknowledged {
+        /// The record.
+        stamp: Stamp,
+        /// Where it was written.
+        partition: i32,
+        /// Its offset there; `None` with `acks=0`.
+        offset: Option<i64>,
+    },
+    /// It was given up.
+    Failed {
+        /// The record.
+        stamp: Stamp,
+        /// Whether it may have been written all the same.
+        certainty: Certainty,
+        /// Why.
+        error: String,
+    },
+    /// A consumer was given a partition, to go on from a position that it reports with the first
+    /// record.
+    Assigned {
+        /// The consumer.
+        consumer: u32,
+        /// The partition.
+        partition: i32,
+    },
+    /// A consumer no longer has a partition.
+    Revoked {
+        /// The consumer.
+        consumer: u32,
+        /// The partition.
+        partition: i32,
+    },
+    /// A consumer crashed: what it had is no longer its.
+    Died {
+        /// The consumer.
+        consumer: u32,
+    },
+    /// A consumer was given a record.
+    Delivered {
+        /// The consumer.
+        consumer: u32,
+        /// The partition.
+        partition: i32,
+        /// Its offset.
+        offset: i64,
+        /// Who wrote it.
+        stamp: Stamp,
+    },
+    /// An offset was committed: all before it has been processed.
+    Committed {
+        /// The partition.
+        partition: i32,
+        /// The offset of the next record to process.
+        offset: i64,
+    },
+    /// A position was changed by a reset, and reported.
+    Reset {
+        /// The consumer.
+        consumer: u32,
+        /// The partition.
+        partition: i32,
+    },
+    /// Something was broken or mended.
+    Fault(String),
+}
+
+/// The records of a partition, read without the client: offset and value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FinalLog {
+    /// In the order of the log.
+    pub(crate) records: Vec<(i64, String)>,
+}
+
+/// All that happened in a run, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    events: Vec<(Duration, Event)>,
+}
+
+impl History {
+    /// Adds what happened at `at`, counted from the beginning of the run.
+    pub(crate) fn add(&mut self, at: Duration, event: Event) {
+        self.events.push((at, event));
+    }
+
+    /// What happened, in order.
+    pub(crate) fn events(&self) -> impl DoubleEndedIterator<Item = &(Duration, Event)> {
+        self.events.iter()
+    }
+
+    /// The history as text, one line for each event.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        for (at, event) in &self.events {
+            let _ = writeln!(text, "{:>9.3} {event:?}", at.as_secs_f64());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_read_as_it_was_written() {
+        for partition in [None, Some(0), Some(11)] {
+            let stamp = Stamp { producer: 3, number: 99, partition };
+            assert_eq!(format!("{stamp} xxxxx").parse(), Ok(stamp));
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_stamp() {
+        for text in ["", "p1", "p1#2", "q1#2@3", "p1#x@3"] {
+            assert!(text.parse::<Stamp>().is_err(), "{text}");
+        }
+    }
+}

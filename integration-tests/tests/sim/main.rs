@@ -1,0 +1,18 @@
+//! Simulation: a client and a cluster in one process, on paused time, with faults from a seed.
+//!
+//! A run is decided by its seed alone: the same seed gives the same history, byte for byte. The
+//! [`History`] is judged by [`check`], which knows nothing of the client, only what was promised
+//! (S1–S17 and L1; each rule has its name where it is broken).
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a simulation says what failed by panicking"
+)]
+
+mod bed;
+mod check;
+mod draw;
+mod history;
+mod nemesis;
+mod produce;
