@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use ottla_core::config::{ClientConfig, ConfigError, Properties};
+use ottla_core::config::{ConfigError, Explanation, Properties};
 use ottla_core::error::Error;
 use ottla_core::net::{Client, Runtime};
+
+use crate::settings;
 
 /// One cluster. Cheap to clone: producers, consumers and admin calls that are built from one handle
 /// share its metadata and its settings.
@@ -40,6 +42,12 @@ impl Kafka {
     #[must_use]
     pub fn builder() -> KafkaBuilder {
         KafkaBuilder { properties: Properties::new(), runtime: None }
+    }
+
+    /// Which value of each property counts, and where it came from.
+    #[must_use]
+    pub fn explain(&self) -> Vec<Explanation> {
+        self.properties.explain(&settings::rows())
     }
 
     /// What connections and metadata go through, for those who build on ottla.
@@ -130,7 +138,7 @@ impl KafkaBuilder {
     /// Cancel safe: what was begun ends.
     pub async fn connect(self) -> Result<Kafka, Error> {
         let Self { properties, runtime } = self;
-        let config = ClientConfig::from_properties(&properties)?.config;
+        let config = settings::check(&properties)?.logged();
         let runtime = runtime.unwrap_or_else(Runtime::tokio);
         let connected = Client::connect(config, runtime).await;
         let client = connected.map_err(|error| Error::of_request("connect", error).build())?;

@@ -202,6 +202,17 @@ pub struct Checked<C> {
     pub warnings: Vec<ConfigWarning>,
 }
 
+impl<C> Checked<C> {
+    /// The settings. What had better be changed goes to the log.
+    #[must_use]
+    pub fn logged(self) -> C {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.config
+    }
+}
+
 impl<C: Default> Table<C> {
     /// Takes what this role knows from `properties`; the rest belongs to others, and
     /// [`Properties::unknown`] finds what belongs to nobody.
