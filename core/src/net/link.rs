@@ -49,15 +49,27 @@ pub struct LinkOptions {
 }
 
 impl LinkOptions {
-    /// For short calls.
+    /// For short calls, and for joins, which a broker that is well may leave unanswered for as long
+    /// as a rebalance takes: whoever joins decides itself when to ask.
     #[must_use]
     pub fn calls(purpose: Purpose) -> Self {
-        Self { purpose, max_in_flight: usize::MAX, stall_after: STALL }
+        let stall_after = match purpose {
+            Purpose::Join => NEVER,
+            Purpose::Control
+            | Purpose::Produce
+            | Purpose::Fetch
+            | Purpose::Heartbeat
+            | Purpose::Transaction => STALL,
+        };
+        Self { purpose, max_in_flight: usize::MAX, stall_after }
     }
 }
 
 /// How long a broker that is well may take to answer, with much room to spare.
 pub(super) const STALL: Duration = Duration::from_millis(1_500);
+
+/// Longer than any request waits, and short enough to be added to any time.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// A connection to one broker that is made when its source wants one, and made again after it broke.
 /// Dropping the link closes it; what is under way fails.
