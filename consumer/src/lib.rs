@@ -11,6 +11,8 @@
 //! | [`machine`] | what decides: positions, fetching, membership, commits |
 
 pub mod config;
+#[cfg(feature = "net")]
+pub mod driver;
 pub mod error;
 pub mod listener;
 pub mod machine;

@@ -219,13 +219,16 @@ impl Commits {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_call`](Self::poll_call) has something
-    /// to do.
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let deadline = self.queue.iter().map(|job| job.deadline.instant()).min();
-        let retry = self.retry_at.filter(|_| self.under_way.is_none() && !self.queue.is_empty());
-        [deadline, retry].into_iter().flatten().min()
+        self.queue.iter().map(|job| job.deadline.instant()).min()
+    }
+
+    /// When [`poll_call`](Self::poll_call) has something to send, where there is a coordinator.
+    #[must_use]
+    pub fn next_call(&self) -> Option<Instant> {
+        self.retry_at.filter(|_| self.under_way.is_none() && !self.queue.is_empty())
     }
 
     /// The next commit that is settled.

@@ -47,7 +47,7 @@ fn a_retry_waits_tens_of_milliseconds_at_first() {
     bed.commit("t-0=1");
     bed.sends("t-0=1 @1");
     bed.answers("t-0", ErrorCode::CoordinatorLoadInProgress);
-    let wait = bed.commits.next_timeout().unwrap() - bed.now;
+    let wait = bed.commits.next_call().unwrap() - bed.now;
     assert!(wait <= Duration::from_millis(30), "{wait:?}");
 }
 

@@ -11,7 +11,7 @@ use ottla_protocol::messages::{LeaveGroupResponse, SyncGroupRequest, SyncGroupRe
 
 use super::outcome::{Answer, join_answer, sync_answer};
 use super::state::{Call, CallId, IllegalEvent, MembershipCall, MembershipRequest, State, Watched};
-use super::{ClassicMembership, GroupError, GroupEvent, LossReason, codec};
+use super::{ClassicMembership, GroupError, GroupEvent, LossReason, SETTLING, codec};
 use crate::machine::assignor::{ClusterTopics, RebalanceProtocol};
 
 impl ClassicMembership {
@@ -282,6 +282,12 @@ impl ClassicMembership {
         }
         self.previous = (assigned.iter().cloned().collect(), self.generation);
         let revoking = self.take_over(assigned);
+        if self.protocol() == RebalanceProtocol::Cooperative {
+            self.settling = Some(SETTLING);
+            if self.heartbeat.due().is_some() {
+                self.heartbeat = Call::Due(now + self.heartbeat_wait());
+            }
+        }
         self.state = State::Stable { watched, revoking };
         if !revoking && let Some(reason) = self.rejoin.take() {
             self.request_rejoin(&reason, now);

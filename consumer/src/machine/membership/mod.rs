@@ -75,6 +75,8 @@ pub struct ClassicMembership {
     /// Until when the coordinator keeps the member, as far as is known.
     alive_until: Instant,
     heartbeat: Call,
+    /// The next wait between heartbeats, while another rebalance is likely.
+    settling: Option<Duration>,
     polled_at: Instant,
     /// Why to rejoin as soon as that is possible.
     rejoin: Option<ByteString>,
@@ -99,6 +101,7 @@ impl ClassicMembership {
             notices: Notices::default(),
             alive_until: now,
             heartbeat: Call::Due(now),
+            settling: None,
             polled_at: now,
             rejoin: None,
             backoff: Backoff::new(RETRY, RETRY_MAX),
@@ -178,6 +181,16 @@ impl ClassicMembership {
         matches!(self.state, State::Outside(_))
     }
 
+    /// Whether the member was put out for polling too rarely, so that the next poll matters.
+    #[must_use]
+    pub fn awaits_poll(&self) -> bool {
+        matches!(
+            self.state,
+            State::Outside(Outside::AwaitingPoll)
+                | State::Leaving { then: Outside::AwaitingPoll, .. }
+        )
+    }
+
     /// What the application has to act on now.
     #[must_use]
     pub fn current_notice(&self) -> Option<&Arc<GroupNotice>> {
@@ -253,7 +266,7 @@ impl ClassicMembership {
         match &self.state {
             State::Assigning { .. } => self.assign(cluster, now),
             State::Stable { watched: Some(Watched { cluster: Some(seen), .. }), .. }
-                if *seen != cluster =>
+                if !self.are_alike(seen, &cluster) =>
             {
                 self.request_rejoin("the partitions of the group's topics have changed", now);
             }
@@ -311,7 +324,7 @@ impl ClassicMembership {
                 return Ok(());
             }
         };
-        self.heartbeat = Call::Due(sent_at + self.config.heartbeat_interval);
+        self.heartbeat = Call::Due(sent_at + self.heartbeat_wait());
         match heartbeat_answer(code) {
             Answer::Done => {
                 self.backoff.reset();
@@ -393,21 +406,34 @@ impl ClassicMembership {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) or [`poll_call`](Self::poll_call) has something
-    /// to do.
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        if matches!(self.state, State::Outside(_)) {
+        if matches!(self.state, State::Outside(_) | State::Leaving { .. }) {
             return None;
         }
-        let call = self.state.call().and_then(Call::due);
-        if matches!(self.state, State::Leaving { .. }) {
-            return call;
-        }
-        let beat = self.beats().then(|| self.heartbeat.due()).flatten();
-        let session = self.generation.map(|_| self.alive_until);
         let poll = self.polled_at + self.config.max_poll_interval;
-        [call, beat, session, Some(poll)].into_iter().flatten().min()
+        Some(self.generation.map_or(poll, |_| poll.min(self.alive_until)))
+    }
+
+    /// When [`poll_call`](Self::poll_call) has something to send, where there is a coordinator.
+    #[must_use]
+    pub fn next_call(&self) -> Option<Instant> {
+        let call = self.state.call().and_then(Call::due);
+        let beat = self.beats().then(|| self.heartbeat.due()).flatten();
+        [call, beat].into_iter().flatten().min()
+    }
+
+    /// Whether an assignment for one would be good for the other. Where a replica is matters to
+    /// those alone who heed racks: a broker that dies takes its rack with it.
+    fn are_alike(&self, seen: &ClusterTopics, now: &ClusterTopics) -> bool {
+        if self.config.client_rack.is_some() {
+            return seen == now;
+        }
+        let counts = |cluster: &ClusterTopics| -> Vec<(TopicName, usize)> {
+            cluster.iter().map(|(name, partitions)| (name.clone(), partitions.len())).collect()
+        };
+        counts(seen) == counts(now)
     }
 
     fn protocol(&self) -> RebalanceProtocol {
@@ -430,6 +456,15 @@ impl ClassicMembership {
             | State::Syncing { .. }
             | State::Stable { .. } => self.generation.is_some(),
         }
+    }
+
+    /// The time to the next heartbeat: the interval, but short at first in a generation that may be
+    /// followed by another at once.
+    fn heartbeat_wait(&mut self) -> Duration {
+        let interval = self.config.heartbeat_interval;
+        let wait = self.settling.take().unwrap_or(interval);
+        self.settling = Some(wait * 2).filter(|next| *next < interval);
+        wait.min(interval)
     }
 
     fn request_rejoin(&mut self, reason: &str, now: Instant) {
@@ -608,6 +643,11 @@ impl ClassicMembership {
 
 /// The wait before a call is made again: what it waits for is decided within tens of milliseconds.
 pub(in crate::machine) const RETRY: Duration = Duration::from_millis(20);
+
+/// The first wait between heartbeats in a generation of cooperative members; it doubles. Where
+/// partitions change hands, those who give them up rejoin within a round trip, and those who get
+/// them learn of it by a heartbeat: until then nobody reads them.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// The longest wait before a call is made again.
 pub(in crate::machine) const RETRY_MAX: Duration = Duration::from_secs(1);

@@ -9,7 +9,15 @@ use super::GroupError;
 
 /// Names one notice. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NoticeId(pub(crate) u64);
+pub struct NoticeId(pub(super) u64);
+
+impl NoticeId {
+    /// The number, from 1 on.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// Something that the application has to act on before anything else happens to its assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,21 @@ pub enum GroupEvent {
     },
     /// The member cannot go on. It has lost its partitions before this.
     Failed(GroupError),
+}
+
+impl fmt::Display for GroupEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Assigned { added, owned } => {
+                write!(f, "assigned {} partitions, {} in all", added.len(), owned.len())
+            }
+            Self::Revoking { partitions } => write!(f, "revoking {} partitions", partitions.len()),
+            Self::Lost { partitions, reason } => {
+                write!(f, "lost {} partitions: {reason}", partitions.len())
+            }
+            Self::Failed(error) => write!(f, "failed: {error}"),
+        }
+    }
 }
 
 /// Why a member lost its partitions without being asked.

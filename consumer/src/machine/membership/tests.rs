@@ -143,6 +143,21 @@ fn a_rebalance_waits_for_a_cooperative_member_that_gives_up() {
 }
 
 #[test]
+fn a_cooperative_member_soon_hears_that_partitions_were_given_up_for_it() {
+    let mut bed = Bed::cooperative();
+    bed.is_stable("t-0");
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let wait = bed.member.next_call().unwrap() - bed.now;
+        waits.push(wait.as_millis());
+        bed.now += wait;
+        bed.sends("beat 1");
+        bed.heartbeat_answers(ErrorCode::None);
+    }
+    assert_eq!(waits, [50, 100, 200, 400, 800, 1_600, 3_000, 3_000]);
+}
+
+#[test]
 fn cooperative_needs_every_assignor_to_be_so() {
     let mut bed = Bed::with(vec![Arc::new(RangeAssignor), Arc::new(CooperativeStickyAssignor)]);
     bed.is_stable("t-0");
@@ -321,7 +336,7 @@ fn a_moved_coordinator_is_asked_for_the_same_again() {
     bed.sends("beat 1");
     bed.heartbeat_answers(ErrorCode::CoordinatorLoadInProgress);
     assert!(!bed.member.take_coordinator_lost());
-    let due = bed.member.next_timeout().unwrap() - bed.now;
+    let due = bed.member.next_call().unwrap() - bed.now;
     assert!(due <= Duration::from_millis(100), "{due:?}");
     bed.tells("");
 }
@@ -334,7 +349,7 @@ fn a_lost_connection_repeats_the_join_within_tens_of_milliseconds() {
     let closed = RequestError::Closed { certainty: Certainty::PossiblyWritten };
     bed.member.handle_join(bed.call(), Err(&closed), bed.now).unwrap();
     assert!(bed.member.take_coordinator_lost());
-    let due = bed.member.next_timeout().unwrap() - bed.now;
+    let due = bed.member.next_call().unwrap() - bed.now;
     assert!(due <= Duration::from_millis(30), "{due:?}");
     bed.now += due;
     bed.sends("join ''");

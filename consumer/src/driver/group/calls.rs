@@ -1,0 +1,210 @@
+//! The calls to the coordinator, as futures that own what they need.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytestring::ByteString;
+use ottla_core::cluster::CoordinatorKind;
+use ottla_core::error::RequestError;
+use ottla_core::net::{CallLink, Client, Purpose};
+use ottla_core::retry::Deadline;
+use ottla_core::types::{NodeId, TopicName, TopicPartition};
+use ottla_protocol::messages::{
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+};
+
+use crate::machine::commit::{
+    CommitCall, CommitId, LookedUp, LookupCall, LookupId, PartitionCodes, TopicIds, commit_codes,
+    commit_request, looked_up, lookup_request,
+};
+use crate::machine::membership::CallId;
+
+/// What the task was waiting for.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Found(Result<NodeId, RequestError>),
+    Joined(CallId, Result<JoinGroupResponse, RequestError>),
+    Synced(CallId, Result<SyncGroupResponse, RequestError>),
+    Beaten(CallId, Result<HeartbeatResponse, RequestError>),
+    Left(CallId, Result<LeaveGroupResponse, RequestError>),
+    Committed { id: CommitId, sent_at: Instant, codes: Result<PartitionCodes, RequestError> },
+    LookedUp(LookupId, Result<LookedUp, RequestError>),
+    TopicsKnown,
+    SnapshotChanged,
+}
+
+/// The two connections to one coordinator.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) node: NodeId,
+    join: Arc<CallLink>,
+    other: Arc<CallLink>,
+}
+
+impl Links {
+    pub(super) fn open(client: &Client, node: NodeId) -> Self {
+        let join = Arc::new(client.open_calls(node, Purpose::Join));
+        let other = Arc::new(client.open_calls(node, Purpose::Heartbeat));
+        Self { node, join, other }
+    }
+
+    /// Makes the next join use a new connection: the broker reads nothing behind a join that it has
+    /// not answered.
+    pub(super) fn renew_join(&mut self, client: &Client) {
+        self.join = Arc::new(client.open_calls(self.node, Purpose::Join));
+    }
+
+    pub(super) fn join(
+        &self,
+        id: CallId,
+        request: JoinGroupRequest,
+        timeout: Duration,
+    ) -> impl Future<Output = Outcome> + Send + 'static {
+        let link = Arc::clone(&self.join);
+        async move { Outcome::Joined(id, link.call(&request, timeout).await) }
+    }
+
+    pub(super) fn sync(
+        &self,
+        id: CallId,
+        request: SyncGroupRequest,
+        timeout: Duration,
+    ) -> impl Future<Output = Outcome> + Send + 'static {
+        let link = Arc::clone(&self.join);
+        async move { Outcome::Synced(id, link.call(&request, timeout).await) }
+    }
+
+    pub(super) fn beat(
+        &self,
+        id: CallId,
+        request: HeartbeatRequest,
+        timeout: Duration,
+    ) -> impl Future<Output = Outcome> + Send + 'static {
+        let link = Arc::clone(&self.other);
+        async move { Outcome::Beaten(id, link.call(&request, timeout).await) }
+    }
+
+    pub(super) fn leave(
+        &self,
+        id: CallId,
+        request: LeaveGroupRequest,
+        timeout: Duration,
+    ) -> impl Future<Output = Outcome> + Send + 'static {
+        let link = Arc::clone(&self.other);
+        async move { Outcome::Left(id, link.call(&request, timeout).await) }
+    }
+
+    pub(super) fn commit(
+        &self,
+        client: Client,
+        call: CommitCall,
+        timeout: Duration,
+    ) -> impl Future<Output = Outcome> + Send + 'static {
+        let link = Arc::clone(&self.other);
+        async move {
+            let CommitCall { id, metadata, offsets } = call;
+            let ids = topic_ids(&client, offsets.keys()).await;
+            let sent_at = client.runtime().now();
+            let request = commit_request(&metadata, &offsets, &ids);
+            let answer = link.call(&request, timeout).await;
+            let codes = answer.map(|response| commit_codes(&response, &ids));
+            Outcome::Committed { id, sent_at, codes }
+        }
+    }
+
+    pub(super) fn look_up(
+        &self,
+        client: Client,
+        group: ByteString,
+        require_stable: bool,
+        call: LookupCall,
+        timeout: Duration,
+    ) -> impl Future<Output = Outcome> + Send + 'static {
+        let link = Arc::clone(&self.other);
+        async move {
+            let LookupCall { id, partitions } = call;
+            let ids = topic_ids(&client, partitions.iter()).await;
+            let asked = ids.clone();
+            let build =
+                move |version| lookup_request(&group, &partitions, &asked, require_stable, version);
+            let answer = link.call_versioned(build, timeout).await;
+            let answer = answer.map(|answered| looked_up(&answered.response, &ids));
+            Outcome::LookedUp(id, answer)
+        }
+    }
+}
+
+/// Looks the coordinator up, anew if one is given that is doubted.
+pub(super) fn find(
+    client: Client,
+    group: ByteString,
+    doubted: Option<NodeId>,
+) -> impl Future<Output = Outcome> + Send + 'static {
+    async move {
+        if let Some(node) = doubted {
+            client.forget_coordinator(CoordinatorKind::Group, &group, node);
+        }
+        let deadline = Deadline::after(client.runtime().now(), LOOKUP);
+        Outcome::Found(client.coordinator(CoordinatorKind::Group, &group, deadline).await)
+    }
+}
+
+/// Waits until `topics` are known, but not for long: a group must not stand still because one of
+/// its members subscribes to a topic that nobody can describe.
+pub(super) fn know(
+    client: Client,
+    topics: BTreeSet<TopicName>,
+) -> impl Future<Output = Outcome> + Send + 'static {
+    async move {
+        let _use = client.use_topics(topics.iter().cloned());
+        let deadline = Deadline::after(client.runtime().now(), TOPICS);
+        for topic in &topics {
+            if let Err(error) = client.topic(topic, deadline).await {
+                tracing::warn!(%topic, %error, "assigning without this topic");
+            }
+        }
+        Outcome::TopicsKnown
+    }
+}
+
+/// Waits for metadata newer than `seen`.
+pub(super) fn change(client: Client, seen: u64) -> impl Future<Output = Outcome> + Send + 'static {
+    async move {
+        let deadline = Deadline::after(client.runtime().now(), Duration::MAX);
+        // Fails when the client is closed; then nothing changes any more.
+        if client.changed(seen, deadline).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Outcome::SnapshotChanged
+    }
+}
+
+/// The ids of the topics of `partitions`. Newer brokers know topics by nothing else; one that is
+/// unknown is waited for, and then left to the coordinator to refuse.
+async fn topic_ids<'a>(
+    client: &Client,
+    partitions: impl Iterator<Item = &'a TopicPartition> + Send,
+) -> TopicIds {
+    let mut names: Vec<&TopicName> = partitions.map(|partition| &partition.topic).collect();
+    names.dedup();
+    let deadline = Deadline::after(client.runtime().now(), TOPICS);
+    let mut ids = TopicIds::new();
+    for name in names {
+        let known = client.snapshot().topic(name).and_then(|topic| topic.id);
+        let id = match known {
+            Some(id) => Some(id),
+            None => client.topic(name, deadline).await.ok().and_then(|topic| topic.id),
+        };
+        ids.extend(id.map(|id| (name.clone(), id)));
+    }
+    ids
+}
+
+/// How long one look-up of the coordinator may take before the state is looked at anew.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// How long topics may take to become known.
+const TOPICS: Duration = Duration::from_secs(2);
