@@ -10,9 +10,9 @@ use super::{Admin, Operation, Pending};
 use crate::offsets::{
     AlterGroupOffsets, CommittedOffset, DeleteBefore, DeleteGroupOffsets, DeleteRecords,
     FetchOffsets, FetchedOffset, GroupLag, Isolation, Lag, ListGroupOffsets, ListOffsets,
-    ListedOffset, NewOffset, OffsetSpec,
+    ListedOffset, NewOffset, OffsetSpec, TopicNames,
 };
-use crate::topics::{DescribeTopics, TopicNames};
+use crate::topics::{DescribeTopics, TopicDescription};
 use crate::{AdminError, Results};
 
 impl Admin {
@@ -143,9 +143,7 @@ impl Operation for AlterGroupOffsets {
                 Some(Ok(_)) | None => known.push(partition),
             }
         }
-        let id = |(name, topic): (&TopicName, &crate::topics::TopicDescription)| {
-            Some((name.clone(), topic.id?))
-        };
+        let id = |(name, topic): (&TopicName, &TopicDescription)| Some((name.clone(), topic.id?));
         self.ids = described.successes().filter_map(id).collect();
         let mut altered = admin.all(self, known, deadline).await;
         altered.extend(failed);

@@ -5,6 +5,7 @@ mod committed;
 mod delete;
 mod lag;
 mod list;
+mod names;
 mod records;
 
 pub use alter::{AlterGroupOffsets, NewOffset};
@@ -13,4 +14,5 @@ pub(crate) use committed::{FetchOffsets, FetchedOffset};
 pub use delete::DeleteGroupOffsets;
 pub use lag::{GroupLag, Lag, PartitionLag};
 pub use list::{Isolation, ListOffsets, ListedOffset, OffsetSpec};
+pub(crate) use names::TopicNames;
 pub use records::{DeleteBefore, DeleteRecords};

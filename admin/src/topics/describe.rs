@@ -44,10 +44,6 @@ pub struct ListTopics {
     pub(crate) with_internal: bool,
 }
 
-/// Finds the names of topics that are known by their ids.
-#[derive(Debug)]
-pub(crate) struct TopicNames;
-
 impl AdminCall for DescribeTopics {
     type Key = TopicName;
     type Request = MetadataRequest;
@@ -116,43 +112,6 @@ impl AdminCall for ListTopics {
         let mut listed: Vec<_> = listed.collect();
         listed.sort_by(|one, other| one.name.cmp(&other.name));
         vec![((), check_code(response.error_code).map(|()| listed))]
-    }
-}
-
-impl AdminCall for TopicNames {
-    type Key = Uuid;
-    type Request = MetadataRequest;
-    type Value = TopicName;
-
-    fn subject(&self, id: &Uuid) -> String {
-        format!("find the name of topic {id}")
-    }
-
-    fn route(&self, _: &Uuid) -> Route {
-        Route::AnyBroker
-    }
-
-    fn request(&self, asked: &Asked<'_, Uuid>) -> MetadataRequest {
-        let topic =
-            |id: &Uuid| MetadataRequestTopic { topic_id: *id, ..MetadataRequestTopic::default() };
-        request(Some(asked.keys.iter().map(topic).collect()))
-    }
-
-    fn settle(
-        &self,
-        _: &Asked<'_, Uuid>,
-        response: MetadataResponse,
-    ) -> Vec<(Uuid, Settled<TopicName>)> {
-        let settled = response.topics.into_iter().map(|topic| {
-            let name = check_code(topic.error_code)
-                .and_then(|()| topic.name.ok_or_else(|| ErrorCode::UnknownTopicId.into()));
-            (topic.topic_id, name.map(TopicName::from))
-        });
-        settled.collect()
-    }
-
-    fn is_final(&self, code: ErrorCode) -> bool {
-        code == ErrorCode::UnknownTopicId
     }
 }
 

@@ -7,6 +7,5 @@ mod grow;
 
 pub use create::{CreateTopic, CreateTopics, CreatedTopic, NewTopic};
 pub use delete::{DeleteTopic, DeleteTopics};
-pub(crate) use describe::TopicNames;
 pub use describe::{DescribeTopic, DescribeTopics, ListTopics, TopicDescription};
 pub use grow::{CreatePartitions, NewPartitions};
