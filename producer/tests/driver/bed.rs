@@ -8,9 +8,9 @@ use ottla_core::config::ClientConfig;
 use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::HostPort;
-use ottla_protocol::messages::create_topics::CreatableTopic;
-use ottla_protocol::messages::CreateTopicsRequest;
 use ottla_producer::{Producer, ProducerBuilder, Record};
+use ottla_protocol::messages::CreateTopicsRequest;
+use ottla_protocol::messages::create_topics::CreatableTopic;
 
 pub(crate) struct Bed {
     pub(crate) cluster: Cluster,

@@ -49,10 +49,7 @@ async fn closing_returns_in_time_and_hands_back_what_was_not_delivered() {
     let [undelivered] = &report.undelivered[..] else { panic!("{report:?}") };
     assert_eq!(undelivered.error().certainty(), Certainty::PossiblyWritten);
     assert_eq!(undelivered.record().unwrap().value_bytes().unwrap(), "b");
-    assert!(matches!(
-        awaited.await.unwrap_err().error(),
-        SendError::ClosedBeforeDelivery { .. }
-    ));
+    assert!(matches!(awaited.await.unwrap_err().error(), SendError::ClosedBeforeDelivery { .. }));
 }
 
 #[tokio::test(start_paused = true)]

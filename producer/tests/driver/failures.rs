@@ -102,17 +102,15 @@ async fn a_producer_id_that_is_refused_fails_what_needs_it_and_is_asked_for_agai
     let fault = bed.cluster.fault(Rule::new(ApiKey::InitProducerId, Act::Respond(code)));
     let producer = bed.producer().await;
     let refused = producer.send(one("a")).await.unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        format!("send one-0: no producer id: {code}"),
-    );
+    assert_eq!(refused.to_string(), format!("send one-0: no producer id: {code}"),);
     fault.remove();
     producer.send(refused.into_record().unwrap()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_too_large_is_split_in_order() {
-    let small = TopicSpec::new("small").partitions(1).replicas(3).config("max.message.bytes", "500");
+    let small =
+        TopicSpec::new("small").partitions(1).replicas(3).config("max.message.bytes", "500");
     let bed = Bed::with([small]).await;
     let producer = bed.producer().await;
     let record = |number: String| Record::to("small").value(format!("{number:0>50}"));
@@ -126,7 +124,8 @@ async fn a_batch_that_is_too_large_is_split_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_too_large_for_its_topic_fails_alone() {
-    let small = TopicSpec::new("small").partitions(1).replicas(3).config("max.message.bytes", "500");
+    let small =
+        TopicSpec::new("small").partitions(1).replicas(3).config("max.message.bytes", "500");
     let bed = Bed::with([small]).await;
     let producer = bed.producer().await;
     let records = ["a".into(), "x".repeat(1_000), "b".into()];
@@ -199,7 +198,10 @@ async fn a_record_that_nobody_takes_in_time_says_what_was_last_wrong() {
     let late = producer.send(one("b")).await.unwrap_err();
     assert_eq!(late.error().certainty(), Certainty::NotWritten);
     let text = late.to_string();
-    assert!(text.starts_with("send one-0: not acknowledged within delivery.timeout.ms=120000"), "{text}");
+    assert!(
+        text.starts_with("send one-0: not acknowledged within delivery.timeout.ms=120000"),
+        "{text}"
+    );
     assert!(text.ends_with(&format!("; last: {code}")), "{text}");
     let passed = bed.passed(begun);
     assert!((Duration::from_secs(119)..Duration::from_secs(122)).contains(&passed), "{passed:?}");

@@ -193,11 +193,7 @@ async fn a_topic_that_does_not_exist_is_told_soon_and_believed_again_once_it_doe
 #[tokio::test(start_paused = true)]
 async fn settings_that_do_not_fit_are_all_told() {
     let bed = Bed::start().await;
-    let config = ProducerConfig {
-        acks: Acks::None,
-        buffer_memory: 1,
-        ..ProducerConfig::default()
-    };
+    let config = ProducerConfig { acks: Acks::None, buffer_memory: 1, ..ProducerConfig::default() };
     let refused = bed.builder().config(config).build().await.unwrap_err();
     assert_eq!(
         refused.to_string(),
