@@ -10,9 +10,26 @@
 //! | [`listener`] | what an application does when partitions come and go |
 //! | [`machine`] | what decides: positions, fetching, membership, commits |
 
+#[cfg(feature = "net")]
+mod batch;
+#[cfg(feature = "net")]
+mod builder;
 pub mod config;
+#[cfg(feature = "net")]
+mod consumer;
 #[cfg(feature = "net")]
 pub mod driver;
 pub mod error;
 pub mod listener;
 pub mod machine;
+#[cfg(feature = "net")]
+mod record;
+
+#[cfg(feature = "net")]
+pub use batch::{Batch, BatchRecords, OwnedBatchRecords};
+#[cfg(feature = "net")]
+pub use builder::ConsumerBuilder;
+#[cfg(feature = "net")]
+pub use consumer::{Consumer, ShutdownHandle};
+#[cfg(feature = "net")]
+pub use record::{ConsumerRecord, RecordRef};

@@ -1,3 +1,8 @@
 //! The shell: what connects the machines to brokers and to the application.
 
 pub mod group;
+mod link;
+mod lookups;
+mod shared;
+
+pub(crate) use shared::Shared;

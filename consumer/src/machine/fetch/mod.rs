@@ -41,12 +41,12 @@ pub use isolation::Filter;
 pub use lookup::{EpochEnd, Found, Lookup, LookupItem, LookupKind};
 pub use outcome::{Outcome, classify};
 pub use partition::{Bounds, Generation, Slot};
-pub use receive::LeaderHint;
 pub use session::{FetchSession, Want, Wording};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use ottla_core::cluster::LeaderHints;
 use ottla_core::retry::Backoff;
 use ottla_core::types::{NodeId, TopicName, TopicPartition};
 use ottla_protocol::{ErrorCode, Uuid};
@@ -75,6 +75,8 @@ pub struct Fetcher {
     buffered: usize,
     /// Bytes that answers under way may bring.
     reserved: usize,
+    /// Partitions with a stream of their own that has something to look at.
+    arrivals: BTreeSet<Slot>,
     /// Partitions whose position passed what nobody may see.
     passed: BTreeSet<Slot>,
     /// Brokers that are not asked for want of room.
@@ -87,8 +89,10 @@ pub struct Fetcher {
     random: u64,
     errors: VecDeque<FetchError>,
     events: VecDeque<FetchEvent>,
-    hints: Vec<LeaderHint>,
+    hints: LeaderHints,
     wants_refresh: bool,
+    /// Whether the next timeout is earlier than it was.
+    rearm: bool,
 }
 
 /// A topic with partitions that are assigned.
@@ -116,6 +120,7 @@ impl Fetcher {
             timers: BTreeSet::new(),
             buffered: 0,
             reserved: 0,
+            arrivals: BTreeSet::new(),
             passed: BTreeSet::new(),
             starved: BTreeSet::new(),
             wakes: BTreeSet::new(),
@@ -124,8 +129,9 @@ impl Fetcher {
             random: seed,
             errors: VecDeque::new(),
             events: VecDeque::new(),
-            hints: Vec::new(),
+            hints: LeaderHints::default(),
             wants_refresh: false,
+            rearm: false,
         }
     }
 
@@ -141,6 +147,7 @@ impl Fetcher {
         let partition = Partition {
             name,
             topic_id: topic.id,
+            tenure: generation,
             generation,
             life: Life::Unplaced,
             queue: VecDeque::new(),
@@ -175,7 +182,9 @@ impl Fetcher {
         self.timers.retain(|(_, timed)| *timed != slot);
         self.line.retain(|waiting| *waiting != slot);
         if let Some(place) = self.partitions.get_mut(slot.0) {
-            *place = None;
+            if place.take().is_some_and(|partition| partition.streamed) {
+                self.arrivals.insert(slot);
+            }
             self.free.push(slot);
         }
         let Some(topic) = self.topics.get_mut(&name.topic) else { return };
@@ -236,6 +245,12 @@ impl Fetcher {
         self.errors.pop_front()
     }
 
+    /// Whether [`poll_wake`](Self::poll_wake) has something.
+    #[must_use]
+    pub fn has_wakes(&self) -> bool {
+        !self.wakes.is_empty()
+    }
+
     /// What happened on its own, the oldest first.
     pub fn poll_event(&mut self) -> Option<FetchEvent> {
         self.events.pop_front()
@@ -253,8 +268,27 @@ impl Fetcher {
     }
 
     /// Who leads now, as answers have told (KIP-951).
-    pub fn poll_hints(&mut self) -> Vec<LeaderHint> {
-        std::mem::take(&mut self.hints)
+    pub fn poll_hints(&mut self) -> Option<LeaderHints> {
+        let LeaderHints { leaders, endpoints } = &self.hints;
+        let any = !leaders.is_empty() || !endpoints.is_empty();
+        any.then(|| std::mem::take(&mut self.hints))
+    }
+
+    /// The next partition with a stream of its own that has something for it, or has left it.
+    pub fn poll_arrival(&mut self) -> Option<Slot> {
+        self.arrivals.pop_first()
+    }
+
+    /// Which assignment of the partition this is: another one is another tenure.
+    #[must_use]
+    pub fn tenure(&self, slot: Slot) -> Option<Generation> {
+        self.get(slot).map(|partition| partition.tenure)
+    }
+
+    /// The next error of one partition.
+    pub fn poll_error_of(&mut self, name: &TopicPartition) -> Option<FetchError> {
+        let at = self.errors.iter().position(|error| error.partition() == name)?;
+        self.errors.remove(at)
     }
 
     /// Whether metadata is stale; says so once.
@@ -265,6 +299,11 @@ impl Fetcher {
     /// The brokers that have ever had something to be asked.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.nodes.keys().copied()
+    }
+
+    /// Whether the next timeout is earlier than it was; says so once.
+    pub fn poll_rearm(&mut self) -> bool {
+        std::mem::take(&mut self.rearm)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called.
@@ -379,7 +418,12 @@ impl Fetcher {
     /// Puts a partition in line if it has something to deliver and nobody else takes it.
     fn line_up(&mut self, slot: Slot) {
         let Some(partition) = self.get_mut(slot) else { return };
-        if partition.is_deliverable() && !partition.streamed && !partition.in_line {
+        if !partition.is_deliverable() {
+            return;
+        }
+        if partition.streamed {
+            self.arrivals.insert(slot);
+        } else if !partition.in_line {
             partition.in_line = true;
             self.line.push_back(slot);
         }
@@ -392,6 +436,7 @@ impl Fetcher {
         let at = now + partition.backoff.fail(random);
         partition.retry_at = Some(at);
         self.timers.insert((at, slot));
+        self.rearm |= self.timers.first() == Some(&(at, slot));
         self.settle(slot, now);
     }
 
@@ -404,6 +449,12 @@ impl Fetcher {
     }
 
     fn report(&mut self, error: FetchError) {
+        let at = error.partition();
+        if let Some(slot) = self.slot(&at.topic, at.partition)
+            && self.get(slot).is_some_and(|partition| partition.streamed)
+        {
+            self.arrivals.insert(slot);
+        }
         if self.errors.len() < MOST_ERRORS {
             self.errors.push_back(error);
         }

@@ -25,6 +25,8 @@ pub struct Generation(pub(super) u64);
 pub(super) struct Partition {
     pub(super) name: TopicPartition,
     pub(super) topic_id: Option<Uuid>,
+    /// The generation that it was assigned in.
+    pub(super) tenure: Generation,
     pub(super) generation: Generation,
     pub(super) life: Life,
     /// Fetched and not delivered.

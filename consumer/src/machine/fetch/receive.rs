@@ -2,25 +2,16 @@
 
 use std::time::Instant;
 
-use ottla_core::types::{LeaderEpoch, NodeId, TopicPartition};
+use ottla_core::cluster::{BrokerInfo, LeaderHint};
+use ottla_core::types::{HostPort, NodeId};
 use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::fetch::NodeEndpoint;
 use ottla_protocol::records::{BatchFault, RecordsError};
 
 use super::partition::{Fetched, Life, Place, Preferred};
 use super::{FetchAnswer, Fetcher, Outcome, PartitionAnswer, ResetCause, Slot, TopicKey, classify};
 use crate::error::FetchError;
 use crate::machine::Position;
-
-/// Who leads a partition, as an answer has told (KIP-951).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaderHint {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// Its leader.
-    pub leader: NodeId,
-    /// The leader's epoch.
-    pub leader_epoch: Option<LeaderEpoch>,
-}
 
 impl Fetcher {
     /// Takes the answer to a fetch. Whether there is something to deliver now is for
@@ -37,6 +28,7 @@ impl Fetcher {
         if answer.partitions.iter().all(|partition| partition.next.is_none()) {
             known.handle_nothing(now);
         }
+        self.hints.endpoints.extend(answer.endpoints.iter().filter_map(endpoint));
         for partition in answer.partitions {
             self.handle_answer(node, partition, now);
         }
@@ -128,10 +120,10 @@ impl Fetcher {
     }
 
     fn learn_leader(&mut self, slot: Slot, answer: &PartitionAnswer) {
-        let Some((leader, leader_epoch)) = answer.leader else { return };
+        let Some((leader, Some(epoch))) = answer.leader else { return };
         let Some(partition) = self.get(slot) else { return };
-        let partition = partition.name.clone();
-        self.hints.push(LeaderHint { partition, leader, leader_epoch });
+        let (partition, topic_id) = (partition.name.clone(), partition.topic_id);
+        self.hints.leaders.push(LeaderHint { partition, topic_id, leader, epoch });
     }
 
     fn handle_data(&mut self, node: NodeId, slot: Slot, answer: PartitionAnswer, now: Instant) {
@@ -219,4 +211,12 @@ impl super::partition::Partition {
             place.fetched = Position { ..delivered };
         }
     }
+}
+
+fn endpoint(told: &NodeEndpoint) -> Option<BrokerInfo> {
+    Some(BrokerInfo {
+        id: NodeId::from_wire(told.node_id)?,
+        address: HostPort::new(&*told.host, u16::try_from(told.port).ok()?),
+        rack: told.rack.as_deref().map(Into::into),
+    })
 }

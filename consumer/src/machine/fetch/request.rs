@@ -61,6 +61,14 @@ impl Fetcher {
         [held, node.retry_at].into_iter().flatten().max().filter(|_| !node.wants.is_empty())
     }
 
+    /// Notes that what [`next_fetch`](Self::next_fetch) waited for has come.
+    pub fn handle_node_timeout(&mut self, node: NodeId, now: Instant) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.held_until = node.held_until.filter(|until| now < *until);
+            node.retry_at = node.retry_at.filter(|until| now < *until);
+        }
+    }
+
     /// The last request of the session with `node`, if there is one.
     pub fn close_session(&mut self, node: NodeId) -> Option<FetchRequest> {
         let node = self.nodes.get_mut(&node).filter(|node| node.in_flight.is_none())?;
@@ -130,7 +138,9 @@ impl Node {
             self.held_until = None;
             return Some(max_wait);
         }
-        (!waits(self.held_until)).then_some(Duration::ZERO)
+        let held = waits(self.held_until);
+        self.held_until = self.held_until.filter(|_| held);
+        (!held).then_some(Duration::ZERO)
     }
 
     /// Takes note that nothing came. While partitions are full, the others are not asked at once:

@@ -1,0 +1,342 @@
+//! A batch of records, as an application gets it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use ottla_core::conn::BufferPool;
+use ottla_core::types::{LeaderEpoch, TopicPartition};
+use ottla_protocol::compression::{Compression, Decompressor};
+use ottla_protocol::records::{
+    self, Batch as Stored, BatchBuilder, BatchDecoder, BatchHeader, LegacyMessage, NewRecord,
+    OwnedRecords, RecordBatch, Records, RecordsError, SealOptions, TimestampType,
+};
+
+use crate::driver::Shared;
+use crate::machine::Position;
+use crate::machine::fetch::{Generation, Slot, Taken};
+use crate::record::{ConsumerRecord, RecordRef};
+
+/// Records of one partition that lie together in its log, lent to the application.
+///
+/// Its checksum is verified and it is decompressed by the call that returned it; its records are read
+/// where they lie, while they are iterated.
+///
+/// A batch whose checksum is right and whose records are not ends early, at the first that cannot be
+/// read: [`next_offset`](Self::next_offset) is there then, and the next poll says what is wrong.
+pub struct Batch {
+    header: BatchHeader,
+    section: Arc<Section>,
+    from: i64,
+    next: Position,
+}
+
+/// What the records of a batch share.
+pub(crate) struct Section {
+    bytes: Bytes,
+    partition: TopicPartition,
+    leader_epoch: Option<LeaderEpoch>,
+    timestamp_type: TimestampType,
+    slot: Slot,
+    generation: Generation,
+    shared: Arc<Shared>,
+    /// The first offset that cannot be read, once somebody has come to it.
+    fault: OnceLock<i64>,
+}
+
+impl Batch {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.section.partition.topic
+    }
+
+    /// The partition's number.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.section.partition.partition
+    }
+
+    /// The topic and the partition.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.section.partition
+    }
+
+    /// The offset to commit once all of its records are processed: behind its last record, and
+    /// behind what follows it and no application sees, such as transaction markers.
+    #[must_use]
+    pub fn next_offset(&self) -> i64 {
+        self.section.fault.get().copied().unwrap_or(self.next.offset)
+    }
+
+    /// The epoch of the leader that appended it (KIP-320); `None` in logs older than epochs.
+    #[must_use]
+    pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
+        self.section.leader_epoch
+    }
+
+    /// Who set the timestamps of its records.
+    #[must_use]
+    pub fn timestamp_type(&self) -> TimestampType {
+        self.section.timestamp_type
+    }
+
+    /// Its records, lent, in the order of their offsets. There may be none: compaction can take all
+    /// that were left.
+    #[must_use]
+    pub fn records(&self) -> BatchRecords<'_> {
+        let records = Records::over(&self.header, &self.section.bytes);
+        // Checked when the batch was opened.
+        BatchRecords { records: records.ok(), section: &self.section, from: self.from }
+    }
+
+    /// Its records as values of their own, each of one refcount.
+    #[must_use]
+    pub fn into_records(self) -> OwnedBatchRecords {
+        let records = OwnedRecords::over(&self.header, Arc::clone(&self.section));
+        OwnedBatchRecords { records: records.ok(), section: self.section, from: self.from }
+    }
+
+    /// The offset that its records begin at, or behind.
+    pub(crate) fn first_offset(&self) -> i64 {
+        self.from
+    }
+
+    /// Where to go on after it.
+    pub(crate) fn next(&self) -> Position {
+        Position { offset: self.next_offset(), ..self.next }
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { section, from, next, .. } = self;
+        write!(f, "Batch({} @ {from}..{})", section.partition, next.offset)
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = RecordRef<'a>;
+    type IntoIter = BatchRecords<'a>;
+
+    fn into_iter(self) -> BatchRecords<'a> {
+        self.records()
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = ConsumerRecord;
+    type IntoIter = OwnedBatchRecords;
+
+    fn into_iter(self) -> OwnedBatchRecords {
+        self.into_records()
+    }
+}
+
+/// Lends the records of a [`Batch`].
+#[derive(Clone)]
+pub struct BatchRecords<'a> {
+    records: Option<Records<'a>>,
+    section: &'a Section,
+    /// The next offset that is wanted.
+    from: i64,
+}
+
+impl<'a> Iterator for BatchRecords<'a> {
+    type Item = RecordRef<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RecordRef<'a>> {
+        loop {
+            match self.records.as_mut()?.next()? {
+                // A fetch from within a batch brings all of it.
+                Ok(record) if record.offset < self.from => {}
+                Ok(record) => {
+                    self.from = record.offset.saturating_add(1);
+                    return Some(RecordRef(record));
+                }
+                Err(fault) => {
+                    self.records = None;
+                    self.section.fail(self.from, fault);
+                }
+            }
+        }
+    }
+}
+
+impl std::iter::FusedIterator for BatchRecords<'_> {}
+
+impl fmt::Debug for BatchRecords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BatchRecords({} @ {})", self.section.partition, self.from)
+    }
+}
+
+/// Gives the records of a [`Batch`] as values of their own.
+pub struct OwnedBatchRecords {
+    records: Option<OwnedRecords<Section>>,
+    section: Arc<Section>,
+    /// The next offset that is wanted.
+    from: i64,
+}
+
+impl OwnedBatchRecords {
+    pub(crate) fn section(&self) -> &Section {
+        &self.section
+    }
+}
+
+impl Iterator for OwnedBatchRecords {
+    type Item = ConsumerRecord;
+
+    #[inline]
+    fn next(&mut self) -> Option<ConsumerRecord> {
+        loop {
+            match self.records.as_mut()?.next()? {
+                Ok(record) if record.offset() < self.from => {}
+                Ok(record) => {
+                    self.from = record.offset().saturating_add(1);
+                    return Some(ConsumerRecord(record));
+                }
+                Err(fault) => {
+                    self.records = None;
+                    self.section.fail(self.from, fault);
+                }
+            }
+        }
+    }
+}
+
+impl std::iter::FusedIterator for OwnedBatchRecords {}
+
+impl fmt::Debug for OwnedBatchRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedBatchRecords({} @ {})", self.section.partition, self.from)
+    }
+}
+
+impl Section {
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    pub(crate) fn leader_epoch(&self) -> Option<LeaderEpoch> {
+        self.leader_epoch
+    }
+
+    pub(crate) fn timestamp_type(&self) -> TimestampType {
+        self.timestamp_type
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Takes note that the record at `offset` cannot be read: whoever polls next is told.
+    #[cold]
+    fn fail(&self, offset: i64, fault: RecordsError) {
+        if self.fault.set(offset).is_ok() {
+            let (slot, generation, now) = (self.slot, self.generation, self.shared.now());
+            let at = Position { offset, leader_epoch: self.leader_epoch };
+            self.shared.with(|fetcher| fetcher.fail(slot, generation, at, fault, now));
+        }
+    }
+}
+
+impl records::Section for Section {
+    fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Section({}, {} bytes)", self.partition, self.bytes.len())
+    }
+}
+
+/// Turns what was fetched into what an application reads; on the application's side, so that it is
+/// done by as many tasks as read.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    decompressor: Decompressor,
+}
+
+impl Opener {
+    pub(crate) fn new() -> Self {
+        Self { decompressor: Decompressor::new() }
+    }
+
+    /// Verifies the checksum, if that is wanted, and decompresses.
+    pub(crate) fn open(
+        &mut self,
+        taken: Taken,
+        shared: &Arc<Shared>,
+    ) -> Result<Batch, RecordsError> {
+        let config = shared.config();
+        if config.check_crcs {
+            taken.batch.verify_crc()?;
+        }
+        let Taken { slot, generation, partition, batch, from, next } = taken;
+        let batch = match batch {
+            Stored::V2(batch) => batch,
+            Stored::Legacy(message) => rewrite(&message, config.max_decompressed_batch)?,
+        };
+        let header = *batch.header();
+        let bytes = self.section(&batch, shared.pool(), config.max_decompressed_batch)?;
+        // What the header promises is compared with what is there now, and need not be later.
+        Records::over(&header, &bytes)?;
+        let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
+        let section = Section {
+            bytes,
+            partition,
+            leader_epoch,
+            timestamp_type: header.timestamp_type(),
+            slot,
+            generation,
+            shared: Arc::clone(shared),
+            fault: OnceLock::new(),
+        };
+        Ok(Batch { header, section: Arc::new(section), from: from.offset, next })
+    }
+
+    fn section(
+        &mut self,
+        batch: &RecordBatch,
+        pool: &BufferPool,
+        limit: usize,
+    ) -> Result<Bytes, RecordsError> {
+        let encoded = batch.encoded_records();
+        match batch.header().compression()? {
+            Compression::None => Ok(batch.bytes().slice_ref(encoded)),
+            compression => {
+                let mut unpacked = pool.take(encoded.len());
+                self.decompressor.decompress(compression, encoded, &mut unpacked, limit)?;
+                Ok(pool.freeze(unpacked))
+            }
+        }
+    }
+}
+
+/// A message of an old format as a batch of today's, so that there is one way to read records. No
+/// broker of Kafka 4 has any that was not there before the upgrade from 2.8.
+fn rewrite(message: &LegacyMessage, limit: usize) -> Result<RecordBatch, RecordsError> {
+    let mut decoder = BatchDecoder::new(limit);
+    let records: Vec<_> = decoder.legacy_records(message)?.collect::<Result<_, RecordsError>>()?;
+    let base_offset = records.first().map_or(message.offset(), |record| record.offset);
+    let mut builder = BatchBuilder::new();
+    for record in &records {
+        let delta = i32::try_from(record.offset - base_offset).unwrap_or(i32::MAX);
+        let copy = NewRecord::new(record.timestamp, record.key, record.value);
+        // What was read fits into what is written, and its offsets ascend.
+        let _ = builder.append_at(delta, copy);
+    }
+    let options = SealOptions { base_offset, ..SealOptions::default() };
+    Ok(builder.seal(&options).freeze())
+}

@@ -1,0 +1,158 @@
+//! How an application takes records.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use super::{Consumer, Current, Returned};
+use crate::batch::Batch;
+use crate::error::ConsumerError;
+use crate::record::ConsumerRecord;
+
+impl Consumer {
+    /// Lends the next batch, and waits for one if there is none; `None` once the consumer is
+    /// [shut down](Self::shutdown_handle).
+    ///
+    /// Batches of a partition come in the order of its log, those of several partitions in turn.
+    /// Calling it again says that the batch before is processed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError`]. Unless the consumer is closed or its group has failed, the next call goes
+    /// on with what can be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    ///
+    /// # Kafka
+    ///
+    /// Java's `poll`, without a timeout: drop the future to stop waiting.
+    pub async fn poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
+        self.finish_returned();
+        loop {
+            if let Some(batch) = self.next_batch()? {
+                return Ok(Some(batch));
+            }
+            if self.shared.is_stopping() {
+                return Ok(None);
+            }
+            self.arrival().await;
+        }
+    }
+
+    /// Gives the next record as a value of its own, and waits for one if there is none; `None` once
+    /// the consumer is [shut down](Self::shutdown_handle).
+    ///
+    /// Calling it again says that the record before is processed.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll`](Self::poll).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>, ConsumerError> {
+        loop {
+            if let Some(record) = self.next_of_current()? {
+                return Ok(Some(record));
+            }
+            let Some(batch) = self.poll().await? else { return Ok(None) };
+            self.put_current(batch);
+        }
+    }
+
+    /// The next record of the batch that [`recv`](Self::recv) is in the middle of.
+    pub(crate) fn next_of_current(&mut self) -> Result<Option<ConsumerRecord>, ConsumerError> {
+        let Some(current) = &mut self.current else { return Ok(None) };
+        if self.shared.is_closed() {
+            return Err(ConsumerError::Closed);
+        }
+        let record = current.records.next();
+        let next = match &record {
+            Some(record) => record.offset().saturating_add(1),
+            None => current.next.offset,
+        };
+        if let Some(returned) = &mut self.returned {
+            returned.next.offset = next;
+        }
+        if record.is_none() {
+            self.current = None;
+        }
+        Ok(record)
+    }
+
+    /// Begins to give the records of a batch one after the other.
+    pub(crate) fn put_current(&mut self, batch: Batch) {
+        if let Some(returned) = &mut self.returned {
+            returned.next.offset = batch.first_offset();
+        }
+        let next = batch.next();
+        self.current = Some(Current { records: batch.into_records(), next });
+    }
+
+    /// The next batch that is there.
+    fn next_batch(&mut self) -> Result<Option<Batch>, ConsumerError> {
+        if self.shared.is_closed() {
+            return Err(ConsumerError::Closed);
+        }
+        if let Some(refusal) = self.shared.take_refusal() {
+            return Err(refusal.into());
+        }
+        loop {
+            let now = self.shared.now();
+            let (error, taken) = self.shared.with(|fetcher| match fetcher.poll_error() {
+                Some(error) => (Some(error), None),
+                None => (None, fetcher.take(now)),
+            });
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+            // Taking may have found out that a partition cannot be read.
+            let Some(taken) = taken else {
+                let error = self.shared.with(|fetcher| fetcher.poll_error());
+                return error.map_or(Ok(None), |error| Err(error.into()));
+            };
+            let (slot, generation, from) = (taken.slot, taken.generation, taken.from);
+            match self.opener.open(taken, &self.shared) {
+                Ok(batch) => {
+                    self.returned = Some(Returned { slot, generation, next: batch.next() });
+                    return Ok(Some(batch));
+                }
+                Err(fault) => {
+                    self.shared.with(|fetcher| fetcher.fail(slot, generation, from, fault, now));
+                }
+            }
+        }
+    }
+
+    /// Waits until it is worth looking again.
+    async fn arrival(&self) {
+        poll_fn(|cx| self.poll_arrival(cx)).await;
+    }
+
+    fn poll_arrival(&self, cx: &Context<'_>) -> Poll<()> {
+        // Registered before looking, so that what comes in between is not missed.
+        self.shared.reader().register(cx.waker());
+        let there = self.shared.look(|fetcher| fetcher.is_ready());
+        if there || self.shared.is_stopping() || self.shared.is_closed() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Counts what was returned last as processed. What [`recv`](Self::recv) has not given yet of its
+    /// batch is read again.
+    pub(super) fn finish_returned(&mut self) {
+        let rest = self.current.take().and_then(|mut current| current.records.next());
+        let Some(Returned { slot, generation, next }) = self.returned.take() else { return };
+        if rest.is_some() {
+            let now = self.shared.now();
+            self.shared.with(|fetcher| {
+                if fetcher.generation(slot) == Some(generation) {
+                    fetcher.seek(slot, next, now);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What a consumer, its links and its tasks share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ottla_core::cluster::{ClusterSnapshot, LeaderHints};
+use ottla_core::conn::{BufferPool, RequestSource, WakeCell};
+use ottla_core::error::RequestError;
+use ottla_core::net::{Client, Link, LinkOptions, Purpose, SnapshotListener};
+use ottla_core::types::NodeId;
+use tokio::sync::Notify;
+
+use super::link::FetchLink;
+use super::lookups;
+use crate::config::ConsumerConfig;
+use crate::machine::fetch::{FetchConfig, Fetcher, Slot};
+
+/// What a consumer, its links and its tasks share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    client: Client,
+    config: ConsumerConfig,
+    /// Std: held for one answer's bookkeeping, one batch taken, one seek; never across an await.
+    fetcher: Mutex<Fetcher>,
+    links: Mutex<BTreeMap<NodeId, Linked>>,
+    /// Who waits for records of any partition.
+    reader: WakeCell,
+    /// Who waits for records of one partition.
+    streams: Mutex<BTreeMap<Slot, Arc<WakeCell>>>,
+    /// Wakes the task that asks leaders.
+    lookups: Notify,
+    /// Where batches are decompressed to.
+    pool: BufferPool,
+    stopping: AtomicBool,
+    closed: AtomicBool,
+    /// Why a broker cannot be asked at all, until the application has been told.
+    refused: Mutex<Option<RequestError>>,
+}
+
+/// A connection to one broker, and what is sent over it.
+#[derive(Debug)]
+struct Linked {
+    source: Arc<FetchLink>,
+    /// Closes the connection when it is dropped.
+    _link: Link,
+}
+
+/// What is left to do once the fetcher is not locked any more.
+#[derive(Debug, Default)]
+struct Effects {
+    wakes: Vec<NodeId>,
+    arrivals: Vec<Slot>,
+    hints: Option<LeaderHints>,
+    refresh: bool,
+    lookups: bool,
+    ready: bool,
+}
+
+impl Effects {
+    fn of(fetcher: &mut Fetcher) -> Self {
+        Self {
+            wakes: std::iter::from_fn(|| fetcher.poll_wake()).collect(),
+            arrivals: std::iter::from_fn(|| fetcher.poll_arrival()).collect(),
+            hints: fetcher.poll_hints(),
+            refresh: fetcher.poll_refresh(),
+            lookups: fetcher.poll_rearm() | fetcher.has_lookups(),
+            ready: fetcher.is_ready(),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn start(client: Client, config: ConsumerConfig) -> Arc<Self> {
+        let seed = client.runtime().random();
+        let fetcher = Fetcher::new(FetchConfig::new(client.config(), &config), seed);
+        let shared = Arc::new(Self {
+            client,
+            config,
+            fetcher: Mutex::new(fetcher),
+            links: Mutex::default(),
+            reader: WakeCell::default(),
+            streams: Mutex::default(),
+            lookups: Notify::new(),
+            pool: BufferPool::default(),
+            stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            refused: Mutex::default(),
+        });
+        let listener: Weak<dyn SnapshotListener> = Arc::downgrade(&shared) as _;
+        shared.client.add_listener(listener);
+        shared.client.runtime().spawn("consumer lookups", lookups::run(Arc::clone(&shared)));
+        shared
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn config(&self) -> &ConsumerConfig {
+        &self.config
+    }
+
+    pub(crate) fn pool(&self) -> &BufferPool {
+        &self.pool
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.client.runtime().now()
+    }
+
+    /// Does something with the fetcher, and then what follows from it.
+    pub(crate) fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Fetcher) -> R) -> R {
+        let mut fetcher = self.fetcher();
+        let result = act(&mut fetcher);
+        let effects = Effects::of(&mut fetcher);
+        drop(fetcher);
+        self.follow(effects);
+        result
+    }
+
+    /// Only looks.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Fetcher) -> R) -> R {
+        look(&self.fetcher())
+    }
+
+    /// Who waits for records of any partition.
+    pub(crate) fn reader(&self) -> &WakeCell {
+        &self.reader
+    }
+
+    /// Who waits for records of one partition.
+    pub(crate) fn stream_cell(&self, slot: Slot) -> Arc<WakeCell> {
+        Arc::clone(lock(&self.streams).entry(slot).or_default())
+    }
+
+    /// Ends polls, once what they have is delivered.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wake_everybody();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Closes connections and ends tasks. Never waits.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let links = std::mem::take(&mut *lock(&self.links));
+        drop(links);
+        self.lookups.notify_one();
+        self.wake_everybody();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Why a broker cannot be asked at all; says so once.
+    pub(crate) fn take_refusal(&self) -> Option<RequestError> {
+        lock(&self.refused).take()
+    }
+
+    pub(super) fn refuse(&self, error: RequestError) {
+        *lock(&self.refused) = Some(error);
+        self.reader.wake();
+    }
+
+    pub(super) async fn lookups_wanted(&self) {
+        self.lookups.notified().await;
+    }
+
+    fn fetcher(&self) -> MutexGuard<'_, Fetcher> {
+        lock(&self.fetcher)
+    }
+
+    fn follow(self: &Arc<Self>, effects: Effects) {
+        let Effects { wakes, arrivals, hints, refresh, lookups, ready } = effects;
+        for node in wakes {
+            self.wake_link(node);
+        }
+        if ready {
+            self.reader.wake();
+        }
+        if !arrivals.is_empty() {
+            let streams = lock(&self.streams);
+            arrivals.iter().filter_map(|slot| streams.get(slot)).for_each(|cell| cell.wake());
+        }
+        if lookups {
+            self.lookups.notify_one();
+        }
+        if let Some(hints) = hints {
+            self.client.learn_leaders(&hints);
+        }
+        if refresh {
+            self.client.request_refresh();
+        }
+    }
+
+    /// Wakes the link to a broker, which is opened when it is needed for the first time.
+    fn wake_link(self: &Arc<Self>, node: NodeId) {
+        let mut links = lock(&self.links);
+        if let Some(linked) = links.get(&node) {
+            let source = Arc::clone(&linked.source);
+            drop(links);
+            return source.wake_cell().wake();
+        }
+        if self.is_closed() {
+            return;
+        }
+        let source = Arc::new(FetchLink::new(node, Arc::clone(self)));
+        let options = LinkOptions {
+            purpose: Purpose::Fetch,
+            max_in_flight: 1,
+            stall_after: self.config.fetch_max_wait + STALL,
+        };
+        let link = self.client.open_link(node, options, Arc::clone(&source) as _);
+        links.insert(node, Linked { source, _link: link });
+    }
+
+    fn wake_everybody(&self) {
+        self.reader.wake();
+        lock(&self.streams).values().for_each(|cell| cell.wake());
+    }
+}
+
+impl SnapshotListener for Shared {
+    fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant) {
+        let mut fetcher = self.fetcher();
+        fetcher.handle_snapshot(snapshot, now);
+        let wakes = fetcher.has_wakes() || fetcher.has_lookups();
+        drop(fetcher);
+        // Links are opened by who holds this whole: the task of the lookups does.
+        if wakes {
+            self.lookups.notify_one();
+        }
+    }
+}
+
+/// How long a broker may take beyond the wait that it was asked for.
+const STALL: Duration = Duration::from_millis(1_500);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,141 @@
+//! Three brokers in memory on paused time, and a client of theirs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_broker::cluster::{Cluster, TopicSpec};
+use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig};
+use ottla_consumer::{Batch, Consumer, ConsumerBuilder, ConsumerRecord};
+use ottla_core::config::ClientConfig;
+use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::retry::Deadline;
+use ottla_core::types::{HostPort, NodeId, TopicPartition};
+use ottla_protocol::compression::{Codec, Compression};
+use ottla_protocol::messages::ProduceRequest;
+use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
+use ottla_protocol::records::{BatchBuilder, NewRecord, SealOptions};
+use ottla_protocol::wire::RecordChunks;
+
+pub(crate) struct Bed {
+    pub(crate) cluster: Cluster,
+    pub(crate) client: Client,
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Self {
+        let topic = |name| TopicSpec::new(name).partitions(3).replicas(3);
+        let cluster = Cluster::builder().topic(topic("t")).topic(topic("other"));
+        let cluster = cluster.start().await.unwrap();
+        let client = client(&cluster).await;
+        Self { cluster, client }
+    }
+
+    pub(crate) fn builder(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.client.clone()).configure(|config| {
+            config.auto_offset_reset = AutoOffsetReset::Earliest;
+        })
+    }
+
+    /// A consumer of some partitions of `t`.
+    pub(crate) async fn consumer(&self, partitions: &[i32]) -> Consumer {
+        self.consumer_with(partitions, |_| {}).await
+    }
+
+    pub(crate) async fn consumer_with(
+        &self,
+        partitions: &[i32],
+        change: impl FnOnce(&mut ConsumerConfig),
+    ) -> Consumer {
+        let partitions = partitions.iter().map(|partition| t(*partition));
+        self.builder().configure(change).assign(partitions).build().await.unwrap()
+    }
+
+    /// Writes a batch, and returns its base offset.
+    pub(crate) async fn produce(&self, partition: i32, values: &[&str]) -> i64 {
+        self.produce_with(partition, values, Compression::None).await
+    }
+
+    pub(crate) async fn produce_with(
+        &self,
+        partition: i32,
+        values: &[&str],
+        compression: Compression,
+    ) -> i64 {
+        let mut builder = BatchBuilder::new();
+        for value in values {
+            builder.append(NewRecord::new(1_000, Some(b"key"), Some(value.as_bytes()))).unwrap();
+        }
+        let codec = Codec::new(compression);
+        let sealed = builder
+            .seal_compressed(&SealOptions::default(), codec, &mut Default::default(), Vec::new())
+            .unwrap();
+        let topic = self.client.topic(&"t".into(), soon(&self.client)).await.unwrap();
+        let data = PartitionProduceData {
+            index: partition,
+            records: Some(RecordChunks::from(sealed.freeze().bytes().clone())),
+            ..Default::default()
+        };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 10_000,
+            topic_data: vec![TopicProduceData {
+                name: "t".into(),
+                topic_id: topic.id.unwrap(),
+                partition_data: vec![data],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let leader = self.cluster.partition("t", partition).leader().unwrap();
+        let target = Target::Node(NodeId::from_wire(leader).unwrap());
+        let answer = self.client.call(&target, &request, soon(&self.client)).await.unwrap();
+        let row = &answer.responses[0].partition_responses[0];
+        assert_eq!(row.error_code, 0);
+        row.base_offset
+    }
+}
+
+pub(crate) async fn client(cluster: &Cluster) -> Client {
+    let connector = cluster.connector();
+    let dialer: Dialer = Arc::new(move |address: HostPort| {
+        let connector = connector.clone();
+        Box::pin(async move {
+            let stream = connector.connect(&address.host, address.port).await?;
+            Ok(Box::new(stream) as BoxStream)
+        })
+    });
+    let runtime = Runtime::builder().dialer(dialer).wall_clock(1_000_000).seed(1).build();
+    let bootstrap_servers =
+        cluster.bootstrap().iter().map(|address| address.parse().unwrap()).collect();
+    let config = ClientConfig { bootstrap_servers, ..ClientConfig::default() };
+    Client::connect(config, runtime).await.unwrap()
+}
+
+pub(crate) fn t(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+pub(crate) fn soon(client: &Client) -> Deadline {
+    Deadline::after(client.runtime().now(), Duration::from_secs(60))
+}
+
+pub(crate) fn values(batch: &Batch) -> Vec<String> {
+    batch.records().map(|record| text(record.value())).collect()
+}
+
+pub(crate) fn value(record: &ConsumerRecord) -> String {
+    text(record.value())
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8(bytes.unwrap_or_default().to_vec()).unwrap()
+}
+
+/// The next batch, within a time that no test needs.
+pub(crate) async fn next(consumer: &mut Consumer) -> Batch {
+    within(consumer.poll()).await.unwrap().unwrap()
+}
+
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(300), future).await.expect("it takes for ever")
+}

@@ -1,0 +1,12 @@
+//! The consumer on the embedded broker, in memory and on paused time.
+#![cfg(feature = "net")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a suite says what failed by panicking"
+)]
+
+mod bed;
+mod faults;
+mod reading;
+mod seeking;

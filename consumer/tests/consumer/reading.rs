@@ -1,0 +1,147 @@
+//! Taking records.
+
+use std::time::Duration;
+
+use ottla_consumer::error::ConsumerError;
+use ottla_protocol::compression::Compression;
+
+use crate::bed::{Bed, next, t, value, values, within};
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_read_batch_by_batch() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    bed.produce(0, &["c"]).await;
+    let mut consumer = bed.consumer(&[0]).await;
+    let first = next(&mut consumer).await;
+    assert_eq!((first.topic_partition(), first.next_offset()), (&t(0), 2));
+    assert_eq!(values(&first), ["a", "b"]);
+    assert_eq!(values(&next(&mut consumer).await), ["c"]);
+    assert_eq!(consumer.position(&t(0)).unwrap(), Some(3));
+    assert_eq!(consumer.lag(&t(0)).unwrap(), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_knows_all_that_the_log_knows() {
+    let bed = Bed::start().await;
+    bed.produce(2, &["a"]).await;
+    let mut consumer = bed.consumer(&[0, 1, 2]).await;
+    let record = within(consumer.recv()).await.unwrap().unwrap();
+    assert_eq!((record.topic(), record.partition(), record.offset()), ("t", 2, 0));
+    assert_eq!((record.timestamp(), record.key()), (1_000, Some(&b"key"[..])));
+    assert_eq!(value(&record), "a");
+    assert!(record.leader_epoch().is_some() && record.headers().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_codec_is_read() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    for compression in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
+    {
+        bed.produce_with(0, &["a", "b"], compression).await;
+        let batch = next(&mut consumer).await;
+        assert_eq!(values(&batch), ["a", "b"], "{compression:?}");
+        let owned: Vec<String> = batch.into_records().map(|record| value(&record)).collect();
+        assert_eq!(owned, ["a", "b"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_take_turns() {
+    let bed = Bed::start().await;
+    for partition in [0, 1, 2] {
+        for _ in 0..5 {
+            bed.produce(partition, &["x"]).await;
+        }
+    }
+    let mut consumer = bed.consumer(&[0, 1, 2]).await;
+    let mut seen = [0_usize; 3];
+    while seen.iter().sum::<usize>() < 15 {
+        let batch = next(&mut consumer).await;
+        let at = usize::try_from(batch.partition()).unwrap();
+        assert_eq!(batch.next_offset(), seen[at] as i64 + 1);
+        seen[at] += 1;
+    }
+    assert_eq!(seen, [5, 5, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_written_while_a_poll_waits_is_returned_at_once() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    let begun = bed.client.runtime().now();
+    let write = async {
+        bed.client.runtime().sleep(Duration::from_millis(10_200)).await;
+        bed.produce(0, &["late"]).await;
+    };
+    let (batch, ()) = tokio::join!(next(&mut consumer), write);
+    assert_eq!(values(&batch), ["late"]);
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_millis(10_300), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_is_dropped_has_taken_nothing() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0, 1]).await;
+    let mut seen = 0;
+    for round in 0..40_u64 {
+        bed.produce(0, &["a", "b", "c"]).await;
+        // Cut off at another moment each time, one of them while an answer arrives.
+        for millis in [0, round % 7, 1] {
+            let cut = tokio::time::timeout(Duration::from_millis(millis), consumer.recv()).await;
+            if let Ok(record) = cut {
+                assert_eq!(record.unwrap().unwrap().offset(), seen);
+                seen += 1;
+            }
+        }
+    }
+    while seen < 120 {
+        assert_eq!(within(consumer.recv()).await.unwrap().unwrap().offset(), seen);
+        seen += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_go_on_where_recv_has_stopped() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b", "c"]).await;
+    let mut consumer = bed.consumer(&[0]).await;
+    assert_eq!(value(&within(consumer.recv()).await.unwrap().unwrap()), "a");
+    assert_eq!(consumer.position(&t(0)).unwrap(), Some(1));
+    let rest = next(&mut consumer).await;
+    assert_eq!(values(&rest), ["b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_the_poll_that_waits() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    let stop = consumer.shutdown_handle();
+    let (ended, ()) = tokio::join!(consumer.poll(), async { stop.shutdown() });
+    assert!(ended.unwrap().is_none());
+    assert!(consumer.recv().await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_after_the_close_is_an_error() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let mut consumer = bed.consumer(&[0]).await;
+    next(&mut consumer).await;
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    assert!(matches!(consumer.poll().await, Err(ConsumerError::Closed)));
+    assert!(matches!(consumer.recv().await, Err(ConsumerError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_topic_is_an_error_that_names_it() {
+    let bed = Bed::start().await;
+    for (topic, partition) in [("nowhere", 0), ("t", 99)] {
+        let built = bed.builder().assign([(topic, partition)]).build().await;
+        let error = built.unwrap_err().to_string();
+        assert!(error.contains(topic), "{error}");
+    }
+    assert!(matches!(bed.builder().build().await, Err(ConsumerError::NothingAssigned)));
+}
