@@ -6,5 +6,6 @@ pub mod commit;
 pub mod fetch;
 pub mod membership;
 mod position;
+pub mod subscription;
 
 pub use position::{OffsetSpec, Position};

@@ -1,0 +1,138 @@
+//! Which topics a member wants.
+
+use std::collections::BTreeSet;
+
+use ottla_core::cluster::ClusterSnapshot;
+use ottla_core::types::TopicName;
+use regex_lite::Regex;
+
+/// Which topics a member wants: by name, by pattern, or both.
+///
+/// What begins with `^` is a regular expression, and stands for each topic whose name begins with
+/// what it matches: `^events-.*`, or `^events-[0-9]+$` for the whole name.
+///
+/// # Kafka
+///
+/// As librdkafka reads patterns; Java's match the whole name.
+#[derive(Debug, Clone, Default)]
+pub struct Subscription {
+    names: BTreeSet<TopicName>,
+    patterns: Vec<Regex>,
+}
+
+/// A pattern that is not a regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is not a pattern: {why}")]
+pub struct PatternError {
+    /// The pattern.
+    pub pattern: Box<str>,
+    /// What is wrong with it.
+    pub why: Box<str>,
+}
+
+impl Subscription {
+    /// A subscription to these names and patterns.
+    ///
+    /// # Errors
+    ///
+    /// [`PatternError`], when what begins with `^` is not a regular expression.
+    pub fn new(topics: impl IntoIterator<Item = TopicName>) -> Result<Self, PatternError> {
+        let mut subscription = Self::default();
+        for topic in topics {
+            if !topic.starts_with('^') {
+                subscription.names.insert(topic);
+                continue;
+            }
+            let pattern = Regex::new(&topic).map_err(|error| PatternError {
+                pattern: topic.as_str().into(),
+                why: error.to_string().into(),
+            })?;
+            subscription.patterns.push(pattern);
+        }
+        Ok(subscription)
+    }
+
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.patterns.is_empty()
+    }
+
+    /// Whether there is a pattern, so that new topics may join.
+    #[must_use]
+    pub fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
+    }
+
+    /// The topics that are wanted, of those that there are. A name is wanted even where the cluster
+    /// does not know it (yet).
+    #[must_use]
+    pub fn topics(&self, cluster: &ClusterSnapshot, internal: Internal) -> BTreeSet<TopicName> {
+        let there = cluster.topics.values().filter(|topic| topic.error.is_none());
+        let seen = there.filter(|topic| internal == Internal::Included || !topic.internal);
+        let matching =
+            seen.filter(|topic| self.patterns.iter().any(|pattern| pattern.is_match(&topic.name)));
+        matching.map(|topic| topic.name.clone()).chain(self.names.iter().cloned()).collect()
+    }
+}
+
+/// Whether patterns see Kafka's own topics: `exclude.internal.topics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Internal {
+    /// They do.
+    Included,
+    /// They do not.
+    Excluded,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ottla_core::cluster::TopicInfo;
+    use ottla_protocol::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn names_are_wanted_whether_or_not_they_are_there() {
+        check(&["orders", "nowhere"], Internal::Excluded, "nowhere orders");
+    }
+
+    #[test]
+    fn patterns_match_from_the_first_letter() {
+        check(&["^event"], Internal::Excluded, "events-a events-b");
+        check(&["^event$"], Internal::Excluded, "");
+        check(&["^vents"], Internal::Excluded, "");
+        check(&["^events-[a]$", "orders"], Internal::Excluded, "events-a orders");
+    }
+
+    #[test]
+    fn kafkas_own_topics_and_broken_ones_are_passed_over() {
+        check(&["^.*"], Internal::Excluded, "events-a events-b orders");
+        check(&["^.*"], Internal::Included, "__consumer_offsets events-a events-b orders");
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_so() {
+        let error = Subscription::new(["^(".into()]).unwrap_err();
+        assert!(error.to_string().starts_with("`^(` is not a pattern: "), "{error}");
+    }
+
+    #[track_caller]
+    fn check(topics: &[&str], internal: Internal, expected: &str) {
+        let info = |name: &str| TopicInfo {
+            name: name.into(),
+            id: None,
+            error: (name == "events-broken").then_some(ErrorCode::TopicAuthorizationFailed),
+            internal: name.starts_with("__"),
+            partitions: Vec::new(),
+        };
+        let there = ["orders", "events-a", "events-b", "events-broken", "__consumer_offsets"];
+        let topics_there = there.map(|name| (name.into(), Arc::new(info(name)))).into();
+        let cluster = ClusterSnapshot { topics: topics_there, ..ClusterSnapshot::default() };
+        let names = topics.iter().map(|name| TopicName::from(*name));
+        let wanted = Subscription::new(names).unwrap().topics(&cluster, internal);
+        assert_eq!(wanted.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "), expected);
+    }
+}
