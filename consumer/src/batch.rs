@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use ottla_core::conn::BufferPool;
+use ottla_core::retry::Deadline;
 use ottla_core::types::{LeaderEpoch, TopicPartition};
 use ottla_protocol::compression::{Compression, Decompressor};
 use ottla_protocol::records::{
@@ -14,7 +15,9 @@ use ottla_protocol::records::{
 };
 
 use crate::driver::Shared;
+use crate::error::ConsumerError;
 use crate::machine::Position;
+use crate::machine::commit::{MarkedPartition, Offset};
 use crate::machine::fetch::{Generation, Slot, Taken};
 use crate::record::{ConsumerRecord, RecordRef};
 
@@ -41,6 +44,8 @@ pub(crate) struct Section {
     slot: Slot,
     generation: Generation,
     shared: Arc<Shared>,
+    /// Where its records note that they are acknowledged.
+    marks: Option<Arc<MarkedPartition>>,
     /// The first offset that cannot be read, once somebody has come to it.
     fault: OnceLock<i64>,
 }
@@ -97,6 +102,44 @@ impl Batch {
     pub fn into_records(self) -> OwnedBatchRecords {
         let records = OwnedRecords::over(&self.header, Arc::clone(&self.section));
         OwnedBatchRecords { records: records.ok(), section: self.section, from: self.from }
+    }
+
+    /// Commits it: whoever takes over begins behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Commit`], such as that the partition was given up meanwhile;
+    /// [`ConsumerError::NoGroup`] without a group id, or after the consumer was closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future takes nothing back: the commit goes on.
+    pub async fn commit(&self) -> Result<(), ConsumerError> {
+        let shared = &self.section.shared;
+        let group = shared.group().ok_or(ConsumerError::NoGroup)?;
+        let budget = shared.client().config().default_api_timeout;
+        let deadline = Deadline::after(shared.now(), budget);
+        let offset = Offset::new(self.next_offset()).with_leader_epoch(self.next.leader_epoch);
+        let offsets = [(self.section.partition.clone(), offset)].into();
+        let committing = group.commit(offsets, deadline);
+        // Not held while the commit is under way: a dropped consumer leaves its group.
+        drop(group);
+        Ok(committing.await?)
+    }
+
+    /// Marks all of its records as processed, where the consumer counts acknowledgements.
+    pub fn ack(&self) {
+        if let Some(marks) = &self.section.marks {
+            self.records().for_each(|record| marks.acknowledge(record.offset()));
+        }
+    }
+
+    /// Notes all of its records as handed out, where the consumer counts acknowledgements.
+    fn hand_out(&self) {
+        if let Some(marks) = &self.section.marks {
+            let epoch = self.section.leader_epoch;
+            marks.hand_out(self.records().map(|record| (record.offset(), epoch)));
+        }
     }
 
     /// The offset that its records begin at, or behind.
@@ -182,12 +225,6 @@ pub struct OwnedBatchRecords {
     from: i64,
 }
 
-impl OwnedBatchRecords {
-    pub(crate) fn section(&self) -> &Section {
-        &self.section
-    }
-}
-
 impl Iterator for OwnedBatchRecords {
     type Item = ConsumerRecord;
 
@@ -230,12 +267,10 @@ impl Section {
         self.timestamp_type
     }
 
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot
-    }
-
-    pub(crate) fn generation(&self) -> Generation {
-        self.generation
+    pub(crate) fn acknowledge(&self, offset: i64) {
+        if let Some(marks) = &self.marks {
+            marks.acknowledge(offset);
+        }
     }
 
     /// Takes note that the record at `offset` cannot be read: whoever polls next is told.
@@ -293,6 +328,7 @@ impl Opener {
         // What the header promises is compared with what is there now, and need not be later.
         Records::over(&header, &bytes)?;
         let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
+        let marks = shared.marks(&partition);
         let section = Section {
             bytes,
             partition,
@@ -301,9 +337,12 @@ impl Opener {
             slot,
             generation,
             shared: Arc::clone(shared),
+            marks,
             fault: OnceLock::new(),
         };
-        Ok(Batch { header, section: Arc::new(section), from: from.offset, next })
+        let batch = Batch { header, section: Arc::new(section), from: from.offset, next };
+        batch.hand_out();
+        Ok(batch)
     }
 
     fn section(

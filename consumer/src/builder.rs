@@ -1,22 +1,34 @@
 //! How a consumer is made.
 
+use std::fmt;
+use std::sync::Arc;
+
 use ottla_core::net::Client;
 use ottla_core::retry::Deadline;
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
-use crate::config::ConsumerConfig;
+use crate::config::{AssignmentStrategy, ConsumerConfig, IsolationLevel};
 use crate::consumer::Consumer;
 use crate::driver::Shared;
+use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
+use crate::listener::{AnyListener, RebalanceListener};
+use crate::machine::assignor::{
+    Assignor, CooperativeStickyAssignor, RangeAssignor, RoundRobinAssignor, StickyAssignor,
+};
+use crate::machine::membership::{GroupConfig, OnClose};
+use crate::machine::subscription::Subscription;
 
 /// A [`Consumer`] in the making.
-#[derive(Debug)]
 #[must_use = "nothing happens before `build`"]
 pub struct ConsumerBuilder {
     client: Client,
     config: ConsumerConfig,
     source: Source,
+    listener: Option<Arc<dyn AnyListener>>,
+    assignors: Vec<Arc<dyn Assignor>>,
+    explicit: bool,
 }
 
 /// What is read.
@@ -24,12 +36,20 @@ pub struct ConsumerBuilder {
 enum Source {
     Nothing,
     Partitions(Vec<TopicPartition>),
+    Topics(Vec<TopicName>),
 }
 
 impl ConsumerBuilder {
     /// A consumer over `client`'s connections and metadata.
     pub fn new(client: Client) -> Self {
-        Self { client, config: ConsumerConfig::default(), source: Source::Nothing }
+        Self {
+            client,
+            config: ConsumerConfig::default(),
+            source: Source::Nothing,
+            listener: None,
+            assignors: Vec::new(),
+            explicit: false,
+        }
     }
 
     /// Replaces all settings.
@@ -43,6 +63,18 @@ impl ConsumerBuilder {
         self
     }
 
+    /// The group that it is a member of, or commits for: `group.id`.
+    pub fn group(self, group_id: impl Into<String>) -> Self {
+        self.configure(|config| config.group_id = Some(group_id.into()))
+    }
+
+    /// Reads the partitions that the group gives it, of these topics. What begins with `^` is a
+    /// pattern; see [`Subscription`]. Needs a group.
+    pub fn subscribe<T: Into<TopicName>>(self, topics: impl IntoIterator<Item = T>) -> Self {
+        let topics = topics.into_iter().map(Into::into).collect();
+        Self { source: Source::Topics(topics), ..self }
+    }
+
     /// Reads these partitions, and no others. With a group id, begins at the committed offsets and
     /// can commit, but is no member: others may read the same.
     pub fn assign<P: Into<TopicPartition>>(self, partitions: impl IntoIterator<Item = P>) -> Self {
@@ -50,27 +82,110 @@ impl ConsumerBuilder {
         Self { source: Source::Partitions(partitions), ..self }
     }
 
-    /// Makes the consumer.
+    /// Is told when partitions come and go.
+    pub fn on_rebalance(self, listener: impl RebalanceListener) -> Self {
+        Self { listener: Some(Arc::new(listener)), ..self }
+    }
+
+    /// Adds an assignor of the application's own, preferred to those of
+    /// `partition.assignment.strategy`. All members must have one in common.
+    pub fn assignor(mut self, assignor: Arc<dyn Assignor>) -> Self {
+        self.assignors.push(assignor);
+        self
+    }
+
+    /// Commits only when told to: `enable.auto.commit=false`.
+    pub fn manual_commit(self) -> Self {
+        self.configure(|config| config.enable_auto_commit = false)
+    }
+
+    /// Sees only what was committed: `isolation.level=read_committed`.
+    pub fn read_committed(self) -> Self {
+        self.configure(|config| config.isolation_level = IsolationLevel::ReadCommitted)
+    }
+
+    /// Counts a record as processed when it is acknowledged
+    /// ([`ConsumerRecord::ack`](crate::ConsumerRecord::ack)), not when the next one is asked for.
+    /// What is committed is the contiguous prefix, so records may be processed in any order.
+    pub fn explicit_acks(self) -> Self {
+        Self { explicit: true, ..self }
+    }
+
+    /// Makes the consumer. A subscription joins its group in the background.
     ///
     /// # Errors
     ///
-    /// [`ConsumerError`], when there is nothing to read, or what is to be read does not exist.
+    /// [`ConsumerError`], when there is nothing to read, what is to be read does not exist, or the
+    /// committed offsets cannot be looked up.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: what was begun ends.
     pub async fn build(self) -> Result<Consumer, ConsumerError> {
-        let Self { client, config, source } = self;
-        let Source::Partitions(partitions) = source else {
-            return Err(ConsumerError::NothingAssigned);
-        };
-        if partitions.is_empty() {
-            return Err(ConsumerError::NothingAssigned);
+        let Self { client, config, source, listener, assignors, explicit } = self;
+        let group = group_config(&client, &config, assignors)
+            .map(|config| GroupHandle::start(&client, config));
+        match source {
+            Source::Partitions(partitions) if !partitions.is_empty() => {
+                check(&client, &partitions).await?;
+                let shared = Shared::start(client, config, group.clone());
+                let mut consumer = Consumer::new(shared, group, listener, explicit);
+                consumer.assign(partitions).await?;
+                Ok(consumer)
+            }
+            Source::Topics(topics) if !topics.is_empty() => {
+                let subscription = Subscription::new(topics)?;
+                let group = Some(group.ok_or(ConsumerError::NoGroup)?);
+                let shared = Shared::start(client, config, group.clone());
+                let mut consumer = Consumer::new(shared, group, listener, explicit);
+                consumer.subscribe_to(subscription);
+                Ok(consumer)
+            }
+            Source::Nothing | Source::Partitions(_) | Source::Topics(_) => {
+                Err(ConsumerError::NothingAssigned)
+            }
         }
-        check(&client, &partitions).await?;
-        let mut consumer = Consumer::new(Shared::start(client, config));
-        consumer.assign(partitions).await?;
-        Ok(consumer)
+    }
+}
+
+impl fmt::Debug for ConsumerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBuilder")
+            .field("config", &self.config)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the consumer is a member of its group; `None` without one.
+fn group_config(
+    client: &Client,
+    config: &ConsumerConfig,
+    mut assignors: Vec<Arc<dyn Assignor>>,
+) -> Option<GroupConfig> {
+    let group_id = config.group_id.as_deref()?.into();
+    assignors
+        .extend(config.partition_assignment_strategy.iter().map(|strategy| assignor(*strategy)));
+    Some(GroupConfig {
+        group_id,
+        group_instance_id: config.group_instance_id.as_deref().map(Into::into),
+        session_timeout: config.session_timeout,
+        heartbeat_interval: config.heartbeat_interval,
+        max_poll_interval: config.max_poll_interval,
+        assignors,
+        client_rack: client.config().client_rack.as_deref().map(Into::into),
+        auto_commit_interval: config.enable_auto_commit.then_some(config.auto_commit_interval),
+        require_stable: config.isolation_level == IsolationLevel::ReadCommitted,
+        on_close: OnClose::Default,
+    })
+}
+
+fn assignor(strategy: AssignmentStrategy) -> Arc<dyn Assignor> {
+    match strategy {
+        AssignmentStrategy::Range => Arc::new(RangeAssignor),
+        AssignmentStrategy::RoundRobin => Arc::new(RoundRobinAssignor),
+        AssignmentStrategy::Sticky => Arc::new(StickyAssignor),
+        AssignmentStrategy::CooperativeSticky => Arc::new(CooperativeStickyAssignor),
     }
 }
 

@@ -1,10 +1,15 @@
 //! The consumer.
 
 mod assign;
+mod commit;
+mod group;
 mod lifecycle;
 mod poll;
 mod seek;
+mod streams;
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use ottla_core::net::TopicUse;
@@ -12,9 +17,13 @@ use ottla_core::types::TopicPartition;
 
 use crate::batch::{Opener, OwnedBatchRecords};
 use crate::driver::Shared;
+use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
+use crate::listener::AnyListener;
 use crate::machine::Position;
+use crate::machine::commit::CommitError;
 use crate::machine::fetch::{FetchEvent, Generation, Slot};
+use crate::machine::membership::GroupError;
 
 pub use lifecycle::ShutdownHandle;
 
@@ -31,7 +40,6 @@ pub use lifecycle::ShutdownHandle;
 /// # Kafka
 ///
 /// Java's `KafkaConsumer`.
-#[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
     opener: Opener,
@@ -39,8 +47,20 @@ pub struct Consumer {
     current: Option<Current>,
     /// What was returned last, and counts as processed with the next call.
     returned: Option<Returned>,
-    /// Keeps the topics in the metadata.
+    /// Keeps the topics of the partitions in the metadata.
     topics: Option<TopicUse>,
+    /// Keeps the topics of the subscription in the metadata.
+    wanted: Option<TopicUse>,
+    group: Option<GroupHandle>,
+    listener: Option<Arc<dyn AnyListener>>,
+    /// Why the member cannot go on.
+    failed: Option<GroupError>,
+    /// Whether the group gives the partitions.
+    subscribed: bool,
+    /// Whether only what was acknowledged counts as processed.
+    explicit: bool,
+    /// Partitions that have come and whose streams nobody has taken yet, where each has its own.
+    arrived: Option<VecDeque<TopicPartition>>,
 }
 
 /// A batch whose records are given one after the other.
@@ -51,16 +71,35 @@ struct Current {
 }
 
 /// How far a partition was returned to the application.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Returned {
+    partition: TopicPartition,
     slot: Slot,
     generation: Generation,
     next: Position,
 }
 
 impl Consumer {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, opener: Opener::new(), current: None, returned: None, topics: None }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        group: Option<GroupHandle>,
+        listener: Option<Arc<dyn AnyListener>>,
+        explicit: bool,
+    ) -> Self {
+        Self {
+            shared,
+            opener: Opener::new(),
+            current: None,
+            returned: None,
+            topics: None,
+            wanted: None,
+            group,
+            listener,
+            failed: None,
+            subscribed: false,
+            explicit,
+            arrived: None,
+        }
     }
 
     /// The partitions that are read, by topic and number.
@@ -69,19 +108,41 @@ impl Consumer {
         self.shared.look(|fetcher| fetcher.assignment().cloned().collect())
     }
 
-    /// The oldest thing that happened to a partition on its own and that nobody has taken yet: a
-    /// reset, a truncation. Up to a thousand are kept.
-    pub fn next_event(&mut self) -> Option<FetchEvent> {
-        self.shared.with(|fetcher| fetcher.poll_event())
+    /// The oldest thing that happened on its own and that nobody has taken yet. Up to a thousand are
+    /// kept of each kind.
+    pub fn next_event(&mut self) -> Option<ConsumerEvent> {
+        let fetched = self.shared.with(|fetcher| fetcher.poll_event()).map(ConsumerEvent::Fetch);
+        fetched.or_else(|| self.shared.take_failed_commit().map(ConsumerEvent::CommitFailed))
     }
 
-    /// Everything that [`next_event`](Self::next_event) has by now, the oldest first.
-    pub fn events(&mut self) -> impl Iterator<Item = FetchEvent> + '_ {
+    /// Everything that [`next_event`](Self::next_event) has by now.
+    pub fn events(&mut self) -> impl Iterator<Item = ConsumerEvent> + '_ {
         std::iter::from_fn(|| self.next_event())
+    }
+
+    /// Whether the application is in the middle of what was returned of a partition.
+    fn is_within(&self, slot: Slot) -> bool {
+        self.returned.as_ref().is_some_and(|returned| returned.slot == slot)
     }
 
     fn slot(&self, partition: &TopicPartition) -> Result<Slot, ConsumerError> {
         let slot = self.shared.look(|fetcher| fetcher.slot(&partition.topic, partition.partition));
         slot.ok_or_else(|| ConsumerError::NotAssigned { partition: partition.clone() })
     }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("assignment", &self.assignment()).finish_non_exhaustive()
+    }
+}
+
+/// Something that happened on its own, without the application and without an error of a call.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ConsumerEvent {
+    /// The position of a partition changed.
+    Fetch(FetchEvent),
+    /// A commit that nobody waits for failed.
+    CommitFailed(CommitError),
 }

@@ -23,13 +23,21 @@ pub mod error;
 pub mod listener;
 pub mod machine;
 #[cfg(feature = "net")]
+mod partitions;
+#[cfg(feature = "net")]
 mod record;
+#[cfg(feature = "net")]
+mod stream;
 
 #[cfg(feature = "net")]
 pub use batch::{Batch, BatchRecords, OwnedBatchRecords};
 #[cfg(feature = "net")]
 pub use builder::ConsumerBuilder;
 #[cfg(feature = "net")]
-pub use consumer::{Consumer, ShutdownHandle};
+pub use consumer::{Consumer, ConsumerEvent, ShutdownHandle};
+#[cfg(feature = "net")]
+pub use partitions::{PartitionStream, Partitions};
 #[cfg(feature = "net")]
 pub use record::{ConsumerRecord, RecordRef};
+#[cfg(feature = "net")]
+pub use stream::ConsumerStream;

@@ -112,6 +112,16 @@ impl ConsumerRecord {
         self.0.headers()
     }
 
+    /// Marks it as processed. What is committed is the contiguous prefix of what was marked, so one
+    /// that failed, and all behind it, is read again by whoever takes over.
+    ///
+    /// Nothing happens where the consumer does not count acknowledgements: see
+    /// [`ConsumerBuilder::explicit_acks`](crate::ConsumerBuilder::explicit_acks) and
+    /// [`Consumer::into_stream`](crate::Consumer::into_stream).
+    pub fn ack(&self) {
+        self.0.section().acknowledge(self.offset());
+    }
+
     /// Its key as bytes that can be kept and sent on: one more refcount, no copy.
     #[must_use]
     pub fn key_bytes(&self) -> Option<Bytes> {

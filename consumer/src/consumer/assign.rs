@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::Consumer;
 use crate::error::ConsumerError;
-use crate::machine::Position;
 use crate::machine::fetch::Slot;
+use crate::machine::subscription::Subscription;
 
 impl Consumer {
     /// Reads these partitions and no others from now on. Those that stay are read on where they are.
@@ -23,7 +23,6 @@ impl Consumer {
     /// # Kafka
     ///
     /// Java's `assign`.
-    #[expect(clippy::unused_async, reason = "committed offsets are looked up")]
     pub async fn assign<P: Into<TopicPartition>>(
         &mut self,
         partitions: impl IntoIterator<Item = P>,
@@ -32,23 +31,58 @@ impl Consumer {
         for gone in self.assignment().iter().filter(|name| !wanted.contains(*name)) {
             self.remove(gone);
         }
-        let added = self.add(wanted.into_iter().collect());
-        let now = self.shared.now();
-        self.shared.with(|fetcher| {
-            for (slot, _) in added {
-                fetcher.begin(slot, None::<Position>, now);
-            }
-        });
+        self.begin(wanted.into_iter().collect()).await
+    }
+
+    /// Reads the partitions that the group gives it, of these topics, from now on. What begins with
+    /// `^` is a pattern.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Pattern`], and [`ConsumerError::NoGroup`] without a group id.
+    pub fn subscribe<T: Into<TopicName>>(
+        &mut self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<(), ConsumerError> {
+        let subscription = Subscription::new(topics.into_iter().map(Into::into))?;
+        if self.group.is_none() {
+            return Err(ConsumerError::NoGroup);
+        }
+        self.subscribe_to(subscription);
         Ok(())
+    }
+
+    pub(crate) fn subscribe_to(&mut self, subscription: Subscription) {
+        let client = self.shared.client();
+        // The new ones are used before the old ones are let go, so that none is forgotten between.
+        self.wanted = Some(if subscription.has_patterns() {
+            client.use_all_topics()
+        } else {
+            client.use_topics(subscription.names().cloned())
+        });
+        self.subscribed = true;
+        self.shared.subscribe(subscription);
     }
 
     /// Adds partitions, which are not read before they are placed; returns those that wait for that.
     pub(super) fn add(&mut self, partitions: Vec<TopicPartition>) -> Vec<(Slot, TopicPartition)> {
         let snapshot = self.shared.client().snapshot();
         let now = self.shared.now();
+        if let Some(arrived) = &mut self.arrived {
+            let known = self.shared.look(|fetcher| {
+                let new =
+                    |name: &&TopicPartition| fetcher.slot(&name.topic, name.partition).is_none();
+                partitions.iter().filter(new).cloned().collect::<Vec<_>>()
+            });
+            arrived.extend(known);
+        }
+        let streamed = self.arrived.is_some();
         let added = self.shared.with(|fetcher| {
             let slots: Vec<Slot> =
                 partitions.iter().map(|partition| fetcher.add(partition.clone())).collect();
+            if streamed {
+                slots.iter().for_each(|slot| fetcher.set_streamed(*slot, now));
+            }
             fetcher.handle_snapshot(&snapshot, now);
             let both = slots.into_iter().zip(partitions);
             both.filter(|(slot, _)| fetcher.is_unplaced(*slot)).collect()
@@ -61,11 +95,15 @@ impl Consumer {
     pub(super) fn remove(&mut self, partition: &TopicPartition) {
         let now = self.shared.now();
         let Ok(slot) = self.slot(partition) else { return };
-        if self.returned.is_some_and(|returned| returned.slot == slot) {
+        if self.is_within(slot) {
             self.current = None;
             self.returned = None;
         }
         self.shared.with(|fetcher| fetcher.remove(partition, now));
+        self.shared.drop_marks(partition);
+        if let Some(arrived) = &mut self.arrived {
+            arrived.retain(|waiting| waiting != partition);
+        }
         self.use_topics();
     }
 

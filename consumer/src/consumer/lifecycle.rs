@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_core::retry::Deadline;
+
 use super::Consumer;
 use crate::driver::Shared;
+use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
+use crate::machine::commit::CommitError;
 
 /// Ends the polls of a consumer from elsewhere. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,12 +44,41 @@ impl Consumer {
     /// # Kafka
     ///
     /// Java's `close(Duration)`.
-    #[expect(clippy::unused_async, reason = "leaving a group waits")]
     pub async fn close(&mut self, timeout: Duration) -> Result<(), ConsumerError> {
-        let _ = timeout;
-        self.finish_returned();
+        if self.shared.is_closed() {
+            return Ok(());
+        }
+        self.store_returned();
+        let deadline = Deadline::after(self.shared.now(), timeout);
+        // Nothing more is fetched; what was is returned to nobody, and no stream goes on.
         self.shared.close();
-        Ok(())
+        let Some(group) = self.group.clone() else { return Ok(()) };
+        let runtime = self.shared.client().runtime().clone();
+        let left = tokio::select! {
+            biased;
+            left = self.leave(&group, deadline) => left,
+            () = runtime.sleep_until(Some(deadline.instant())) => Err(CommitError::DeadlineExceeded {
+                within: timeout,
+                last: None,
+            }
+            .into()),
+        };
+        self.group = None;
+        left
+    }
+}
+
+impl Consumer {
+    /// Gives up what is owned, as in any other revocation, and leaves the group.
+    async fn leave(
+        &mut self,
+        group: &GroupHandle,
+        deadline: Deadline,
+    ) -> Result<(), ConsumerError> {
+        let owned = if self.subscribed { self.assignment() } else { Vec::new() };
+        let told = if owned.is_empty() { Ok(()) } else { self.tell_revoking(&owned).await };
+        group.leave(deadline).await?;
+        told.map_err(|source| ConsumerError::Listener { source: Arc::from(source) })
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::{Consumer, Current, Returned};
 use crate::batch::Batch;
+use crate::driver::group::PollGuard;
 use crate::error::ConsumerError;
 use crate::record::ConsumerRecord;
 
@@ -29,7 +30,9 @@ impl Consumer {
     /// Java's `poll`, without a timeout: drop the future to stop waiting.
     pub async fn poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
         self.finish_returned();
+        let _within = self.enter_poll();
         loop {
+            self.heed_group().await?;
             if let Some(batch) = self.next_batch()? {
                 return Ok(Some(batch));
             }
@@ -54,6 +57,10 @@ impl Consumer {
     /// Cancel safe: a dropped future has taken nothing.
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>, ConsumerError> {
         loop {
+            if self.group.as_ref().is_some_and(|group| group.current_event().is_some()) {
+                self.store_returned();
+                self.heed_group().await?;
+            }
             if let Some(record) = self.next_of_current()? {
                 return Ok(Some(record));
             }
@@ -114,9 +121,11 @@ impl Consumer {
                 return error.map_or(Ok(None), |error| Err(error.into()));
             };
             let (slot, generation, from) = (taken.slot, taken.generation, taken.from);
+            let partition = taken.partition.clone();
             match self.opener.open(taken, &self.shared) {
                 Ok(batch) => {
-                    self.returned = Some(Returned { slot, generation, next: batch.next() });
+                    let next = batch.next();
+                    self.returned = Some(Returned { partition, slot, generation, next });
                     return Ok(Some(batch));
                 }
                 Err(fault) => {
@@ -127,32 +136,69 @@ impl Consumer {
     }
 
     /// Waits until it is worth looking again.
-    async fn arrival(&self) {
-        poll_fn(|cx| self.poll_arrival(cx)).await;
+    pub(super) async fn arrival(&self) {
+        let records = poll_fn(|cx| self.poll_arrival(cx));
+        match &self.group {
+            Some(group) => tokio::select! {
+                biased;
+                () = records => {}
+                _ = group.next_event(None) => {}
+            },
+            None => records.await,
+        }
+    }
+
+    /// Lets the group know that the application is there, for as long as it waits.
+    pub(super) fn enter_poll(&self) -> Option<PollGuard> {
+        self.group.as_ref().map(|group| group.enter_poll(self.shared.now()))
+    }
+
+    /// Waits until partitions may have come or the consumer is to end.
+    pub(super) async fn arrival_of_partition(&self) {
+        let ended = poll_fn(|cx| {
+            self.shared.reader().register(cx.waker());
+            let ends = self.shared.is_stopping() || self.shared.is_closed();
+            if ends || self.shared.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match &self.group {
+            Some(group) => tokio::select! {
+                biased;
+                () = ended => {}
+                _ = group.next_event(None) => {}
+            },
+            None => ended.await,
+        }
     }
 
     fn poll_arrival(&self, cx: &Context<'_>) -> Poll<()> {
         // Registered before looking, so that what comes in between is not missed.
         self.shared.reader().register(cx.waker());
         let there = self.shared.look(|fetcher| fetcher.is_ready());
-        if there || self.shared.is_stopping() || self.shared.is_closed() {
+        if there || self.shared.is_refused() || self.shared.is_stopping() || self.shared.is_closed()
+        {
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
-    /// Counts what was returned last as processed. What [`recv`](Self::recv) has not given yet of its
-    /// batch is read again.
+    /// Counts what was returned last as processed.
     pub(super) fn finish_returned(&mut self) {
+        self.store_returned();
+        self.rewind_current();
+        self.returned = None;
+        self.store_passed();
+    }
+
+    /// Has the records read again that [`recv`](Self::recv) has not given yet of its batch.
+    pub(super) fn rewind_current(&mut self) {
         let rest = self.current.take().and_then(|mut current| current.records.next());
-        let Some(Returned { slot, generation, next }) = self.returned.take() else { return };
-        if rest.is_some() {
-            let now = self.shared.now();
-            self.shared.with(|fetcher| {
-                if fetcher.generation(slot) == Some(generation) {
-                    fetcher.seek(slot, next, now);
-                }
-            });
-        }
+        let Some((returned, _)) = self.returned.as_ref().zip(rest) else { return };
+        let (slot, generation, next) = (returned.slot, returned.generation, returned.next);
+        let now = self.shared.now();
+        self.shared.with(|fetcher| {
+            if fetcher.generation(slot) == Some(generation) {
+                fetcher.seek(slot, next, now);
+            }
+        });
     }
 }

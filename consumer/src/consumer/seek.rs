@@ -60,7 +60,7 @@ impl Consumer {
     pub fn position(&self, partition: &TopicPartition) -> Result<Option<i64>, ConsumerError> {
         let slot = self.slot(partition)?;
         if self.current.is_some()
-            && let Some(returned) = self.returned.filter(|returned| returned.slot == slot)
+            && let Some(returned) = self.returned.as_ref().filter(|returned| returned.slot == slot)
         {
             return Ok(Some(returned.next.offset));
         }
@@ -87,8 +87,8 @@ impl Consumer {
     pub fn pause(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
         let (slot, now) = (self.slot(partition)?, self.shared.now());
         // The rest of a batch that `recv` is in the middle of stays for later, too.
-        if self.returned.is_some_and(|returned| returned.slot == slot) && self.current.is_some() {
-            self.finish_returned();
+        if self.is_within(slot) {
+            self.rewind_current();
         }
         self.shared.with(|fetcher| fetcher.pause(slot, now));
         Ok(())
@@ -133,10 +133,11 @@ impl Consumer {
     ) -> Result<(), ConsumerError> {
         let slot = self.slot(partition)?;
         self.shared.with(|fetcher| seek(fetcher, slot));
-        if self.returned.is_some_and(|returned| returned.slot == slot) {
+        if self.is_within(slot) {
             self.current = None;
             self.returned = None;
         }
+        self.prepare_commits(partition);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a consumer, its links and its tasks share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -9,13 +9,16 @@ use ottla_core::cluster::{ClusterSnapshot, LeaderHints};
 use ottla_core::conn::{BufferPool, RequestSource, WakeCell};
 use ottla_core::error::RequestError;
 use ottla_core::net::{Client, Link, LinkOptions, Purpose, SnapshotListener};
-use ottla_core::types::NodeId;
+use ottla_core::types::{NodeId, TopicPartition};
 use tokio::sync::Notify;
 
+use super::group::GroupHandle;
 use super::link::FetchLink;
 use super::lookups;
 use crate::config::ConsumerConfig;
+use crate::machine::commit::{CommitError, MarkedPartition};
 use crate::machine::fetch::{FetchConfig, Fetcher, Slot};
+use crate::machine::subscription::{Internal, Subscription};
 
 /// What a consumer, its links and its tasks share.
 #[derive(Debug)]
@@ -35,6 +38,14 @@ pub(crate) struct Shared {
     pool: BufferPool,
     stopping: AtomicBool,
     closed: AtomicBool,
+    /// What the group does for batches and records that were returned; gone once the consumer is
+    /// closed, however long they live.
+    group: Mutex<Option<GroupHandle>>,
+    /// Where partitions note what is acknowledged.
+    marks: Mutex<BTreeMap<TopicPartition, Arc<MarkedPartition>>>,
+    failed_commits: Mutex<VecDeque<CommitError>>,
+    /// Which topics the group is to have, as the cluster changes.
+    subscription: Mutex<Option<Subscription>>,
     /// Why a broker cannot be asked at all, until the application has been told.
     refused: Mutex<Option<RequestError>>,
 }
@@ -72,7 +83,11 @@ impl Effects {
 }
 
 impl Shared {
-    pub(crate) fn start(client: Client, config: ConsumerConfig) -> Arc<Self> {
+    pub(crate) fn start(
+        client: Client,
+        config: ConsumerConfig,
+        group: Option<GroupHandle>,
+    ) -> Arc<Self> {
         let seed = client.runtime().random();
         let fetcher = Fetcher::new(FetchConfig::new(client.config(), &config), seed);
         let shared = Arc::new(Self {
@@ -86,6 +101,10 @@ impl Shared {
             pool: BufferPool::default(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            group: Mutex::new(group),
+            marks: Mutex::default(),
+            failed_commits: Mutex::default(),
+            subscription: Mutex::default(),
             refused: Mutex::default(),
         });
         let listener: Weak<dyn SnapshotListener> = Arc::downgrade(&shared) as _;
@@ -148,8 +167,8 @@ impl Shared {
     /// Closes connections and ends tasks. Never waits.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        let links = std::mem::take(&mut *lock(&self.links));
-        drop(links);
+        drop(std::mem::take(&mut *lock(&self.links)));
+        drop(lock(&self.group).take());
         self.lookups.notify_one();
         self.wake_everybody();
     }
@@ -158,9 +177,68 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// The group, while the consumer is open.
+    pub(crate) fn group(&self) -> Option<GroupHandle> {
+        lock(&self.group).clone()
+    }
+
+    pub(crate) fn put_marks(&self, partition: &TopicPartition, marks: Arc<MarkedPartition>) {
+        lock(&self.marks).insert(partition.clone(), marks);
+    }
+
+    pub(crate) fn marks(&self, partition: &TopicPartition) -> Option<Arc<MarkedPartition>> {
+        lock(&self.marks).get(partition).cloned()
+    }
+
+    pub(crate) fn drop_marks(&self, partition: &TopicPartition) {
+        lock(&self.marks).remove(partition);
+    }
+
+    /// Records that were returned and not acknowledged, or stand behind such.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        lock(&self.marks).values().map(|marks| marks.open()).sum()
+    }
+
+    pub(crate) fn note_failed_commit(&self, error: CommitError) {
+        let mut failed = lock(&self.failed_commits);
+        if failed.len() == MOST_FAILED_COMMITS {
+            failed.pop_front();
+        }
+        failed.push_back(error);
+    }
+
+    pub(crate) fn take_failed_commit(&self) -> Option<CommitError> {
+        lock(&self.failed_commits).pop_front()
+    }
+
+    /// Has the group want what `subscription` stands for, now and as topics come and go.
+    pub(crate) fn subscribe(&self, subscription: Subscription) {
+        *lock(&self.subscription) = Some(subscription);
+        self.match_topics(&self.client.snapshot());
+    }
+
+    fn match_topics(&self, snapshot: &ClusterSnapshot) {
+        let internal = match self.config.exclude_internal_topics {
+            true => Internal::Excluded,
+            false => Internal::Included,
+        };
+        let mut subscription = lock(&self.subscription);
+        let Some(wanted) = subscription.as_mut() else { return };
+        let Some(topics) = wanted.changes(snapshot, internal) else { return };
+        drop(subscription);
+        if let Some(group) = self.group() {
+            group.subscribe(topics);
+        }
+    }
+
     /// Why a broker cannot be asked at all; says so once.
     pub(crate) fn take_refusal(&self) -> Option<RequestError> {
         lock(&self.refused).take()
+    }
+
+    /// Whether [`take_refusal`](Self::take_refusal) has something.
+    pub(crate) fn is_refused(&self) -> bool {
+        lock(&self.refused).is_some()
     }
 
     pub(super) fn refuse(&self, error: RequestError) {
@@ -228,6 +306,7 @@ impl Shared {
 
 impl SnapshotListener for Shared {
     fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant) {
+        self.match_topics(snapshot);
         let mut fetcher = self.fetcher();
         fetcher.handle_snapshot(snapshot, now);
         let wakes = fetcher.has_wakes() || fetcher.has_lookups();
@@ -238,6 +317,9 @@ impl SnapshotListener for Shared {
         }
     }
 }
+
+/// Failures of commits that are kept at most; the oldest give way.
+const MOST_FAILED_COMMITS: usize = 1_000;
 
 /// How long a broker may take beyond the wait that it was asked for.
 const STALL: Duration = Duration::from_millis(1_500);

@@ -1,10 +1,16 @@
 //! Why a call of the consumer failed.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use ottla_core::error::RequestError;
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
 use super::FetchError;
+use crate::machine::commit::CommitError;
+use crate::machine::membership::GroupError;
+use crate::machine::subscription::PatternError;
 
 /// Why a call of a consumer failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,16 +48,24 @@ pub enum ConsumerError {
         code: ErrorCode,
     },
     /// A pattern is not a regular expression.
-    #[error("`{pattern}` is not a pattern: {why}")]
-    Pattern {
-        /// The pattern.
-        pattern: Box<str>,
-        /// What is wrong with it.
-        why: Box<str>,
-    },
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// The call needs a group, and there is none.
     #[error("this needs a group; set group.id")]
     NoGroup,
+    /// The member cannot go on.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// Offsets were not committed, or not looked up.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The application's rebalance listener failed.
+    #[error("the rebalance listener failed")]
+    Listener {
+        /// What it said.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// No broker answered.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -69,7 +83,10 @@ impl ConsumerError {
             Self::Topic { code, .. } | Self::Offsets { code, .. } => {
                 code.class().unwrap_or(ErrorClass::Fatal)
             }
-            Self::Pattern { .. } | Self::NoGroup => ErrorClass::InvalidConfiguration,
+            Self::Group(error) => error.class(),
+            Self::Commit(error) => error.class(),
+            Self::Listener { .. } => ErrorClass::ApplicationRecoverable,
+            Self::Pattern(_) | Self::NoGroup => ErrorClass::InvalidConfiguration,
             Self::Request(error) => error.class(),
         }
     }

@@ -18,6 +18,8 @@ use regex_lite::Regex;
 pub struct Subscription {
     names: BTreeSet<TopicName>,
     patterns: Vec<Regex>,
+    /// What the group was told last.
+    told: Option<BTreeSet<TopicName>>,
 }
 
 /// A pattern that is not a regular expression.
@@ -62,6 +64,25 @@ impl Subscription {
     #[must_use]
     pub fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
+    }
+
+    /// The names that are wanted whether or not there are such topics.
+    pub fn names(&self) -> impl Iterator<Item = &TopicName> {
+        self.names.iter()
+    }
+
+    /// The topics that are wanted, where they are not what they were the last time.
+    pub fn changes(
+        &mut self,
+        cluster: &ClusterSnapshot,
+        internal: Internal,
+    ) -> Option<BTreeSet<TopicName>> {
+        let topics = self.topics(cluster, internal);
+        if self.told.as_ref() == Some(&topics) {
+            return None;
+        }
+        self.told = Some(topics.clone());
+        Some(topics)
     }
 
     /// The topics that are wanted, of those that there are. A name is wanted even where the cluster

@@ -8,5 +8,6 @@
 
 mod bed;
 mod faults;
+mod groups;
 mod reading;
 mod seeking;

@@ -95,6 +95,12 @@ impl MarkedPartition {
         self.with(|marks| marks.acknowledge(offset));
     }
 
+    /// As [`Marks::open`].
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.with(|marks| marks.open())
+    }
+
     /// As [`Marks::committable`].
     #[must_use]
     pub fn committable(&self) -> Option<Offset> {

@@ -214,6 +214,12 @@ impl Fetcher {
         self.topics.get(topic)?.slots.get(&partition).copied()
     }
 
+    /// The partition in a slot.
+    #[must_use]
+    pub fn name(&self, slot: Slot) -> Option<&TopicPartition> {
+        self.get(slot).map(|partition| &partition.name)
+    }
+
     /// The generation of what is in a slot.
     #[must_use]
     pub fn generation(&self, slot: Slot) -> Option<Generation> {

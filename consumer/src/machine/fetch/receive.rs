@@ -164,7 +164,9 @@ impl Fetcher {
             if partition.queue.is_empty() {
                 // All of it was markers, aborted, or left empty by compaction.
                 place.delivered = next;
-                self.passed.insert(slot);
+                if !partition.streamed {
+                    self.passed.insert(slot);
+                }
             }
         }
         match (fault, next) {

@@ -1,0 +1,140 @@
+//! What the consumer does when its group gives it partitions or takes them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ottla_core::retry::Deadline;
+use ottla_core::types::TopicPartition;
+
+use super::Consumer;
+use crate::driver::group::GroupHandle;
+use crate::error::ConsumerError;
+use crate::listener::{Assigned, BoxFuture, Committer, ListenerError, Lost, Revoking};
+use crate::machine::Position;
+use crate::machine::commit::CommitError;
+use crate::machine::fetch::Slot;
+use crate::machine::membership::{GroupEvent, GroupNotice};
+
+impl Consumer {
+    /// Does what the group asks for, in the application's own task. A notice stays until all of it is
+    /// done: a dropped future does it again.
+    pub(super) async fn heed_group(&mut self) -> Result<(), ConsumerError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone().into());
+        }
+        while let Some(notice) = self.group.as_ref().and_then(GroupHandle::current_event) {
+            let outcome = self.heed(&notice).await?;
+            if let Some(group) = &self.group {
+                group.finish_event(notice.id);
+            }
+            outcome.map_err(|source| ConsumerError::Listener { source: Arc::from(source) })?;
+        }
+        Ok(())
+    }
+
+    /// Does what one notice asks for. The outer error leaves the notice as it is; the inner one is
+    /// what the listener said, which changes nothing.
+    async fn heed(
+        &mut self,
+        notice: &GroupNotice,
+    ) -> Result<Result<(), ListenerError>, ConsumerError> {
+        match &notice.event {
+            GroupEvent::Assigned { added, owned } => {
+                self.begin(added.clone()).await?;
+                let Some(listener) = &self.listener else { return Ok(Ok(())) };
+                Ok(listener.assigned(&Assigned { added, owned }).await)
+            }
+            GroupEvent::Revoking { partitions } => {
+                self.hold(partitions);
+                let said = self.tell_revoking(partitions).await;
+                partitions.iter().for_each(|partition| self.remove(partition));
+                Ok(said)
+            }
+            GroupEvent::Lost { partitions, reason } => {
+                partitions.iter().for_each(|partition| self.remove(partition));
+                let Some(listener) = &self.listener else { return Ok(Ok(())) };
+                Ok(listener.lost(&Lost { partitions, reason: *reason }).await)
+            }
+            GroupEvent::Failed(error) => {
+                self.failed = Some(error.clone());
+                Err(error.clone().into())
+            }
+        }
+    }
+
+    /// Adds partitions, and reads them from where the group has come to.
+    pub(super) async fn begin(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<(), ConsumerError> {
+        let waiting = self.add(partitions);
+        let committed = self.look_up_committed(&waiting).await?;
+        for ((slot, partition), committed) in waiting.into_iter().zip(committed) {
+            self.prepare_commits(&partition);
+            let now = self.shared.now();
+            self.shared.with(|fetcher| fetcher.begin(slot, committed, now));
+        }
+        Ok(())
+    }
+
+    /// Where the group has come to in each partition; nowhere without a group.
+    async fn look_up_committed(
+        &self,
+        waiting: &[(Slot, TopicPartition)],
+    ) -> Result<Vec<Option<Position>>, ConsumerError> {
+        let Some(group) = self.group.as_ref().filter(|_| !waiting.is_empty()) else {
+            return Ok(vec![None; waiting.len()]);
+        };
+        let names: BTreeSet<TopicPartition> =
+            waiting.iter().map(|(_, partition)| partition.clone()).collect();
+        let committed = group.committed(names, self.deadline()).await?;
+        let position = |(_, partition): &(Slot, TopicPartition)| {
+            let offset = committed.get(partition)?.as_ref()?;
+            Some(Position { offset: offset.offset, leader_epoch: offset.leader_epoch })
+        };
+        Ok(waiting.iter().map(position).collect())
+    }
+
+    /// Returns nothing more of partitions that are being given up.
+    pub(super) fn hold(&mut self, partitions: &[TopicPartition]) {
+        let now = self.shared.now();
+        for partition in partitions {
+            let Ok(slot) = self.slot(partition) else { continue };
+            if self.is_within(slot) {
+                self.rewind_current();
+            }
+            self.shared.with(|fetcher| fetcher.hold(slot, now));
+        }
+    }
+
+    pub(super) async fn tell_revoking(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<(), ListenerError> {
+        let (Some(listener), Some(group)) = (&self.listener, &self.group) else { return Ok(()) };
+        let committer = GroupCommitter { group: group.clone(), deadline: self.deadline() };
+        listener.revoking(&Revoking::new(partitions, &committer)).await
+    }
+
+    /// When a call that begins now must have ended.
+    pub(super) fn deadline(&self) -> Deadline {
+        let budget = self.shared.client().config().default_api_timeout;
+        Deadline::after(self.shared.now(), budget)
+    }
+}
+
+/// Commits for a listener.
+struct GroupCommitter {
+    group: GroupHandle,
+    deadline: Deadline,
+}
+
+impl Committer for GroupCommitter {
+    fn commit<'a>(
+        &'a self,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<(), CommitError>> {
+        let only = partitions.iter().cloned().collect();
+        Box::pin(self.group.commit_stored(Some(&only), self.deadline))
+    }
+}

@@ -1,0 +1,181 @@
+//! A stream of batches for each partition.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ottla_core::conn::WakeCell;
+use ottla_core::types::TopicPartition;
+
+use crate::batch::{Batch, Opener};
+use crate::consumer::Consumer;
+use crate::driver::Shared;
+use crate::error::ConsumerError;
+use crate::machine::Position;
+use crate::machine::commit::Offset;
+use crate::machine::fetch::{Generation, Slot};
+
+/// The partitions of a consumer as they come; made by
+/// [`Consumer::partitions`](crate::Consumer::partitions).
+#[derive(Debug)]
+#[must_use = "partitions come and go only while it is asked for the next"]
+pub struct Partitions<'a> {
+    consumer: &'a mut Consumer,
+    error: Option<ConsumerError>,
+}
+
+impl<'a> Partitions<'a> {
+    pub(crate) fn new(consumer: &'a mut Consumer) -> Self {
+        Self { consumer, error: None }
+    }
+
+    /// The next partition that has come, and waits for one if there is none; `None` once the consumer
+    /// is shut down or cannot go on, which [`error`](Self::error) tells apart.
+    ///
+    /// The rebalance listener runs within this call, and partitions are given up while it waits: keep
+    /// calling it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn next(&mut self) -> Option<PartitionStream> {
+        match self.consumer.next_partition().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Why [`next`](Self::next) ended; `None` if the consumer was shut down.
+    #[must_use]
+    pub fn error(&self) -> Option<&ConsumerError> {
+        self.error.as_ref()
+    }
+}
+
+/// The batches of one partition, as long as it is assigned. It can go to a task of its own.
+///
+/// It ends by itself when the partition is given up. Dropping it leaves the partition unread.
+pub struct PartitionStream {
+    shared: Arc<Shared>,
+    opener: Opener,
+    partition: TopicPartition,
+    slot: Slot,
+    tenure: Generation,
+    cell: Arc<WakeCell>,
+    /// Where to go on once what was returned is processed.
+    returned: Option<Position>,
+    /// Whether only what was acknowledged counts as processed.
+    explicit: bool,
+}
+
+impl PartitionStream {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        partition: TopicPartition,
+        explicit: bool,
+    ) -> Option<Self> {
+        let (slot, tenure) = shared.look(|fetcher| {
+            let slot = fetcher.slot(&partition.topic, partition.partition)?;
+            Some((slot, fetcher.tenure(slot)?))
+        })?;
+        Some(Self {
+            shared: Arc::clone(shared),
+            opener: Opener::new(),
+            partition,
+            slot,
+            tenure,
+            cell: shared.stream_cell(slot),
+            returned: None,
+            explicit,
+        })
+    }
+
+    /// The topic and the partition.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// Lends the next batch, and waits for one if there is none; `None` once the partition is given
+    /// up, or the consumer is shut down or closed. Calling it again says that the batch before is
+    /// processed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Fetch`]. The next call goes on where that is possible.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    pub async fn next_batch(&mut self) -> Result<Option<Batch>, ConsumerError> {
+        self.store_returned();
+        poll_fn(|cx| self.poll_batch(cx)).await
+    }
+
+    fn poll_batch(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Batch>, ConsumerError>> {
+        // Registered before looking, so that what comes in between is not missed.
+        self.cell.register(cx.waker());
+        let now = self.shared.now();
+        let found = self.shared.with(|fetcher| {
+            if fetcher.tenure(self.slot) != Some(self.tenure) {
+                return Found::End;
+            }
+            if let Some(taken) = fetcher.take_from(self.slot, now) {
+                return Found::Batch(taken);
+            }
+            fetcher.poll_error_of(&self.partition).map_or(Found::Nothing, Found::Error)
+        });
+        match found {
+            Found::End => Poll::Ready(Ok(None)),
+            Found::Error(error) => Poll::Ready(Err(error.into())),
+            Found::Nothing if self.shared.is_stopping() || self.shared.is_closed() => {
+                Poll::Ready(Ok(None))
+            }
+            Found::Nothing => Poll::Pending,
+            Found::Batch(taken) => {
+                let (generation, from) = (taken.generation, taken.from);
+                match self.opener.open(taken, &self.shared) {
+                    Ok(batch) => {
+                        self.returned = Some(batch.next());
+                        Poll::Ready(Ok(Some(batch)))
+                    }
+                    Err(fault) => {
+                        let slot = self.slot;
+                        let error = self.shared.with(|fetcher| {
+                            fetcher.fail(slot, generation, from, fault, now);
+                            fetcher.poll_error_of(&self.partition)
+                        });
+                        error.map_or(Poll::Ready(Ok(None)), |error| Poll::Ready(Err(error.into())))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts what was returned as processed.
+    fn store_returned(&mut self) {
+        let Some(next) = self.returned.take().filter(|_| !self.explicit) else { return };
+        let mine = self.shared.look(|fetcher| fetcher.tenure(self.slot) == Some(self.tenure));
+        if let Some(group) = self.shared.group().filter(|_| mine) {
+            let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
+            group.store(&self.partition, offset);
+        }
+    }
+}
+
+enum Found {
+    Batch(crate::machine::fetch::Taken),
+    Error(crate::error::FetchError),
+    Nothing,
+    End,
+}
+
+impl fmt::Debug for PartitionStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartitionStream({})", self.partition)
+    }
+}

@@ -1,0 +1,283 @@
+//! Members of a group, and commits.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_core::Stream;
+use ottla_consumer::error::ConsumerError;
+use ottla_consumer::listener::{Assigned, ListenerError, RebalanceListener, Revoking};
+use ottla_consumer::machine::commit::Offset;
+use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream};
+use ottla_core::types::TopicPartition;
+
+use crate::bed::{Bed, next, t, value, values, within};
+
+fn member(bed: &Bed, group: &str) -> ConsumerBuilder {
+    bed.builder().group(group).subscribe(["t"])
+}
+
+async fn committed(consumer: &Consumer, partition: i32) -> Option<i64> {
+    let committed = within(consumer.committed([t(partition)])).await.unwrap();
+    committed[&t(partition)].as_ref().map(|offset| offset.offset)
+}
+
+/// A consumer that looks at what a group has committed.
+async fn onlooker(bed: &Bed, group: &str) -> Consumer {
+    bed.builder().group(group).manual_commit().assign([("other", 0)]).build().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_reads_all_partitions_of_its_topics() {
+    let bed = Bed::start().await;
+    for partition in [0, 1, 2] {
+        bed.produce(partition, &["x"]).await;
+    }
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 3 {
+        seen.insert(next(&mut consumer).await.partition());
+    }
+    assert_eq!(consumer.assignment(), [t(0), t(1), t(2)]);
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_finds_its_topics() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"]).await;
+    let builder = bed.builder().group("g").subscribe(["^t$"]);
+    let mut consumer = builder.build().await.unwrap();
+    assert_eq!(values(&next(&mut consumer).await), ["x"]);
+    assert_eq!(consumer.assignment().len(), 3);
+    let broken = bed.builder().group("g").subscribe(["^("]).build().await;
+    assert!(matches!(broken, Err(ConsumerError::Pattern(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_later_begins_where_the_group_has_come_to() {
+    let bed = Bed::start().await;
+    for value in ["a", "b", "c"] {
+        bed.produce(0, &[value]).await;
+    }
+    let mut first = member(&bed, "g").manual_commit().build().await.unwrap();
+    assert_eq!(values(&next(&mut first).await), ["a"]);
+    assert_eq!(values(&next(&mut first).await), ["b"]);
+    within(first.commit()).await.unwrap();
+    first.close(Duration::from_secs(5)).await.unwrap();
+    let mut second = member(&bed, "g").build().await.unwrap();
+    assert_eq!(values(&next(&mut second).await), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn assigned_partitions_begin_where_the_group_has_come_to_and_commit() {
+    let bed = Bed::start().await;
+    for value in ["a", "b", "c"] {
+        bed.produce(0, &[value]).await;
+    }
+    let builder = || bed.builder().group("g").manual_commit().assign([t(0)]);
+    let mut first = builder().build().await.unwrap();
+    let batch = next(&mut first).await;
+    within(batch.commit()).await.unwrap();
+    assert_eq!(committed(&first, 0).await, Some(1));
+    within(first.commit_offsets([(t(0), Offset::new(2))].into())).await.unwrap();
+    let mut second = builder().build().await.unwrap();
+    assert_eq!(values(&next(&mut second).await), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn automatic_commits_cover_only_what_was_processed() {
+    let bed = Bed::start().await;
+    for value in ["a", "b", "c"] {
+        bed.produce(0, &[value]).await;
+    }
+    let look = onlooker(&bed, "g").await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    next(&mut consumer).await;
+    next(&mut consumer).await;
+    // The second is in the middle of being processed for long.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(committed(&look, 0).await, Some(1));
+    drop(consumer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_commits_what_was_returned() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b", "c"]).await;
+    let look = onlooker(&bed, "g").await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    within(consumer.recv()).await.unwrap();
+    within(consumer.recv()).await.unwrap();
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(committed(&look, 0).await, Some(2));
+    assert!(matches!(consumer.poll().await, Err(ConsumerError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_without_brokers_ends_in_time() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    next(&mut consumer).await;
+    for node in [1, 2, 3] {
+        bed.cluster.node(node).pause();
+    }
+    let begun = bed.client.runtime().now();
+    let closed = consumer.close(Duration::from_secs(3)).await;
+    assert!(closed.is_err());
+    let took = bed.client.runtime().now() - begun;
+    assert!(took <= Duration::from_millis(3_100), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commits_without_a_group_are_errors() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let mut consumer = bed.consumer(&[0]).await;
+    let batch = next(&mut consumer).await;
+    assert!(matches!(batch.commit().await, Err(ConsumerError::NoGroup)));
+    assert!(matches!(consumer.commit().await, Err(ConsumerError::NoGroup)));
+    assert!(matches!(consumer.subscribe(["t"]), Err(ConsumerError::NoGroup)));
+    let built = bed.builder().subscribe(["t"]).build().await;
+    assert!(matches!(built, Err(ConsumerError::NoGroup)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_member_takes_over_a_part_and_nothing_is_read_twice() {
+    let bed = Bed::start().await;
+    let mut first = member(&bed, "g").build().await.unwrap();
+    bed.produce(0, &["x"]).await;
+    next(&mut first).await;
+    let mut second = member(&bed, "g").build().await.unwrap();
+    let shared = async {
+        loop {
+            tokio::select! {
+                biased;
+                record = first.recv() => drop(record.unwrap()),
+                record = second.recv() => drop(record.unwrap()),
+                () = tokio::time::sleep(Duration::from_secs(20)) => break,
+            }
+        }
+    };
+    within(shared).await;
+    let (one, other) = (first.assignment(), second.assignment());
+    let all: BTreeSet<TopicPartition> = one.iter().chain(&other).cloned().collect();
+    assert_eq!((one.len() + other.len(), all.len()), (3, 3), "{one:?} {other:?}");
+    let mut seen = BTreeSet::new();
+    for partition in [0, 1, 2] {
+        bed.produce(partition, &["y"]).await;
+    }
+    while seen.len() < 3 {
+        let record = tokio::select! {
+            biased;
+            record = first.recv() => record.unwrap().unwrap(),
+            record = second.recv() => record.unwrap().unwrap(),
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("{seen:?}"),
+        };
+        assert_eq!(value(&record), "y");
+        assert!(seen.insert(record.partition()));
+    }
+}
+
+/// What a listener was told.
+#[derive(Debug, Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl RebalanceListener for Told {
+    async fn assigned(&self, assigned: &Assigned<'_>) -> Result<(), ListenerError> {
+        self.0.lock().unwrap().push(format!("+{}", assigned.added.len()));
+        Ok(())
+    }
+
+    async fn revoking(&self, revoking: &Revoking<'_>) -> Result<(), ListenerError> {
+        revoking.commit().await?;
+        self.0.lock().unwrap().push(format!("-{}", revoking.partitions.len()));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_commits_what_is_being_given_up() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    let told = Told::default();
+    let builder = member(&bed, "g").manual_commit().on_rebalance(told.clone());
+    let mut consumer = builder.build().await.unwrap();
+    next(&mut consumer).await;
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(*told.0.lock().unwrap(), ["+3", "-3"]);
+    assert_eq!(committed(&onlooker(&bed, "g").await, 0).await, Some(2));
+}
+
+async fn pull(stream: &mut ConsumerStream) -> Option<Result<ConsumerRecord, ConsumerError>> {
+    let mut stream = std::pin::Pin::new(stream);
+    within(std::future::poll_fn(|cx| stream.as_mut().poll_next(cx))).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_commits_the_prefix_of_what_was_acknowledged() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b", "c", "d"]).await;
+    let consumer = member(&bed, "g").build().await.unwrap();
+    let stop = consumer.shutdown_handle();
+    let mut stream = consumer.into_stream();
+    let mut records = Vec::new();
+    for _ in 0..4 {
+        records.push(pull(&mut stream).await.unwrap().unwrap());
+    }
+    // The third fails; the others are processed out of order.
+    for at in [3, 1, 0] {
+        records[at].ack();
+    }
+    stop.shutdown();
+    assert!(pull(&mut stream).await.is_none());
+    assert_eq!(committed(&onlooker(&bed, "g").await, 0).await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_partition_has_a_stream_that_ends_with_the_consumer() {
+    let bed = Bed::start().await;
+    for partition in [0, 1, 2] {
+        bed.produce(partition, &["x"]).await;
+    }
+    let mut consumer = member(&bed, "g").manual_commit().build().await.unwrap();
+    let stop = consumer.shutdown_handle();
+    let mut partitions = consumer.partitions();
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        let mut stream = within(partitions.next()).await.unwrap();
+        tasks.push(tokio::spawn(async move {
+            let mut batches = 0;
+            while let Some(batch) = stream.next_batch().await? {
+                batch.commit().await?;
+                batches += 1;
+            }
+            Ok::<_, ConsumerError>(batches)
+        }));
+    }
+    let settle = tokio::time::timeout(Duration::from_secs(3), partitions.next()).await;
+    assert!(settle.is_err(), "there are only three");
+    stop.shutdown();
+    assert!(within(partitions.next()).await.is_none());
+    for task in tasks {
+        assert_eq!(within(task).await.unwrap().unwrap(), 1);
+    }
+    for partition in [0, 1, 2] {
+        assert_eq!(committed(&consumer, partition).await, Some(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_stream_ends_when_its_partition_is_given_up() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"]).await;
+    let mut consumer = bed.consumer(&[0, 1]).await;
+    let mut first = within(consumer.partitions().next()).await.unwrap();
+    assert_eq!(within(first.next_batch()).await.unwrap().unwrap().partition(), 0);
+    consumer.assign([t(1)]).await.unwrap();
+    assert!(within(first.next_batch()).await.unwrap().is_none());
+    // The same partition again is another tenure.
+    consumer.assign([t(0), t(1)]).await.unwrap();
+    assert!(within(first.next_batch()).await.unwrap().is_none());
+}
