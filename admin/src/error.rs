@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::error::{Certainty, ErrorClass, ErrorCode, RequestError};
+use ottla_core::error::{Certainty, ErrorBuilder, ErrorClass, ErrorCode, ErrorKind, RequestError};
 
 /// Why an administrative call failed for one item: a topic, a partition, a group, a broker.
 ///
@@ -113,6 +113,28 @@ impl AdminError {
             | Self::DeadlineExceeded { subject, .. }
             | Self::Unanswered { subject } => subject,
         }
+    }
+}
+
+impl AdminError {
+    /// What kind of thing went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused { code, .. } => ErrorKind::of(*code),
+            Self::Request { .. } => ErrorKind::Connect,
+            Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
+            Self::Unanswered { .. } => ErrorKind::Refused,
+        }
+    }
+}
+
+impl From<AdminError> for ottla_core::error::Error {
+    fn from(error: AdminError) -> Self {
+        let (kind, class, certainty) = (error.kind(), error.class(), error.certainty());
+        let code = error.code();
+        let builder = Self::of_operation(kind, class, error).certainty(certainty);
+        code.into_iter().fold(builder, ErrorBuilder::code).build()
     }
 }
 

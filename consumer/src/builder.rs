@@ -8,6 +8,7 @@ use ottla_core::retry::Deadline;
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
+use crate::config::AutoOffsetReset;
 use crate::config::{AssignmentStrategy, ConsumerConfig, IsolationLevel};
 use crate::consumer::Consumer;
 use crate::driver::Shared;
@@ -97,6 +98,11 @@ impl ConsumerBuilder {
     /// Commits only when told to: `enable.auto.commit=false`.
     pub fn manual_commit(self) -> Self {
         self.configure(|config| config.enable_auto_commit = false)
+    }
+
+    /// Where a partition is read from while no offset is committed: `auto.offset.reset`.
+    pub fn start_at(self, start: AutoOffsetReset) -> Self {
+        self.configure(|config| config.auto_offset_reset = start)
     }
 
     /// Sees only what was committed: `isolation.level=read_committed`.

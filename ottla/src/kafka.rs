@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
+use ottla_admin::Admin;
+use ottla_consumer::ConsumerBuilder;
+use ottla_consumer::config::ConsumerConfig;
 use ottla_core::config::{ConfigError, Explanation, Properties};
 use ottla_core::error::Error;
 use ottla_core::net::{Client, Runtime};
+use ottla_producer::ProducerBuilder;
+use ottla_producer::config::ProducerConfig;
 
 use crate::settings;
 
@@ -50,6 +55,34 @@ impl Kafka {
         self.properties.explain(&settings::rows())
     }
 
+    /// A producer in the making, with this handle's settings.
+    #[must_use]
+    pub fn producer(&self) -> ProducerBuilder {
+        let config = ProducerConfig::parse(&self.properties).config;
+        ProducerBuilder::new(&self.client).config(config)
+    }
+
+    /// A consumer in the making, that is a member of `group` or commits for it.
+    #[must_use]
+    pub fn consumer(&self, group: &str) -> ConsumerBuilder {
+        let mut properties = self.properties.clone();
+        properties.set("group.id", group);
+        self.consumer_of(&properties)
+    }
+
+    /// A consumer in the making, that reads the partitions it is assigned and commits nothing,
+    /// unless the settings name a group.
+    #[must_use]
+    pub fn standalone_consumer(&self) -> ConsumerBuilder {
+        self.consumer_of(&self.properties)
+    }
+
+    /// Administrative calls.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.client.clone())
+    }
+
     /// What connections and metadata go through, for those who build on ottla.
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -63,6 +96,13 @@ impl Kafka {
     /// Cancel safe: everything ends all the same.
     pub async fn close(self) {
         self.client.close().await;
+    }
+
+    /// Names and values were checked when the handle was made; whether they fit one another is for
+    /// the builder to say.
+    fn consumer_of(&self, properties: &Properties) -> ConsumerBuilder {
+        let config = ConsumerConfig::parse(properties, self.client.config()).config;
+        ConsumerBuilder::new(self.client.clone()).config(config)
     }
 }
 

@@ -1,15 +1,70 @@
 //! A client for Apache Kafka: producer, consumer, admin.
+//!
+//! ```no_run
+//! use ottla::{Kafka, Record};
+//!
+//! # async fn run() -> Result<(), ottla::Error> {
+//! let kafka = Kafka::connect("localhost:9092").await?;
+//!
+//! let producer = kafka.producer().build().await?;
+//! let sent = producer.send(Record::to("orders").key("42").value("paid")).await?;
+//! println!("partition {} offset {}", sent.partition, sent.offset);
+//!
+//! let mut consumer = kafka.consumer("billing").subscribe(["orders"]).build().await?;
+//! while let Some(batch) = consumer.poll().await? {
+//!     for record in &batch {
+//!         println!("{:?}", record?.value());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The [`manual`] says what is promised, and how to use it. Everything is built from one [`Kafka`]
+//! handle, and every operation's error becomes one [`Error`], whose [`kind`](Error::kind) a program
+//! can decide by.
+//!
+//! | to | see |
+//! |---|---|
+//! | send | [`Producer`], [`Record`], [`Delivery`] |
+//! | read | [`Consumer`], [`Batch`], [`ConsumerRecord`], [`RebalanceListener`] |
+//! | manage | [`Admin`] |
+//! | configure | [`KafkaBuilder`], [`manual::configuration`] |
+//!
+//! # Features
+//!
+//! `gzip`, `snappy`, `lz4` and `zstd`, all on by default, bring their codec. `zstd-pure` is a zstd
+//! without C, several times slower.
 
 mod kafka;
+pub mod manual;
 mod settings;
 
 pub use kafka::{Kafka, KafkaBuilder};
+pub use ottla_admin as admin;
+pub use ottla_admin::{Admin, AdminError};
+pub use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig, IsolationLevel};
+pub use ottla_consumer::error::{ConsumerError, FetchError};
+pub use ottla_consumer::listener::{
+    Assigned, ListenerError, Lost, RebalanceListener, Revoking,
+};
+pub use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
+pub use ottla_consumer::{
+    Batch, BatchRecords, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerRecord, ConsumerStream,
+    PartitionStream, Partitions, RecordRef, ShutdownHandle,
+};
 pub use ottla_core::config::{
     ConfigError, ConfigProblem, ConfigWarning, Explanation, Origin, Properties,
 };
 pub use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind};
 pub use ottla_core::types::{
     ConsumerGroupMetadata, HostPort, LeaderEpoch, NodeId, TopicName, TopicPartition, Uuid,
+};
+pub use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
+pub use ottla_producer::partitioner::Partitioner;
+pub use ottla_producer::{
+    CloseReport, Delivery, Producer, ProducerBuilder, Record, RecordHeader, RecordMetadata,
+    RecordOffset, SendError, TopicHandle, Undelivered,
 };
 
 /// What clocks, randomness and sockets are taken from, for tests that have their own.

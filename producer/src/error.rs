@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use ottla_core::error::{Certainty, ErrorClass, ErrorCode, RequestError};
+use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError};
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::records::{AppendError, SealError};
 
@@ -246,6 +246,28 @@ impl SendError {
         }
     }
 
+    /// What kind of thing went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::RecordTooLarge { .. }
+            | Self::Encode { .. }
+            | Self::RecordRefused { .. }
+            | Self::SiblingRefused { .. }
+            | Self::TooLargeForTopic { .. } => ErrorKind::InvalidRecord,
+            Self::BufferFull { .. } | Self::NoRoom { .. } => ErrorKind::BufferFull,
+            Self::TopicNotLoaded { .. } => ErrorKind::State,
+            Self::NoMetadata { .. } | Self::DeliveryTimeout { .. } => ErrorKind::Timeout,
+            Self::NoSuchPartition { .. } => ErrorKind::UnknownTopic,
+            Self::Topic { code, .. }
+            | Self::Refused { code, .. }
+            | Self::NoProducerId { code, .. } => ErrorKind::of(*code),
+            Self::Closed { .. } | Self::ClosedBeforeDelivery { .. } => ErrorKind::Closed,
+            Self::Compression { .. } => ErrorKind::Unsupported,
+            Self::Request { .. } => ErrorKind::Connect,
+        }
+    }
+
     /// This error, of a batch whose attempts before leave open as much as `earlier`.
     pub(crate) fn leaving_open(mut self, earlier: Certainty) -> Self {
         if let Self::Refused { certainty, .. } | Self::Request { certainty, .. } = &mut self {
@@ -265,6 +287,26 @@ impl SendError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         self.class().is_retriable()
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        let code = match &error {
+            SendError::Topic { code, .. }
+            | SendError::Refused { code, .. }
+            | SendError::NoProducerId { code, .. } => Some(*code),
+            _ => None,
+        };
+        let (kind, class, certainty) = (error.kind(), error.class(), error.certainty());
+        let builder = Self::of_operation(kind, class, error).certainty(certainty);
+        code.into_iter().fold(builder, ottla_core::error::ErrorBuilder::code).build()
+    }
+}
+
+impl From<Undelivered> for Error {
+    fn from(undelivered: Undelivered) -> Self {
+        undelivered.into_parts().0.into()
     }
 }
 

@@ -1,9 +1,8 @@
 //! Why a call of the consumer failed.
 
-use std::error::Error;
 use std::sync::Arc;
 
-use ottla_core::error::RequestError;
+use ottla_core::error::{Error, ErrorKind, RequestError};
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
@@ -64,7 +63,7 @@ pub enum ConsumerError {
     Listener {
         /// What it said.
         #[source]
-        source: Arc<dyn Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// No broker answered.
     #[error(transparent)]
@@ -88,6 +87,48 @@ impl ConsumerError {
             Self::Listener { .. } => ErrorClass::ApplicationRecoverable,
             Self::Pattern(_) | Self::NoGroup => ErrorClass::InvalidConfiguration,
             Self::Request(error) => error.class(),
+        }
+    }
+}
+
+impl ConsumerError {
+    /// What kind of thing went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Fetch(FetchError::Unreadable { .. }) => ErrorKind::Corrupt,
+            Self::Fetch(FetchError::TopicRecreated { .. }) => ErrorKind::UnknownTopic,
+            Self::Fetch(FetchError::Refused { code, .. }) => ErrorKind::of(*code),
+            Self::Fetch(
+                FetchError::NoOffset { .. }
+                | FetchError::OffsetOutOfRange { .. }
+                | FetchError::Truncated { .. },
+            ) => ErrorKind::OffsetOutOfRange,
+            Self::Closed => ErrorKind::Closed,
+            Self::NothingAssigned | Self::NotAssigned { .. } | Self::NoGroup => ErrorKind::State,
+            Self::Topic { code, .. } | Self::Offsets { code, .. } => ErrorKind::of(*code),
+            Self::Pattern(_) => ErrorKind::Config,
+            Self::Group(GroupError::FencedInstance { .. }) | Self::Commit(CommitError::Fenced) => {
+                ErrorKind::Fenced
+            }
+            Self::Group(GroupError::Refused { code, .. })
+            | Self::Commit(CommitError::Group { code } | CommitError::Partition { code, .. }) => {
+                ErrorKind::of(*code)
+            }
+            Self::Commit(CommitError::Request(_)) => ErrorKind::Connect,
+            Self::Commit(CommitError::DeadlineExceeded { .. }) => ErrorKind::Timeout,
+            Self::Group(_) | Self::Commit(_) => ErrorKind::GroupLost,
+            Self::Listener { .. } => ErrorKind::Refused,
+            Self::Request(_) => ErrorKind::Connect,
+        }
+    }
+}
+
+impl From<ConsumerError> for Error {
+    fn from(error: ConsumerError) -> Self {
+        match error {
+            ConsumerError::Request(error) => Self::of_request("consume", error).build(),
+            error => Self::of_operation(error.kind(), error.class(), error).build(),
         }
     }
 }

@@ -39,9 +39,23 @@ struct Parts {
     certainty: Certainty,
     hint: Option<Cow<'static, str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// Whether `cause` says it all: operation, subject and details are in it.
+    is_whole: bool,
 }
 
 impl Error {
+    /// Begins an error that an operation's own `error` says in full. That one is its source, to
+    /// which it can be downcast.
+    pub fn of_operation(
+        kind: ErrorKind,
+        class: ErrorClass,
+        error: impl StdError + Send + Sync + 'static,
+    ) -> ErrorBuilder {
+        let mut builder = Self::builder("", kind, class, error.to_string()).source(error);
+        builder.0.is_whole = true;
+        builder
+    }
+
     /// Begins an error of an operation, such as `send`. `cause` is why it failed, in lower case and
     /// without a final stop.
     pub fn builder(
@@ -63,6 +77,7 @@ impl Error {
             certainty: Certainty::NotWritten,
             hint: None,
             source: None,
+            is_whole: false,
         })
     }
 
@@ -115,7 +130,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt_line(f)?;
-        let mut source = self.source().filter(|_| f.alternate());
+        // What says the line itself is not told as its cause.
+        let first = self.source().filter(|_| f.alternate());
+        let mut source = if self.0.is_whole { first.and_then(StdError::source) } else { first };
         while let Some(cause) = source {
             write!(f, "\ncaused by: {cause}")?;
             source = cause.source();
@@ -138,6 +155,9 @@ impl StdError for Error {
 
 impl Parts {
     fn fmt_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_whole {
+            return f.write_str(&self.cause);
+        }
         f.write_str(&self.operation)?;
         if let Some(subject) = &self.subject {
             write!(f, " {subject}")?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_core::error::{Error, ErrorClass, ErrorKind};
 use ottla_core::net::Client;
 use ottla_protocol::compression::Codec;
 
@@ -174,3 +175,10 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        let class = ErrorClass::InvalidConfiguration;
+        Self::of_operation(ErrorKind::Config, class, error).build()
+    }
+}

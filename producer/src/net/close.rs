@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use ottla_core::error::{Error, ErrorClass, ErrorKind};
+
 use super::shared::Shared;
 use crate::error::Undelivered;
 use crate::machine::delivery::BatchDone;
@@ -24,6 +26,13 @@ pub struct CloseReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the producer is closed already")]
 pub struct AlreadyClosed;
+
+impl From<AlreadyClosed> for Error {
+    fn from(error: AlreadyClosed) -> Self {
+        let class = ErrorClass::ApplicationRecoverable;
+        Self::of_operation(ErrorKind::Closed, class, error).build()
+    }
+}
 
 impl Shared {
     /// Waits until all that was taken before is settled.

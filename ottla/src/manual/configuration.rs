@@ -1,0 +1,35 @@
+//! Where settings come from.
+//!
+//! Every setting has the name that Java gives it, and where librdkafka has another, that one too.
+//! `CONFIGURATION.md` in the repository lists them all, with defaults and reasons.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), ottla::Error> {
+//! let kafka = ottla::Kafka::builder()
+//!     .properties_file("client.properties")?
+//!     .env_prefix("KAFKA_") // KAFKA_LINGER_MS is linger.ms
+//!     .set("compression.type", "lz4")
+//!     .client_id("orders-api")
+//!     .connect()
+//!     .await?;
+//!
+//! for explanation in kafka.explain() {
+//!     println!("{explanation:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The last source wins. A name that nobody knows is an error, with the nearest name; all that is
+//! wrong is told at once, before the first connection is made.
+//!
+//! Builders of the roles have typed methods for what programs set most:
+//!
+//! ```no_run
+//! # async fn run(kafka: ottla::Kafka) -> Result<(), ottla::Error> {
+//! use std::time::Duration;
+//!
+//! let producer = kafka.producer().linger(Duration::from_millis(20)).build().await?;
+//! # Ok(())
+//! # }
+//! ```
