@@ -74,6 +74,7 @@ struct Settings {
     max_age: Duration,
     max_idle: Duration,
     backoff: Backoff,
+    retry_backoff: Duration,
     backoff_max: Duration,
     recovery: MetadataRecovery,
     trigger: Duration,
@@ -125,6 +126,7 @@ impl Metadata {
                 max_age: config.metadata_max_age,
                 max_idle: config.metadata_max_idle,
                 backoff,
+                retry_backoff: config.retry_backoff,
                 backoff_max: config.retry_backoff_max,
                 recovery: config.metadata_recovery_strategy,
                 trigger: config.metadata_recovery_rebootstrap_trigger,
@@ -133,8 +135,9 @@ impl Metadata {
         }
     }
 
-    /// Counts one more user of a topic. A topic that is new here, or was answered with an error, is
-    /// asked for at once, and [`is_waiting`](Self::is_waiting) until that is answered.
+    /// Counts one more user of a topic. A topic that is new here is asked for at once. So is one that
+    /// was answered with an error, though not sooner than `retry.backoff.ms` after that answer; it
+    /// [`is_waiting`](Self::is_waiting) until then.
     pub fn use_topic(&mut self, name: &TopicName, now: Instant) {
         let Self { topics, snapshot, settings, .. } = self;
         let shown = snapshot.topics.get(name);
@@ -145,7 +148,10 @@ impl Metadata {
         tracked.uses += 1;
         if shown.is_some_and(|info| info.error.is_some()) {
             tracked.answered = false;
-            tracked.due = Some(now);
+            // Whoever writes to a topic that is not there, again and again, must not flood brokers.
+            let again = tracked.answered_at.map(|at| later(at, settings.retry_backoff));
+            let due = again.map_or(now, |again| again.max(now));
+            tracked.due = Some(tracked.due.map_or(due, |known| known.min(due)));
         }
     }
 

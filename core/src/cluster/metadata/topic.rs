@@ -22,6 +22,8 @@ pub(super) struct Tracked {
     pub(super) due: Option<Instant>,
     /// Whether the snapshot has an answer that its users may act on.
     pub(super) answered: bool,
+    /// When the last answer came, if one did.
+    pub(super) answered_at: Option<Instant>,
     /// The last description that it had, which outlives answers that deny the topic.
     pub(super) info: Option<Arc<TopicInfo>>,
     /// The id before the present one: an answer that still has it is behind.
@@ -64,6 +66,7 @@ impl Tracked {
             idle_since: now,
             due: Some(now),
             answered: info.is_some(),
+            answered_at: None,
             info,
             former_id: None,
             backoff,
@@ -79,6 +82,7 @@ impl Tracked {
         now: Instant,
         random: u64,
     ) -> Verdict {
+        self.answered_at = Some(now);
         match meaning(answer.error) {
             Meaning::Refused => {
                 self.settle();
