@@ -1,6 +1,7 @@
 //! A cluster that runs: its builder, and handles to watch it and to be nasty to it.
 
 mod builder;
+mod coordinators;
 mod handles;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use builder::{ClusterBuilder, StartError, TopicSpec};
+pub use coordinators::GroupHandle;
 pub use handles::{FaultHandle, NodeHandle, PartitionHandle};
 
 use crate::clock::spawn;
 use crate::fault::Rule;
 use crate::net::{BoxStream, Listener, Memory, Power, Shell, down, serve};
+use crate::world::catalog::CoordinatorType;
 use crate::world::{NodeId, Now, Seen, World};
 
 /// A cluster of brokers in this process. Dropping it stops all of them and closes every
@@ -118,6 +121,16 @@ impl Cluster {
     #[must_use]
     pub fn partition<'a>(&'a self, topic: &'a str, index: i32) -> PartitionHandle<'a> {
         PartitionHandle::new(self, topic, index)
+    }
+
+    /// A group, whether it exists yet or not.
+    #[must_use]
+    pub fn group<'a>(&'a self, id: &'a str) -> GroupHandle<'a> {
+        GroupHandle::new(self, id)
+    }
+
+    fn coordinator(&self, of: CoordinatorType, key: &str) -> Option<i32> {
+        self.run(|world, _| world.catalog().coordinator(of, key).map(|node| node.id.0))
     }
 
     /// Adds a fault rule.

@@ -20,7 +20,7 @@ use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::topics;
 use crate::partition::Partition;
-use crate::world::catalog::{Catalog, Node, Topic, TopicKey};
+use crate::world::catalog::{Catalog, CoordinatorType, Node, Topic, TopicKey};
 use crate::world::{Context, NodeId, World};
 
 pub(super) fn metadata(
@@ -300,11 +300,13 @@ pub(super) fn find_coordinator(
 }
 
 fn coordinator(world: &World, cx: &Context, key_type: i8, key: ByteString) -> Coordinator {
-    let found = cx.whole().and_then(|()| match key_type {
-        GROUPS | TRANSACTIONS => {
-            world.catalog.coordinator(&key).ok_or(ErrorCode::CoordinatorNotAvailable)
-        }
+    let of = match key_type {
+        GROUPS => Ok(CoordinatorType::Group),
+        TRANSACTIONS => Ok(CoordinatorType::Transaction),
         _ => Err(ErrorCode::InvalidRequest),
+    };
+    let found = cx.whole().and(of).and_then(|of| {
+        world.catalog.coordinator(of, &key).ok_or(ErrorCode::CoordinatorNotAvailable)
     });
     match found {
         Ok(node) => Coordinator {

@@ -6,9 +6,9 @@ use ottla_protocol::messages::list_groups::ListGroupsResponse;
 use ottla_protocol::{AnyRequest, ByteString, ErrorCode, Uuid};
 
 use super::{Caller, ClusterView, GroupConfig, Reply, WaitId};
-use crate::world::catalog::{Catalog, TopicKey};
+use crate::world::catalog::{Catalog, CoordinatorType, TopicKey};
 use crate::world::config::Settings;
-use crate::world::{Context, Flow, NodeId, Resume, WaitKey, World};
+use crate::world::{Context, Flow, NodeId, Now, Resume, WaitKey, World};
 
 impl GroupConfig {
     /// As the brokers are set.
@@ -101,8 +101,7 @@ impl World {
     /// Which node coordinates each group, for
     /// [`groups_moved_from`](Self::groups_moved_from) to compare with.
     pub(crate) fn group_coordinators(&self) -> Vec<(ByteString, Option<NodeId>)> {
-        let node = |id: &str| self.catalog.coordinator(id).map(|node| node.id);
-        self.groups.ids().map(|id| (id.clone(), node(id))).collect()
+        self.groups.ids().map(|id| (id.clone(), self.group_coordinator(id))).collect()
     }
 
     /// Moves the groups whose coordinator is another than it was.
@@ -111,12 +110,32 @@ impl World {
         before: &[(ByteString, Option<NodeId>)],
         now: Duration,
     ) {
-        let Self { groups, catalog, .. } = self;
         for (id, node) in before {
-            if catalog.coordinator(id).map(|node| node.id) != *node {
-                groups.handle_coordinator_change(id, now);
+            if self.group_coordinator(id) != *node {
+                self.groups.handle_coordinator_change(id, now);
             }
         }
+    }
+
+    fn group_coordinator(&self, id: &str) -> Option<NodeId> {
+        self.catalog.coordinator(CoordinatorType::Group, id).map(|node| node.id)
+    }
+
+    /// Makes a node the coordinator of a group.
+    ///
+    /// # Errors
+    ///
+    /// `BROKER_NOT_AVAILABLE` when the node is down.
+    pub fn move_group_coordinator(
+        &mut self,
+        id: &str,
+        to: NodeId,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        let before = self.group_coordinators();
+        self.catalog.move_coordinator(CoordinatorType::Group, id, to)?;
+        self.groups_moved_from(&before, now.mono);
+        Ok(())
     }
 }
 
@@ -130,7 +149,7 @@ impl ClusterView for Asked<'_> {
     fn check_coordinator(&self, group: &str) -> Result<(), ErrorCode> {
         // A rule that names a topic is not meant for the group.
         self.cx.item("", -1)?;
-        match self.catalog.coordinator(group) {
+        match self.catalog.coordinator(CoordinatorType::Group, group) {
             Some(node) if node.id == self.cx.node => Ok(()),
             Some(_) => Err(ErrorCode::NotCoordinator),
             None => Err(ErrorCode::CoordinatorNotAvailable),

@@ -55,6 +55,17 @@ pub struct Catalog {
     topics: BTreeMap<ByteString, Topic>,
     names: HashMap<Uuid, ByteString>,
     created: usize,
+    /// The coordinators that were moved away from where their key would have them.
+    moved: BTreeMap<CoordinatorType, BTreeMap<ByteString, NodeId>>,
+}
+
+/// What a coordinator coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CoordinatorType {
+    /// The members and offsets of a group.
+    Group,
+    /// The transactions of a transactional id.
+    Transaction,
 }
 
 impl<'a> TopicKey<'a> {
@@ -97,6 +108,7 @@ impl Catalog {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             created: 0,
+            moved: BTreeMap::new(),
         }
     }
 
@@ -130,11 +142,32 @@ impl Catalog {
     }
 
     /// The node that a key's coordinator runs on: the same for every caller while no node comes
-    /// or goes.
+    /// or goes, and nobody moves it.
     #[must_use]
-    pub fn coordinator(&self, key: &str) -> Option<&Node> {
+    pub fn coordinator(&self, of: CoordinatorType, key: &str) -> Option<&Node> {
+        if let Some(node) = self.moved.get(&of).and_then(|moved| moved.get(key)) {
+            return self.nodes.get(node);
+        }
         let slot = usize::try_from(java_hash(key)).unwrap_or(0) % self.alive.len().max(1);
         self.live_nodes().nth(slot)
+    }
+
+    /// Has a key's coordinator run on a node, until that goes down.
+    ///
+    /// # Errors
+    ///
+    /// `BROKER_NOT_AVAILABLE` when the node is down.
+    pub fn move_coordinator(
+        &mut self,
+        of: CoordinatorType,
+        key: &str,
+        to: NodeId,
+    ) -> Result<(), ErrorCode> {
+        if !self.alive.contains(&to) {
+            return Err(ErrorCode::BrokerNotAvailable);
+        }
+        self.moved.entry(of).or_default().insert(key.into(), to);
+        Ok(())
     }
 
     /// Takes a node down or up again; returns the partitions that changed.
@@ -143,6 +176,9 @@ impl Catalog {
             self.alive.insert(node);
         } else {
             self.alive.remove(&node);
+            for moved in self.moved.values_mut() {
+                moved.retain(|_, to| *to != node);
+            }
         }
         self.each_partition(now, Partition::nodes_changed)
     }

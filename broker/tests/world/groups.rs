@@ -10,6 +10,8 @@ use ottla_protocol::messages::{
     OffsetFetchRequest, OffsetFetchResponse,
 };
 
+use ottla_broker::world::catalog::CoordinatorType;
+
 use super::*;
 
 const DELAY: Duration = Duration::from_secs(3);
@@ -28,7 +30,7 @@ fn join() -> JoinGroupRequest {
 
 /// The node that coordinates the group `g`.
 fn coordinator(test: &Test) -> i32 {
-    test.world.catalog().coordinator("g").unwrap().id.0
+    test.world.catalog().coordinator(CoordinatorType::Group, "g").unwrap().id.0
 }
 
 /// A parked first join.
@@ -101,6 +103,22 @@ fn whoever_waits_on_a_coordinator_that_dies_looks_for_another() {
     let refused: JoinGroupResponse = reply(test.resume(node, 3, waiting, Why::Woken));
     assert_eq!(ErrorCode::from_code(refused.error_code), ErrorCode::NotCoordinator);
     assert_ne!(coordinator(&test), node);
+}
+
+#[test]
+fn whoever_waits_on_a_coordinator_that_is_moved_looks_for_it() {
+    let mut test = Test::new();
+    let node = coordinator(&test);
+    let waiting = joining(&mut test);
+    let to = 1 + node % 3;
+    test.world.move_group_coordinator("g", NodeId(to), test.now).unwrap();
+    assert_eq!((test.world.take_woken(), coordinator(&test)), (vec![waiting.ticket], to));
+    let refused: JoinGroupResponse = reply(test.resume(node, 3, waiting, Why::Woken));
+    assert_eq!(ErrorCode::from_code(refused.error_code), ErrorCode::NotCoordinator);
+    test.world.set_alive(NodeId(to), false, test.now);
+    assert_ne!(coordinator(&test), to, "it does not stay on a node that is down");
+    let moved = test.world.move_group_coordinator("g", NodeId(to), test.now);
+    assert_eq!(moved, Err(ErrorCode::BrokerNotAvailable));
 }
 
 #[test]
