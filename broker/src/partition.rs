@@ -7,7 +7,7 @@ use ottla_protocol::ErrorCode;
 
 use crate::log::Log;
 use crate::log::batch::{Batch, Incoming, Refusal};
-use crate::log::producers::Verdict;
+use crate::log::producers::{Aborted, Verdict};
 use crate::world::config::TopicSettings;
 use crate::world::{NodeId, Now};
 
@@ -175,6 +175,27 @@ impl Partition {
         let base = log.append(batch, self.epoch, around.settings.roll, around.now.wall_ms);
         self.settle(around);
         Ok(Appended { base, last: base + delta, append_time_ms })
+    }
+
+    /// Appends the marker that ends a transaction to the leader's log, and lets the followers pull.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_LEADER_OR_FOLLOWER` without a leader, `NOT_ENOUGH_REPLICAS` with too few in-sync
+    /// replicas: a marker asks for all of them.
+    pub fn append_marker(
+        &mut self,
+        marker: &Incoming,
+        around: Surroundings<'_>,
+    ) -> Result<Appended, ErrorCode> {
+        let leader = self.leader.ok_or(ErrorCode::NotLeaderOrFollower)?;
+        if self.in_sync.len() < self.min_in_sync(around.settings) {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        let log = self.logs.get_mut(&leader).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let base = log.append(marker, self.epoch, around.settings.roll, around.now.wall_ms);
+        self.settle(around);
+        Ok(Appended { base, last: base, append_time_ms: -1 })
     }
 
     /// Lets followers pull until nothing moves any more.
@@ -399,6 +420,20 @@ impl Partition {
             moved |= trimmed && self.leader == Some(*node);
         }
         moved
+    }
+
+    /// The batches of data that a reader with `read_committed` sees.
+    pub fn read_committed(&self) -> impl Iterator<Item = &Batch> {
+        let stable = self.leader_log().map_or(0, Log::stable);
+        let aborted = self.leader_log().map(|log| log.aborted(0, stable)).unwrap_or_default();
+        self.committed().filter(move |batch| {
+            let header = batch.header();
+            let id = header.producer.producer_id;
+            let within = |a: &Aborted| (a.first_offset..=a.last_offset).contains(&batch.base());
+            let is_aborted = header.attributes.is_transactional()
+                && aborted.iter().any(|a| a.producer_id == id && within(a));
+            batch.next() <= stable && !header.attributes.is_control() && !is_aborted
+        })
     }
 
     /// What a reader sees below the high watermark.

@@ -68,10 +68,11 @@ impl Log {
         self.high_watermark
     }
 
-    /// The last stable offset: what `read_committed` may see lies below it.
+    /// The last stable offset: what `read_committed` may see lies below it. Never below the start,
+    /// though a transaction may have begun there.
     #[must_use]
     pub fn stable(&self) -> i64 {
-        self.producers.stable(self.high_watermark)
+        self.producers.stable(self.high_watermark).max(self.start)
     }
 
     /// Bytes in all batches.
@@ -83,6 +84,12 @@ impl Log {
     /// Every batch, oldest first.
     pub fn batches(&self) -> impl DoubleEndedIterator<Item = &Batch> {
         self.segments.iter().flat_map(Segment::batches)
+    }
+
+    /// What it knows of those who wrote to it.
+    #[must_use]
+    pub fn producers(&self) -> &Producers {
+        &self.producers
     }
 
     /// Whether the producer state admits a client's batch.

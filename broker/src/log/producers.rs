@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ottla_protocol::ErrorCode;
-use ottla_protocol::records::{BatchHeader, ControlRecordKey, ControlRecordType};
+use ottla_protocol::records::{
+    BatchDecoder, BatchHeader, ControlRecordKey, ControlRecordType, EndTransactionMarker,
+    ProducerStamp,
+};
 
 use super::batch::Batch;
 
@@ -33,6 +36,23 @@ pub struct Aborted {
     pub last_offset: i64,
 }
 
+/// What a log knows of one producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerState {
+    /// Its id.
+    pub id: i64,
+    /// Its latest epoch.
+    pub epoch: i16,
+    /// The last sequence of that epoch; `None` before the first.
+    pub last_sequence: Option<i32>,
+    /// When it wrote last, in milliseconds since 1970.
+    pub last_timestamp: i64,
+    /// Of the coordinator that ended its latest transaction here; −1 before.
+    pub coordinator_epoch: i32,
+    /// First offset of the transaction that it has open.
+    pub open_since: Option<i64>,
+}
+
 /// What becomes of a batch whose producer state is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -47,6 +67,8 @@ struct Entry {
     epoch: i16,
     recent: VecDeque<Remembered>,
     open_since: Option<i64>,
+    /// Of the coordinator that ended its latest transaction here; −1 before.
+    coordinator_epoch: i32,
     /// Milliseconds since 1970 of its last append.
     touched: i64,
 }
@@ -102,6 +124,56 @@ impl Producers {
         Ok(Verdict::Fresh)
     }
 
+    /// Whether a marker that comes from outside may be appended.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_PRODUCER_EPOCH` for an epoch below the log's; from `transaction_version` 2 on also
+    /// for that of an open transaction, whose end comes with the next epoch (KIP-1228).
+    /// `TRANSACTION_COORDINATOR_FENCED` when a later coordinator has been here.
+    pub fn check_marker(
+        &self,
+        producer_id: i64,
+        producer_epoch: i16,
+        coordinator_epoch: i32,
+        transaction_version: i8,
+    ) -> Result<(), ErrorCode> {
+        let Some(entry) = self.by_id.get(&producer_id) else { return Ok(()) };
+        let needs_next = transaction_version >= 2 && entry.open_since.is_some();
+        if producer_epoch < entry.epoch || (needs_next && producer_epoch == entry.epoch) {
+            return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        if coordinator_epoch < entry.coordinator_epoch {
+            return Err(ErrorCode::TransactionCoordinatorFenced);
+        }
+        Ok(())
+    }
+
+    /// Whether a producer has a transaction open here, in the epoch of this stamp.
+    #[must_use]
+    pub fn has_open_transaction(&self, stamp: ProducerStamp) -> bool {
+        let entry = self.by_id.get(&stamp.producer_id);
+        entry.is_some_and(|e| e.epoch == stamp.producer_epoch && e.open_since.is_some())
+    }
+
+    /// Whether the log remembers a producer.
+    #[must_use]
+    pub fn knows(&self, producer_id: i64) -> bool {
+        self.by_id.contains_key(&producer_id)
+    }
+
+    /// Every producer that the log remembers, by ascending id.
+    pub fn iter(&self) -> impl Iterator<Item = ProducerState> {
+        self.by_id.iter().map(|(id, entry)| ProducerState {
+            id: *id,
+            epoch: entry.epoch,
+            last_sequence: entry.recent.back().map(|last| last.last_sequence),
+            last_timestamp: entry.touched,
+            coordinator_epoch: entry.coordinator_epoch,
+            open_since: entry.open_since,
+        })
+    }
+
     /// Takes an appended batch into account: data or the marker that ends a transaction.
     pub fn apply(&mut self, batch: &Batch) {
         let header = batch.header();
@@ -134,10 +206,15 @@ impl Producers {
 
     fn apply_marker(&mut self, batch: &Batch) {
         let header = batch.header();
-        let Some(first_offset) = self.entry(header).open_since.take() else { return };
+        let marker = read_marker(batch);
+        let entry = self.entry(header);
+        if let Some((_, coordinator_epoch)) = marker {
+            entry.coordinator_epoch = coordinator_epoch;
+        }
+        let Some(first_offset) = entry.open_since.take() else { return };
         self.open.remove(&first_offset);
         self.ended.push_back(Ended { first_offset, marker: batch.base() });
-        if marker_type(batch) == Some(ControlRecordType::Abort) {
+        if marker.is_some_and(|(kind, _)| kind == ControlRecordType::Abort) {
             let producer_id = header.producer.producer_id;
             self.aborted.push(Aborted { producer_id, first_offset, last_offset: batch.last() });
         }
@@ -150,6 +227,7 @@ impl Producers {
             epoch: stamp.producer_epoch,
             recent: VecDeque::new(),
             open_since: None,
+            coordinator_epoch: -1,
             touched: 0,
         });
         if entry.epoch != stamp.producer_epoch {
@@ -214,11 +292,14 @@ fn wrapping_sequence(sequence: i32, more: i32) -> i32 {
     sequence.wrapping_add(more) & i32::MAX
 }
 
-fn marker_type(batch: &Batch) -> Option<ControlRecordType> {
+/// What a marker says, and the epoch of the coordinator that says it.
+fn read_marker(batch: &Batch) -> Option<(ControlRecordType, i32)> {
     let whole = batch.to_record_batch().ok()?;
-    let mut decoder = ottla_protocol::records::BatchDecoder::new(MARKER_LEN);
+    let mut decoder = BatchDecoder::new(MARKER_LEN);
     let record = decoder.records(&whole).ok()?.next()?.ok()?;
-    ControlRecordKey::parse(&record).ok().map(|key| key.record_type)
+    let key = ControlRecordKey::parse(&record).ok()?;
+    let value = EndTransactionMarker::parse(&record).ok()?;
+    Some((key.record_type, value.coordinator_epoch))
 }
 
 /// Batches that a log remembers of each producer, to know a retry from a gap (KAFKA-5494).

@@ -1,6 +1,7 @@
 use ottla_broker::log::batch::Incoming;
 use ottla_broker::log::producers::Aborted;
 use ottla_broker::log::{Log, Roll};
+use ottla_protocol::ErrorCode;
 use ottla_protocol::records::ControlRecordType;
 
 use super::*;
@@ -60,6 +61,60 @@ fn truncation_opens_a_transaction_whose_marker_it_drops() {
     assert_eq!((log.stable(), log.aborted(0, 9).len()), (2, 1));
     log.truncate(end);
     assert_eq!((log.end(), log.stable(), log.aborted(0, 9).len()), (1, 0, 0));
+}
+
+#[test]
+fn the_stable_offset_never_lies_below_the_start() {
+    let mut log = Log::default();
+    data(&mut log, 1, 0);
+    data(&mut log, 1, 1);
+    log.raise_high_watermark(log.end());
+    log.raise_start(1);
+    assert_eq!((log.start(), log.stable()), (1, 1));
+}
+
+#[test]
+fn a_marker_from_outside_is_held_against_what_the_log_knows() {
+    let mut log = Log::default();
+    data(&mut log, 1, 0);
+    let check = |log: &Log, epoch, coordinator_epoch, version| {
+        log.producers().check_marker(1, epoch, coordinator_epoch, version)
+    };
+    let stale = Err(ErrorCode::InvalidProducerEpoch);
+    assert_eq!(check(&log, -1, 0, 0), stale);
+    assert_eq!(check(&log, 0, 0, 0), Ok(()));
+    assert_eq!(check(&log, 0, 0, 2), stale, "an end comes with the next epoch");
+    assert_eq!(check(&log, 1, 0, 2), Ok(()));
+    let end = SealedBatch::end_transaction(ControlRecordType::Abort, 5, 1, 0, START).unwrap();
+    append(&mut log, end);
+    assert_eq!(check(&log, 0, 5, 2), Ok(()), "nothing is open");
+    assert_eq!(check(&log, 0, 4, 0), Err(ErrorCode::TransactionCoordinatorFenced));
+    assert_eq!(log.producers().check_marker(2, 0, 0, 2), Ok(()), "who is unknown may begin");
+}
+
+#[test]
+fn what_a_log_knows_of_its_producers_can_be_told() {
+    let mut log = Log::default();
+    data(&mut log, 1, 0);
+    data(&mut log, 1, 1);
+    data(&mut log, 2, 0);
+    marker(&mut log, 2, ControlRecordType::Commit);
+    let told: Vec<_> = log
+        .producers()
+        .iter()
+        .map(|state| (state.id, state.last_sequence, state.coordinator_epoch, state.open_since))
+        .collect();
+    assert_eq!(told, [(1, Some(1), -1, Some(0)), (2, Some(0), 0, None)]);
+    let stamp = |producer_id, producer_epoch| ProducerStamp {
+        producer_id,
+        producer_epoch,
+        base_sequence: 0,
+    };
+    let is_open = |id, epoch| log.producers().has_open_transaction(stamp(id, epoch));
+    assert_eq!(
+        [is_open(1, 0), is_open(1, 1), is_open(2, 0), is_open(3, 0)],
+        [true, false, false, false]
+    );
 }
 
 #[test]
