@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use builder::{ClusterBuilder, StartError, TopicSpec};
-pub use coordinators::GroupHandle;
+pub use coordinators::{GroupHandle, TransactionHandle};
 pub use handles::{FaultHandle, NodeHandle, PartitionHandle};
 
 use crate::clock::spawn;
@@ -127,6 +127,12 @@ impl Cluster {
     #[must_use]
     pub fn group<'a>(&'a self, id: &'a str) -> GroupHandle<'a> {
         GroupHandle::new(self, id)
+    }
+
+    /// A transactional id, whether a producer has used it yet or not.
+    #[must_use]
+    pub fn transaction<'a>(&'a self, id: &'a str) -> TransactionHandle<'a> {
+        TransactionHandle::new(self, id)
     }
 
     fn coordinator(&self, of: CoordinatorType, key: &str) -> Option<i32> {

@@ -9,6 +9,7 @@ pub mod fault;
 mod group;
 pub mod log;
 pub mod partition;
+mod txn;
 pub mod world;
 
 #[cfg(feature = "net")]

@@ -12,6 +12,7 @@ mod versions;
 use ottla_protocol::{AnyRequest, ApiKey, ByteString, ErrorCode, VersionRange};
 
 use crate::group;
+use crate::txn;
 use crate::world::{Context, Flow, Prepared, World};
 pub use versions::{Admission, admit};
 
@@ -37,6 +38,11 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::CreatePartitions,
@@ -44,6 +50,9 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -95,6 +104,14 @@ impl World {
         }
     }
 
+    fn serve_coordinator(&mut self, cx: &Context, request: AnyRequest) -> Flow {
+        let served = txn::serve(self, cx, request).or_else(|other| group::serve(self, cx, *other));
+        served.unwrap_or_else(|other| {
+            tracing::warn!(api = %other.api(), "request of an API that is not served");
+            Flow::Close
+        })
+    }
+
     fn serve_other(&mut self, cx: &Context, request: AnyRequest) -> Flow {
         match request {
             AnyRequest::Fetch(request) => fetch::fetch(self, cx, request),
@@ -124,14 +141,8 @@ impl World {
             AnyRequest::IncrementalAlterConfigs(request) => {
                 configs::alter(self, cx, request).into()
             }
-            AnyRequest::InitProducerId(request) => producers::init(self, cx, &request).into(),
-            // Transactions (slice 6) go here: AddPartitionsToTxn, AddOffsetsToTxn, EndTxn,
-            // TxnOffsetCommit, WriteTxnMarkers, DescribeProducers, DescribeTransactions,
-            // ListTransactions.
-            other => group::serve(self, cx, other).unwrap_or_else(|other| {
-                tracing::warn!(api = %other.api(), "request of an API that is not served");
-                Flow::Close
-            }),
+            AnyRequest::DescribeProducers(request) => producers::describe(self, cx, request).into(),
+            other => self.serve_coordinator(cx, other),
         }
     }
 }

@@ -13,6 +13,7 @@ use ottla_protocol::{ByteString, ErrorCode, Uuid};
 use crate::log::Log;
 use crate::log::batch::{Incoming, Refusal};
 use crate::partition::{Appended, Partition, Surroundings};
+use crate::txn::{FIRST_PRODUCE_THAT_ADDS, Producer};
 use crate::world::catalog::{Node, TopicKey};
 use crate::world::config::TopicSettings;
 use crate::world::{Context, Flow, Now, Resume, WaitKey, Why, World};
@@ -20,6 +21,7 @@ use crate::world::{Context, Flow, Now, Resume, WaitKey, Why, World};
 /// A produce request whose batches were checked outside the lock.
 #[derive(Debug, Clone)]
 pub struct Checked {
+    transactional_id: Option<ByteString>,
     acks: i16,
     timeout_ms: i32,
     topics: Vec<CheckedTopic>,
@@ -53,7 +55,7 @@ struct Pending {
 
 impl Checked {
     pub(crate) fn new(request: ProduceRequest, version: i16, frame_len: usize) -> Self {
-        let ProduceRequest { acks, timeout_ms, topic_data, .. } = request;
+        let ProduceRequest { transactional_id, acks, timeout_ms, topic_data, .. } = request;
         let topics = topic_data.into_iter().map(|topic| CheckedTopic {
             name: topic.name,
             id: topic.topic_id,
@@ -63,7 +65,7 @@ impl Checked {
                 .map(|data| (data.index, Incoming::check(data.records, version, frame_len)))
                 .collect(),
         });
-        Self { acks, timeout_ms, topics: topics.collect() }
+        Self { transactional_id, acks, timeout_ms, topics: topics.collect() }
     }
 }
 
@@ -81,7 +83,7 @@ pub(super) fn produce(world: &mut World, cx: &Context, request: Checked) -> Flow
     };
     for topic in &request.topics {
         let rows = topic.partitions.iter().map(|(index, batch)| {
-            append_row(world, cx, request.acks, topic.key(cx.version), *index, batch)
+            append_row(world, cx, &request, topic.key(cx.version), *index, batch)
         });
         let rows: Vec<_> = rows.collect();
         wait.add_topic(topic, rows);
@@ -110,12 +112,12 @@ type Row = (PartitionProduceResponse, Option<Pending>);
 fn append_row(
     world: &mut World,
     cx: &Context,
-    acks: i16,
+    request: &Checked,
     key: TopicKey<'_>,
     index: i32,
     batch: &Result<Incoming, Refusal>,
 ) -> Row {
-    match append(world, cx, acks, key, index, batch) {
+    match append(world, cx, request, key, index, batch) {
         Ok((appended, log_start_offset, pending)) => {
             let row = PartitionProduceResponse {
                 index,
@@ -133,13 +135,19 @@ fn append_row(
 fn append(
     world: &mut World,
     cx: &Context,
-    acks: i16,
+    request: &Checked,
     key: TopicKey<'_>,
     index: i32,
     batch: &Result<Incoming, Refusal>,
 ) -> Result<(Appended, i64, Pending), Refusal> {
+    let acks = request.acks;
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
+    }
+    if let Some(batch) = batch.as_ref().ok().filter(|b| b.header().attributes.is_transactional()) {
+        let id = request.transactional_id.as_deref();
+        let id = id.ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
+        admit_transaction(world, cx, id, key, index, batch)?;
     }
     let topic = world.catalog.topic(key)?;
     let (id, name) = (topic.id, topic.name.clone());
@@ -157,6 +165,34 @@ fn append(
     let Done { appended, log_start, epoch, .. } = done;
     let pending = Pending { topic: id, partition: index, at: (0, 0), last: appended.last, epoch };
     Ok((appended, log_start, pending))
+}
+
+/// Asks the transaction coordinator about the first batch of a transaction in this partition
+/// (KIP-890); once it is open in the log, no more.
+fn admit_transaction(
+    world: &mut World,
+    cx: &Context,
+    transactional_id: &str,
+    key: TopicKey<'_>,
+    index: i32,
+    batch: &Incoming,
+) -> Result<(), ErrorCode> {
+    let topic = world.catalog.topic(key)?;
+    let producers = topic.partition(index)?.led_by(cx.node)?.producers();
+    cx.item(&topic.name, index)?;
+    let stamp = batch.header().producer;
+    if producers.has_open_transaction(stamp) {
+        return Ok(());
+    }
+    // A later batch than the first has overtaken it (KAFKA-18202).
+    let overtakes = stamp.base_sequence != 0 && !producers.knows(stamp.producer_id);
+    let partition = (topic.name.clone(), index);
+    let producer = Producer { id: stamp.producer_id, epoch: stamp.producer_epoch };
+    world.transactions.admit_records(cx.version, transactional_id, producer, partition, cx.now)?;
+    if overtakes && cx.version >= FIRST_PRODUCE_THAT_ADDS {
+        return Err(ErrorCode::OutOfOrderSequenceNumber);
+    }
+    Ok(())
 }
 
 /// An append, and what its partition was like after it.
@@ -191,10 +227,6 @@ fn admitted(
         let (size, limit) = (batch.len(), topic.max_message_bytes);
         let reason = format!("the batch has {size} bytes, max.message.bytes is {limit}");
         return Err(Refusal::new(ErrorCode::MessageTooLarge, reason));
-    }
-    if batch.header().attributes.is_transactional() {
-        // Transactions (slice 6): whether the partition belongs to one is asked here.
-        return Err(ErrorCode::InvalidTxnState.into());
     }
     if topic.compacts {
         refuse_keyless(batch)?;

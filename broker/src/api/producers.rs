@@ -1,37 +1,62 @@
-//! Producer ids.
+//! `DescribeProducers` (KIP-664).
 
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
+use ottla_protocol::messages::describe_producers::{
+    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
+    TopicResponse,
+};
 
+use crate::log::producers;
+use crate::world::catalog::TopicKey;
 use crate::world::{Context, World};
 
-/// A fresh id, epoch 0, on any broker, always. An id for a transactional id is the transaction
-/// coordinator's to give (slice 6); until it exists, no broker coordinates any.
-pub(super) fn init(
-    world: &mut World,
+pub(super) fn describe(
+    world: &World,
     cx: &Context,
-    request: &InitProducerIdRequest,
-) -> InitProducerIdResponse {
-    match assign(world, cx, request) {
-        Ok(producer_id) => InitProducerIdResponse { producer_id, ..Default::default() },
-        Err(code) => InitProducerIdResponse {
-            error_code: code.code(),
-            producer_id: -1,
-            producer_epoch: -1,
+    request: DescribeProducersRequest,
+) -> DescribeProducersResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let rows = topic.partition_indexes.iter().map(|index| row(world, cx, &topic.name, *index));
+        let partitions = rows.collect();
+        TopicResponse { name: topic.name, partitions, ..Default::default() }
+    });
+    DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn row(world: &World, cx: &Context, topic: &str, partition_index: i32) -> PartitionResponse {
+    match active(world, cx, topic, partition_index) {
+        Ok(active_producers) => {
+            PartitionResponse { partition_index, active_producers, ..Default::default() }
+        }
+        Err(error) => PartitionResponse {
+            partition_index,
+            error_code: error.code(),
+            error_message: Some(error.description().into()),
             ..Default::default()
         },
     }
 }
 
-fn assign(
-    world: &mut World,
+fn active(
+    world: &World,
     cx: &Context,
-    request: &InitProducerIdRequest,
-) -> Result<i64, ErrorCode> {
-    cx.whole()?;
-    match request.transactional_id.as_deref() {
-        None => Ok(world.new_producer_id()),
-        Some("") => Err(ErrorCode::InvalidRequest),
-        Some(_) => Err(ErrorCode::CoordinatorNotAvailable),
+    topic: &str,
+    index: i32,
+) -> Result<Vec<ProducerState>, ErrorCode> {
+    cx.item(topic, index)?;
+    let topic = world.catalog.topic(TopicKey::Name(topic))?;
+    let log = topic.partition(index)?.led_by(cx.node)?;
+    Ok(log.producers().iter().map(state).collect())
+}
+
+fn state(known: producers::ProducerState) -> ProducerState {
+    ProducerState {
+        producer_id: known.id,
+        producer_epoch: i32::from(known.epoch),
+        last_sequence: known.last_sequence.unwrap_or(-1),
+        last_timestamp: known.last_timestamp,
+        coordinator_epoch: known.coordinator_epoch,
+        current_txn_start_offset: known.open_since.unwrap_or(-1),
+        ..Default::default()
     }
 }

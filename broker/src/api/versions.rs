@@ -8,7 +8,7 @@ use ottla_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use ottla_protocol::{ApiKey, ErrorCode};
 
 use super::{SERVED, versions};
-use crate::world::{Context, World};
+use crate::world::{Context, MAX_TRANSACTION_VERSION, World};
 
 /// What becomes of a request, by its header alone.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) fn api_versions(
         api_keys: SERVED.iter().copied().map(announce).collect(),
         supported_features: supported(cx.version),
         finalized_features_epoch: 0,
-        finalized_features: finalized(),
+        finalized_features: finalized(world),
         ..ApiVersionsResponse::default()
     }
 }
@@ -84,14 +84,30 @@ fn announce(api: ApiKey) -> ApiVersion {
     ApiVersion { api_key, min_version, max_version, ..ApiVersion::default() }
 }
 
-/// Features that can be used, with the levels they can have: transactions and KIP-848 groups put
-/// theirs here. Clients below version 4 cannot read one whose minimum is 0 (KAFKA-17492).
+/// Features that can be used, with the levels they can have: KIP-848 groups put theirs here.
+/// Clients below version 4 cannot read one whose minimum is 0 (KAFKA-17492).
 fn supported(version: i16) -> Vec<SupportedFeatureKey> {
-    let all: Vec<SupportedFeatureKey> = Vec::new();
-    all.into_iter().filter(|feature| version >= 4 || feature.min_version > 0).collect()
+    let transactions = SupportedFeatureKey {
+        name: TRANSACTION_VERSION.into(),
+        min_version: 0,
+        max_version: MAX_TRANSACTION_VERSION,
+        ..SupportedFeatureKey::default()
+    };
+    let all = [transactions].into_iter();
+    all.filter(|feature| version >= 4 || feature.min_version > 0).collect()
 }
 
-/// The levels that features have.
-fn finalized() -> Vec<FinalizedFeatureKey> {
-    Vec::new()
+/// The levels that features have, but for level 0, which is not told.
+fn finalized(world: &World) -> Vec<FinalizedFeatureKey> {
+    let level = world.transactions.version();
+    let transactions = FinalizedFeatureKey {
+        name: TRANSACTION_VERSION.into(),
+        min_version_level: level,
+        max_version_level: level,
+        ..FinalizedFeatureKey::default()
+    };
+    [transactions].into_iter().filter(|feature| feature.max_version_level > 0).collect()
 }
+
+/// Whether producers speak the protocol of KIP-890.
+const TRANSACTION_VERSION: &str = "transaction.version";

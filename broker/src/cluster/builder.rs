@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::net::{Listener, Memory, Power, Shell};
 use crate::world::catalog::Node;
 use crate::world::config::{ConfigError, Settings};
-use crate::world::{NodeId, World};
+use crate::world::{MAX_TRANSACTION_VERSION, NodeId, World};
 
 /// What a cluster is to be. By default: three brokers in memory, no topics, nothing created on
 /// demand, no waiting for members of a new group, real time.
@@ -28,6 +28,7 @@ pub struct ClusterBuilder {
     listen: Option<SocketAddr>,
     advertise: Option<(String, u16)>,
     keep_requests: usize,
+    transaction_version: i16,
 }
 
 /// A topic that is there from the beginning.
@@ -112,6 +113,7 @@ impl Default for ClusterBuilder {
             listen: None,
             advertise: None,
             keep_requests: 10_000,
+            transaction_version: MAX_TRANSACTION_VERSION,
         }
     }
 }
@@ -187,6 +189,14 @@ impl ClusterBuilder {
         Self { keep_requests: count, ..self }
     }
 
+    /// The level of the feature `transaction.version`, from 0 to 2. 2 is the default, as in Kafka:
+    /// producers that know it speak the protocol of KIP-890, in which each end of a transaction
+    /// brings a new epoch. Up to 1 all speak the one before.
+    #[must_use]
+    pub fn transaction_version(self, level: i16) -> Self {
+        Self { transaction_version: level, ..self }
+    }
+
     /// Starts the cluster. Nobody can connect before it is whole.
     ///
     /// # Errors
@@ -202,6 +212,7 @@ impl ClusterBuilder {
         let limit = usize::try_from(settings.number("socket.request.max.bytes"));
         let mut world = World::new(self.seed, settings);
         world.keep_requests(self.keep_requests);
+        world.set_transaction_version(self.transaction_version);
         let mut listeners = Vec::new();
         for at in 0..self.brokers {
             let (listener, running) = self.open(at, memory.as_ref()).await?;

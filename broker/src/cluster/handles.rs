@@ -8,6 +8,7 @@ use ottla_protocol::records::{BatchDecoder, OwnedRecord};
 use super::{Cluster, bind};
 use crate::fault::RuleId;
 use crate::log::Log;
+use crate::log::batch::Batch;
 use crate::net::{Listener, Power};
 use crate::partition::Partition;
 use crate::world::NodeId;
@@ -145,17 +146,28 @@ impl<'a> PartitionHandle<'a> {
         self.look(|partition| partition.log(NodeId(node)).map(Log::end))
     }
 
-    /// The committed records, read from the leader's log without any client.
+    /// Its last stable offset, as the leader knows it.
+    #[must_use]
+    pub fn last_stable(self) -> Option<i64> {
+        self.look(|partition| partition.leader_log().map(Log::stable))
+    }
+
+    /// The committed records, read from the leader's log without any client. Those of
+    /// transactions are among them, whatever became of these.
     #[must_use]
     pub fn records(self) -> Vec<OwnedRecord> {
-        let mut decoder = BatchDecoder::new(usize::MAX);
-        let mut read = |partition: &Partition| {
+        let read = |partition: &Partition| {
             let batches = partition.committed().filter(|b| !b.header().attributes.is_control());
-            let whole = batches.filter_map(|batch| batch.to_record_batch().ok());
-            let records = whole.filter_map(|batch| decoder.owned_records(&batch).ok());
-            records.flatten().filter_map(Result::ok).collect()
+            Some(decode(batches))
         };
-        self.look(|partition| Some(read(partition))).unwrap_or_default()
+        self.look(read).unwrap_or_default()
+    }
+
+    /// The records that a consumer with `read_committed` gets, read from the leader's log without
+    /// any client: none of a transaction that is open or was aborted.
+    #[must_use]
+    pub fn read_committed(self) -> Vec<OwnedRecord> {
+        self.look(|partition| Some(decode(partition.read_committed()))).unwrap_or_default()
     }
 
     /// Makes a broker the leader.
@@ -194,6 +206,13 @@ impl<'a> PartitionHandle<'a> {
             look(topic.partition(self.index).ok()?)
         })
     }
+}
+
+fn decode<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<OwnedRecord> {
+    let mut decoder = BatchDecoder::new(usize::MAX);
+    let whole = batches.filter_map(|batch| batch.to_record_batch().ok());
+    let records = whole.filter_map(|batch| decoder.owned_records(&batch).ok());
+    records.flatten().filter_map(Result::ok).collect()
 }
 
 /// A fault rule that is in force.

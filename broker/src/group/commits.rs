@@ -36,7 +36,7 @@ impl Groups {
                 instance_id: request.group_instance_id,
                 generation: request.generation_id_or_member_epoch,
             },
-            producer_id: None,
+            transaction: None,
             expires_at: u64::try_from(request.retention_time_ms)
                 .ok()
                 .map(|ms| caller.now.saturating_add(Duration::from_millis(ms))),
@@ -47,13 +47,13 @@ impl Groups {
         OffsetCommitResponse { topics, ..Default::default() }
     }
 
-    /// `TxnOffsetCommit`: the offsets count once the transaction is committed. Whether the producer
-    /// may is for the transaction coordinator to say, before.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the transaction coordinator"))]
+    /// `TxnOffsetCommit`: the offsets count once the transaction is committed. Whether the group is
+    /// part of it is for the transaction coordinator to say, with `admit`.
     pub(crate) fn txn_offset_commit(
         &mut self,
         caller: &Caller<'_>,
         request: TxnOffsetCommitRequest,
+        admit: Admit<'_>,
     ) -> TxnOffsetCommitResponse {
         let mut commit = Commit {
             group_id: request.group_id,
@@ -62,7 +62,7 @@ impl Groups {
                 instance_id: request.group_instance_id,
                 generation: request.generation_id_or_member_epoch,
             },
-            producer_id: Some(request.producer_id),
+            transaction: Some((request.producer_id, admit)),
             expires_at: None,
             admitted: None,
         };
@@ -92,7 +92,7 @@ impl Groups {
     fn commit_topic(
         &mut self,
         caller: &Caller<'_>,
-        commit: &mut Commit,
+        commit: &mut Commit<'_>,
         topic: OffsetCommitRequestTopic,
     ) -> OffsetCommitResponseTopic {
         let by_id = caller.version >= FIRST_COMMIT_BY_ID;
@@ -118,7 +118,7 @@ impl Groups {
     fn commit_txn_topic(
         &mut self,
         caller: &Caller<'_>,
-        commit: &mut Commit,
+        commit: &mut Commit<'_>,
         topic: TxnOffsetCommitRequestTopic,
     ) -> TxnOffsetCommitResponseTopic {
         let by_id = caller.version >= FIRST_TXN_COMMIT_BY_ID;
@@ -144,7 +144,7 @@ impl Groups {
     fn commit(
         &mut self,
         caller: &Caller<'_>,
-        commit: &mut Commit,
+        commit: &mut Commit<'_>,
         topic: &Named,
         partition: i32,
         offset: NewOffset,
@@ -176,18 +176,22 @@ impl Groups {
             committed_at: caller.now,
             expires_at: commit.expires_at,
         };
-        match commit.producer_id {
+        match &commit.transaction {
             None => group.offsets.commit(name.clone(), partition, offset),
-            Some(id) => group.offsets.commit_pending(id, name.clone(), partition, offset),
+            Some((id, _)) => group.offsets.commit_pending(*id, name.clone(), partition, offset),
         }
         Ok(())
     }
 
     /// Whether the group takes offsets from whom they come. One that nobody ever joined begins
     /// with its first offset.
-    fn admit_commit(&mut self, caller: &Caller<'_>, commit: &Commit) -> Result<(), ErrorCode> {
-        let Commit { group_id, claim, producer_id, .. } = commit;
-        let kind = match producer_id {
+    fn admit_commit(
+        &mut self,
+        caller: &Caller<'_>,
+        commit: &mut Commit<'_>,
+    ) -> Result<(), ErrorCode> {
+        let Commit { group_id, claim, transaction, .. } = commit;
+        let kind = match transaction {
             None => CommitKind::Plain,
             Some(_) => CommitKind::Transactional,
         };
@@ -195,6 +199,9 @@ impl Groups {
             check_group_id(group_id)?;
         }
         caller.cluster.check_coordinator(group_id)?;
+        if let Some((_, admit)) = transaction {
+            admit(group_id)?;
+        }
         if !self.groups.contains_key(group_id) {
             if claim.generation >= 0 {
                 return Err(unknown_group_error(kind, caller.version));
@@ -224,12 +231,16 @@ impl Groups {
     }
 }
 
+/// Asks whether a group is part of the transaction that commits its offsets, or becomes part.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(&str) -> Result<(), ErrorCode>;
+
 /// What the commits of one request have in common.
-struct Commit {
+struct Commit<'a> {
     group_id: ByteString,
     claim: Claim,
-    /// `None` unless a transaction commits them.
-    producer_id: Option<i64>,
+    /// The producer whose transaction commits them, and how to ask whether it may; `None` unless a
+    /// transaction does.
+    transaction: Option<(i64, Admit<'a>)>,
     expires_at: Option<Duration>,
     /// What the group said, once it was asked.
     admitted: Option<Result<(), ErrorCode>>,

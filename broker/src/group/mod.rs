@@ -211,10 +211,14 @@ impl Groups {
         }
     }
 
-    /// The transaction of `producer_id` has ended in all groups.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the transaction coordinator"))]
-    pub(crate) fn handle_transaction_end(&mut self, producer_id: i64, result: TransactionResult) {
-        for group in self.groups.values_mut() {
+    /// The transaction of `producer_id` has ended in a group.
+    pub(crate) fn handle_transaction_end(
+        &mut self,
+        id: &str,
+        producer_id: i64,
+        result: TransactionResult,
+    ) {
+        if let Some(group) = self.groups.get_mut(id) {
             group.offsets.complete(producer_id, result);
         }
     }

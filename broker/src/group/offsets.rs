@@ -28,7 +28,6 @@ pub(crate) struct CommittedOffset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionResult {
     /// Its offsets count.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the transaction coordinator"))]
     Commit,
     /// They never were.
     Abort,

@@ -6,6 +6,7 @@ use ottla_protocol::messages::list_groups::ListGroupsResponse;
 use ottla_protocol::{AnyRequest, ByteString, ErrorCode, Uuid};
 
 use super::{Caller, ClusterView, GroupConfig, Reply, WaitId};
+use crate::txn::{OffsetsAdmission, Producer};
 use crate::world::catalog::{Catalog, CoordinatorType, TopicKey};
 use crate::world::config::Settings;
 use crate::world::{Context, Flow, NodeId, Now, Resume, WaitKey, World};
@@ -35,7 +36,7 @@ pub(crate) fn serve(
     request: AnyRequest,
 ) -> Result<Flow, Box<AnyRequest>> {
     let unique = world.random.uuid();
-    let World { groups, catalog, .. } = world;
+    let World { groups, catalog, transactions, .. } = world;
     let caller = Caller {
         version: cx.version,
         now: cx.now.mono,
@@ -55,6 +56,16 @@ pub(crate) fn serve(
         AnyRequest::Heartbeat(request) => groups.heartbeat(&caller, request).into(),
         AnyRequest::LeaveGroup(request) => groups.leave_group(&caller, request).into(),
         AnyRequest::OffsetCommit(request) => groups.offset_commit(&caller, request).into(),
+        AnyRequest::TxnOffsetCommit(request) => {
+            let asked = OffsetsAdmission {
+                transactional_id: &request.transactional_id.clone(),
+                producer: Producer { id: request.producer_id, epoch: request.producer_epoch },
+                version: cx.version,
+                now: cx.now,
+            };
+            let mut admit = |group: &str| transactions.admit_offsets(asked, group);
+            groups.txn_offset_commit(&caller, request, &mut admit).into()
+        }
         AnyRequest::OffsetFetch(request) => groups.offset_fetch(&caller, request).into(),
         AnyRequest::OffsetDelete(request) => groups.offset_delete(&caller, request).into(),
         AnyRequest::DescribeGroups(request) => groups.describe_groups(&caller, request).into(),

@@ -21,10 +21,13 @@ impl World {
     /// A node crashes, or comes back with its logs as they were. Its partitions fail over.
     pub fn set_alive(&mut self, node: NodeId, up: bool, now: Now) {
         let coordinators = self.group_coordinators();
+        let transactions = self.transaction_coordinators();
         for (topic, index) in self.catalog.set_alive(node, up, now) {
             self.wake_partition(topic, index);
         }
         self.groups_moved_from(&coordinators, now.mono);
+        self.transactions_moved_from(&transactions);
+        self.write_markers(now);
         self.sessions.forget_node(node);
     }
 
@@ -77,6 +80,7 @@ impl World {
         let id: Uuid = self.catalog.topic(key)?.id;
         let result = self.catalog.with_partition(key, index, now, act)?;
         self.wake_partition(id, index);
+        self.write_markers(now);
         Ok(result)
     }
 

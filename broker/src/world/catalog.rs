@@ -336,7 +336,7 @@ impl Catalog {
 
 /// Java's `String.hashCode`, made positive as Kafka's `Utils.abs` does: what Kafka itself spreads
 /// coordinators by.
-fn java_hash(text: &str) -> i32 {
+pub(crate) fn java_hash(text: &str) -> i32 {
     let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
     text.encode_utf16().fold(0, step) & i32::MAX
 }

@@ -24,6 +24,8 @@ use crate::api::fetch::{FetchWait, Sessions};
 use crate::api::produce::{AckWait, Checked};
 use crate::fault::{Faults, Injection, Then};
 use crate::group::{self, GroupConfig, Groups, WaitId};
+pub use crate::txn::{MAX_TRANSACTION_VERSION, TransactionDescription};
+use crate::txn::{TransactionConfig, Transactions};
 use catalog::Catalog;
 use config::Settings;
 use random::Random;
@@ -201,12 +203,12 @@ pub struct World {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
     pub(crate) random: Random,
     waiters: Waiters,
     timers: Timers,
-    next_producer_id: i64,
 }
 
 impl World {
@@ -220,6 +222,7 @@ impl World {
         Self {
             catalog: Catalog::new(cluster_id.into()),
             groups: Groups::new(GroupConfig::of(&settings)),
+            transactions: Transactions::new(TransactionConfig::of(&settings)),
             settings,
             sessions: Sessions::default(),
             faults: Faults::default(),
@@ -227,7 +230,6 @@ impl World {
             random,
             waiters: Waiters::default(),
             timers,
-            next_producer_id: 0,
         }
     }
 
@@ -265,16 +267,21 @@ impl World {
             match timer {
                 Timer::Retention => self.run_retention(now),
                 Timer::Lag => self.drop_laggards(now),
+                // They are written below, with those of the transactions that time out now.
+                Timer::Markers => {}
             }
         }
         self.groups.handle_timeout(now.mono);
+        self.transactions.handle_timeout(now);
+        self.write_markers(now);
         self.next_deadline()
     }
 
     /// When [`tick`](Self::tick) is to be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.timers.next().into_iter().chain(self.groups.next_timeout()).min()
+        let machines = [self.groups.next_timeout(), self.transactions.next_timeout()];
+        self.timers.next().into_iter().chain(machines.into_iter().flatten()).min()
     }
 
     /// The tickets to wake, each once.
@@ -305,13 +312,6 @@ impl World {
 
     pub(crate) fn schedule(&mut self, at: Duration, timer: Timer) {
         self.timers.schedule(at, timer);
-    }
-
-    /// A producer id that nobody has had.
-    pub(crate) fn new_producer_id(&mut self) -> i64 {
-        let id = self.next_producer_id;
-        self.next_producer_id += 1;
-        id
     }
 
     fn run_retention(&mut self, now: Now) {

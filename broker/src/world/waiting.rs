@@ -27,6 +27,8 @@ pub enum Timer {
     Retention,
     /// Takes followers that lag out of the in-sync replicas.
     Lag,
+    /// Tries again to write the markers of transactions that no leader has taken.
+    Markers,
 }
 
 /// Parked requests by what they wait for.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a suite says what failed by panicking")]
 
 mod client;
+mod transactions;
 
 use std::io;
 use std::time::Duration;

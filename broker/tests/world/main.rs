@@ -10,6 +10,7 @@ mod offsets;
 mod produce;
 mod replicas;
 mod topics;
+mod transactions;
 mod versions;
 
 use std::time::Duration;
@@ -143,6 +144,14 @@ answers! {
     CreatePartitions CreatePartitionsResponse
     IncrementalAlterConfigs IncrementalAlterConfigsResponse
     DescribeTopicPartitions DescribeTopicPartitionsResponse
+    AddPartitionsToTxn AddPartitionsToTxnResponse
+    AddOffsetsToTxn AddOffsetsToTxnResponse
+    EndTxn EndTxnResponse
+    TxnOffsetCommit TxnOffsetCommitResponse
+    WriteTxnMarkers WriteTxnMarkersResponse
+    DescribeProducers DescribeProducersResponse
+    DescribeTransactions DescribeTransactionsResponse
+    ListTransactions ListTransactionsResponse
 }
 
 #[track_caller]

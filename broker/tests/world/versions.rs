@@ -162,6 +162,14 @@ fn empty(api: ApiKey) -> AnyRequest {
         ApiKey::ListGroups => AnyRequest::ListGroups(Default::default()),
         ApiKey::DeleteGroups => AnyRequest::DeleteGroups(Default::default()),
         ApiKey::OffsetDelete => AnyRequest::OffsetDelete(Default::default()),
+        ApiKey::AddPartitionsToTxn => AnyRequest::AddPartitionsToTxn(Default::default()),
+        ApiKey::AddOffsetsToTxn => AnyRequest::AddOffsetsToTxn(Default::default()),
+        ApiKey::EndTxn => AnyRequest::EndTxn(Default::default()),
+        ApiKey::WriteTxnMarkers => AnyRequest::WriteTxnMarkers(Default::default()),
+        ApiKey::TxnOffsetCommit => AnyRequest::TxnOffsetCommit(Default::default()),
+        ApiKey::DescribeProducers => AnyRequest::DescribeProducers(Default::default()),
+        ApiKey::DescribeTransactions => AnyRequest::DescribeTransactions(Default::default()),
+        ApiKey::ListTransactions => AnyRequest::ListTransactions(Default::default()),
         other => panic!("{other} needs a request here"),
     }
 }

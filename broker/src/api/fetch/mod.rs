@@ -206,6 +206,7 @@ fn row(partition_index: i32, outcome: Outcome) -> PartitionData {
             partition_index,
             error_code: code.code(),
             high_watermark: -1,
+            aborted_transactions: None,
             records: Some(RecordChunks::new()),
             ..PartitionData::default()
         },

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use ottla_broker::cluster::{Cluster, ClusterBuilder, TopicSpec};
+use ottla_broker::world::MAX_TRANSACTION_VERSION;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ Options:
   --auto-create             Creates topics when clients ask for them.
   --config KEY=VALUE        A broker setting by Kafka's name, such as num.partitions=6; may be
                             repeated.
+  --feature NAME=LEVEL      The level of a feature: transaction.version, 0 to 2. Up to 1, producers
+                            speak the transaction protocol before KIP-890. [2]
   --print-ready             Prints `ready HOST:PORT[,HOST:PORT...]` once clients can connect.
   -h, --help                Prints this.
   -V, --version             Prints the version.
@@ -96,6 +99,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Ask, ArgsE
             "--brokers" => brokers(cluster, value()?)?,
             "--topic" => topic(cluster, value()?)?,
             "--config" => config(cluster, value()?)?,
+            "--feature" => feature(cluster, value()?)?,
             "--auto-create" => cluster.auto_create(true),
             "--print-ready" => {
                 print_ready = true;
@@ -161,6 +165,19 @@ fn config(cluster: ClusterBuilder, value: String) -> Result<ClusterBuilder, Args
     }
 }
 
+fn feature(cluster: ClusterBuilder, value: String) -> Result<ClusterBuilder, ArgsError> {
+    let parsed = value.split_once('=').and_then(|(name, level)| Some((name, level.parse().ok()?)));
+    match parsed {
+        Some(("transaction.version", level @ 0..=MAX_TRANSACTION_VERSION)) => {
+            Ok(cluster.transaction_version(level))
+        }
+        _ => {
+            let expected = "NAME=LEVEL, such as transaction.version=1";
+            Err(ArgsError::Value { option: "--feature", value, expected })
+        }
+    }
+}
+
 /// Where this program differs from Kafka unless told otherwise: a first rebalance without three
 /// seconds of nothing, and a dead member that is noticed soon.
 const DEFAULTS: &[(&str, &str)] =
@@ -183,6 +200,11 @@ mod tests {
             (
                 &["--topic=a:b"],
                 "--topic a:b: expected NAME:PARTITIONS[:REPLICAS], such as orders:6:3",
+            ),
+            (
+                &["--feature", "transaction.version=3"],
+                "--feature transaction.version=3: expected NAME=LEVEL, such as \
+                 transaction.version=1",
             ),
             (&["--config", "x"], "--config x: expected KEY=VALUE, such as num.partitions=6"),
             (

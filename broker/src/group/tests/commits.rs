@@ -63,7 +63,8 @@ impl Fixture {
             topics: vec![topic],
             ..Default::default()
         };
-        let response = self.call(3, |groups, caller| groups.txn_offset_commit(caller, request));
+        let response = self
+            .call(3, |groups, caller| groups.txn_offset_commit(caller, request, &mut |_| Ok(())));
         error(response.topics[0].partitions[0].error_code)
     }
 
@@ -339,7 +340,7 @@ fn an_offset_in_a_transaction_counts_when_it_is_committed() {
     assert_eq!(fixture.txn_commit(1000, 2), ErrorCode::None);
     assert_eq!(fixture.fetched_by("g", "t", 0, false), "1 \"mine\" NONE");
     assert_eq!(fixture.fetched_by("g", "t", 0, true), "-1 \"\" UNSTABLE_OFFSET_COMMIT");
-    fixture.groups.handle_transaction_end(1000, TransactionResult::Commit);
+    fixture.groups.handle_transaction_end("g", 1000, TransactionResult::Commit);
     assert_eq!(fixture.fetched_by("g", "t", 0, true), "2 \"\" NONE");
 }
 
@@ -348,7 +349,7 @@ fn an_offset_in_an_aborted_transaction_never_was() {
     let mut fixture = Fixture::new();
     fixture.commit_offset("g", "t", 0, 1);
     fixture.txn_commit(1000, 2);
-    fixture.groups.handle_transaction_end(1000, TransactionResult::Abort);
+    fixture.groups.handle_transaction_end("g", 1000, TransactionResult::Abort);
     assert_eq!(fixture.fetched_by("g", "t", 0, true), "1 \"mine\" NONE");
 }
 
@@ -358,8 +359,8 @@ fn a_transaction_that_ends_late_overwrites_nothing_newer() {
     fixture.txn_commit(1000, 1);
     fixture.txn_commit(2000, 2);
     fixture.commit_offset("g", "t", 0, 3);
-    fixture.groups.handle_transaction_end(2000, TransactionResult::Commit);
-    fixture.groups.handle_transaction_end(1000, TransactionResult::Commit);
+    fixture.groups.handle_transaction_end("g", 2000, TransactionResult::Commit);
+    fixture.groups.handle_transaction_end("g", 1000, TransactionResult::Commit);
     assert_eq!(fixture.fetched("g", "t", 0), "3 \"mine\" NONE");
 }
 
@@ -427,7 +428,7 @@ fn an_offset_that_a_transaction_may_change_does_not_expire() {
     fixture.txn_commit(1000, 2);
     fixture.pass(20 * MINUTE);
     assert_eq!(fixture.fetched("g", "t", 0), "1 \"mine\" NONE");
-    fixture.groups.handle_transaction_end(1000, TransactionResult::Abort);
+    fixture.groups.handle_transaction_end("g", 1000, TransactionResult::Abort);
     fixture.pass(10 * MINUTE);
     assert_eq!(fixture.fetched("g", "t", 0), NOTHING);
 }

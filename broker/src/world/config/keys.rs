@@ -159,8 +159,10 @@ pub const BROKER_KEYS: &[Key] = &[
     key("replica.lag.time.max.ms", Long, "30000", Any, &[]),
     key("socket.request.max.bytes", Int, "104857600", AtLeast(1), &[]),
     key("transaction.max.timeout.ms", Int, "900000", AtLeast(1), &[]),
+    key("transaction.partition.verification.enable", Boolean, "true", Any, &[]),
     key("transaction.state.log.num.partitions", Int, "50", AtLeast(1), &[]),
     key("transaction.state.log.replication.factor", Int, "3", AtLeast(1), &[]),
+    key("transaction.two.phase.commit.enable", Boolean, "false", Any, &[]),
     key("transactional.id.expiration.ms", Int, "604800000", AtLeast(1), &[]),
     key("unclean.leader.election.enable", Boolean, "false", Any, &[]),
 ];

@@ -1,0 +1,127 @@
+//! What `Produce` asks of the transaction of a batch (KIP-890).
+
+use super::*;
+
+#[test]
+fn records_outside_of_a_transaction_are_refused() {
+    let mut test = Test::with_topics();
+    let mut producer = Producer::new(&mut test, "a", Protocol::One);
+    for (version, code) in [
+        (3, ErrorCode::InvalidTxnState),
+        (10, ErrorCode::InvalidTxnState),
+        (11, ErrorCode::TransactionAbortable),
+    ] {
+        assert_eq!(producer.produce(&mut test, version, "t", "x"), Err(code), "{version}");
+    }
+    producer.add(&mut test, &["u"]);
+    let other = producer.produce(&mut test, 11, "t", "x");
+    assert_eq!(other, Err(ErrorCode::TransactionAbortable), "another partition was added");
+    assert_eq!(test.written("t"), "");
+}
+
+#[test]
+fn protocol_2_takes_the_partition_in_with_its_first_records() {
+    let mut test = Test::with_topics();
+    let mut producer = Producer::new(&mut test, "a", Protocol::Two);
+    assert_eq!(test.state("a"), "Empty");
+    producer.produce(&mut test, 12, "t", "x").unwrap();
+    let described = test.world.transaction("a").unwrap();
+    assert_eq!((described.state, described.partitions), ("Ongoing", vec![("t".into(), 0)]));
+    producer.produce(&mut test, 12, "t", "y").unwrap();
+    producer.commit(&mut test).unwrap();
+    assert_eq!(test.visible("t"), "xy");
+}
+
+#[test]
+fn verification_can_be_switched_off() {
+    let setting = [("transaction.partition.verification.enable", "false")];
+    let mut test = Test::without_topics(1, &setting);
+    test.topic("t", &[]);
+    let mut producer = Producer::new(&mut test, "a", Protocol::One);
+    assert_eq!(producer.produce(&mut test, 11, "t", "x"), Ok(()));
+}
+
+#[test]
+fn records_of_a_transaction_name_it() {
+    let mut test = Test::with_topics();
+    let producer = Producer::new(&mut test, "a", Protocol::Two);
+    let request = produce_request("t", -1, producer.batch(0, "x"));
+    let row = produced(test.send(1, 12, request));
+    assert_eq!(error(row.error_code), ErrorCode::TransactionalIdAuthorizationFailed);
+}
+
+#[test]
+fn a_transaction_cannot_be_mixed_with_other_records() {
+    for protocol in BOTH {
+        let mut test = Test::with_topics();
+        let mut producer = Producer::new(&mut test, "a", protocol);
+        producer.write(&mut test, "t", "x").unwrap();
+        let row = test.produce(-1, stamped(producer.id, producer.epoch, 1));
+        assert_eq!(error(row.error_code), ErrorCode::InvalidTxnState, "{protocol:?}");
+    }
+}
+
+#[test]
+fn a_batch_that_overtakes_the_first_one_waits_for_it() {
+    let mut test = Test::with_topics();
+    let mut producer = Producer::new(&mut test, "a", Protocol::Two);
+    producer.sequences.insert("t", 1);
+    let early = producer.produce(&mut test, 12, "t", "y");
+    assert_eq!(early, Err(ErrorCode::OutOfOrderSequenceNumber));
+    producer.sequences.clear();
+    producer.produce(&mut test, 12, "t", "x").unwrap();
+    producer.produce(&mut test, 12, "t", "y").unwrap();
+    producer.commit(&mut test).unwrap();
+    assert_eq!(test.visible("t"), "xy");
+}
+
+#[test]
+fn a_late_write_of_an_ended_transaction_stays_out() {
+    let mut test = Test::with_topics();
+    let mut producer = Producer::new(&mut test, "a", Protocol::Two);
+    producer.write(&mut test, "t", "x").unwrap();
+    let mut late = producer.clone();
+    producer.abort(&mut test).unwrap();
+    // The marker has the next epoch: the log itself fences what comes behind it.
+    let fenced = Err(ErrorCode::InvalidProducerEpoch);
+    assert_eq!(late.produce(&mut test, 12, "t", "late"), fenced);
+    producer.write(&mut test, "t", "y").unwrap();
+    assert_eq!(late.produce(&mut test, 12, "t", "late"), fenced);
+    producer.commit(&mut test).unwrap();
+    assert_eq!((&*test.written("t"), &*test.visible("t")), ("xy", "y"));
+}
+
+#[test]
+fn sequences_go_on_in_protocol_1_and_begin_anew_in_protocol_2() {
+    for (protocol, second) in [(Protocol::One, 1), (Protocol::Two, 0)] {
+        let mut test = Test::with_topics();
+        let mut producer = Producer::new(&mut test, "a", protocol);
+        producer.write(&mut test, "t", "x").unwrap();
+        producer.commit(&mut test).unwrap();
+        producer.sequences.insert("t", 1 - second);
+        let wrong = producer.write(&mut test, "t", "z");
+        assert!(wrong.is_err() || test.written("t") == "x", "{protocol:?} {wrong:?}");
+        producer.sequences.insert("t", second);
+        producer.write(&mut test, "t", "y").unwrap();
+        assert_eq!(test.written("t"), "xy", "{protocol:?}");
+    }
+}
+
+#[test]
+fn a_repeated_batch_is_written_once() {
+    for protocol in BOTH {
+        let mut test = Test::with_topics();
+        let mut producer = Producer::new(&mut test, "a", protocol);
+        producer.write(&mut test, "t", "x").unwrap();
+        producer.sequences.insert("t", 0);
+        producer.write(&mut test, "t", "x").unwrap();
+        producer.commit(&mut test).unwrap();
+        assert_eq!(test.visible("t"), "x");
+    }
+}
+
+#[test]
+fn without_a_transaction_nobody_is_asked() {
+    let mut test = Test::with_topics();
+    assert_eq!(test.produce(-1, stamped(77, 0, 5)).error_code, 0);
+}
