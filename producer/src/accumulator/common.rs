@@ -57,7 +57,9 @@ pub(crate) trait Host: Send + Sync + fmt::Debug {
 }
 
 /// Called for each record that was taken and failed.
-pub(crate) struct FailureHook(pub(crate) Box<dyn Fn(&Record, &SendError) + Send + Sync>);
+pub(crate) struct FailureHook(pub(crate) Box<OnFailure>);
+
+type OnFailure = dyn Fn(&Record, &SendError) + Send + Sync;
 
 impl fmt::Debug for FailureHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,9 +115,11 @@ impl Common {
         let records = u64::from(records.unsigned_abs());
         match &outcome {
             Outcome::Acknowledged { .. } => {
-                _ = self.delivered.fetch_add(records, Ordering::Relaxed)
+                self.delivered.fetch_add(records, Ordering::Relaxed);
             }
-            Outcome::Failed(_) => _ = self.failed.fetch_add(records, Ordering::Relaxed),
+            Outcome::Failed(_) => {
+                self.failed.fetch_add(records, Ordering::Relaxed);
+            }
             Outcome::Split(_) => {}
         }
         done.resolve(outcome);

@@ -19,7 +19,9 @@ use ottla_core::types::{NodeId, TopicName};
 use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use common::{Common, FailureHook, Host};
+pub(crate) use common::Common;
+#[cfg(feature = "net")]
+pub(crate) use common::{FailureHook, Host};
 pub(crate) use link::BrokerLink;
 pub(crate) use partition::Partition;
 pub(crate) use topic::Topic;

@@ -40,7 +40,7 @@ pub(super) struct TopicShared {
 #[derive(Debug)]
 struct Segment {
     partitions: Box<[Arc<Partition>]>,
-    next: OnceLock<Box<Segment>>,
+    next: OnceLock<Box<Self>>,
 }
 
 impl Topic {

@@ -26,7 +26,7 @@ impl Bed {
     pub(crate) async fn with(topics: impl IntoIterator<Item = TopicSpec>) -> Self {
         let t = TopicSpec::new("t").partitions(3).replicas(3);
         let one = TopicSpec::new("one").partitions(1).replicas(3);
-        let mut cluster = Cluster::builder().brokers(3).auto_create(false);
+        let mut cluster = Cluster::builder().brokers(3).auto_create(false).epoch_ms(EPOCH_MS);
         for topic in [t, one].into_iter().chain(topics) {
             cluster = cluster.topic(topic);
         }
@@ -94,9 +94,12 @@ async fn connect(cluster: &Cluster) -> Client {
             Ok(Box::new(stream) as BoxStream)
         })
     });
-    let runtime = Runtime::builder().dialer(dialer).wall_clock(1_000_000).seed(7).build();
+    let runtime = Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(7).build();
     Client::connect(config, runtime).await.unwrap()
 }
+
+/// The time at which all tests begin, for brokers and clients alike: retention looks at it.
+pub(crate) const EPOCH_MS: i64 = 1_800_000_000_000;
 
 /// A record for the only partition of `one`.
 pub(crate) fn one(value: impl ToString) -> Record {

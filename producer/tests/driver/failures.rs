@@ -10,7 +10,7 @@ use ottla_core::types::ErrorCode;
 use ottla_producer::{Record, SendError};
 use ottla_protocol::ApiKey;
 
-use super::bed::{Bed, numbers, one};
+use super::bed::{Bed, EPOCH_MS, numbers, one};
 
 /// Sends numbered records, a few at a time, while `rule` is in force, and expects each exactly once
 /// and in order.
@@ -144,7 +144,7 @@ async fn a_record_beyond_the_largest_request_is_refused_before_it_is_taken() {
     let refused = producer.send(one("x".repeat(1 << 20))).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "send one: record is 1048648 bytes, limit max.request.size=1048576"
+        "send one: record is 1048650 bytes, limit max.request.size=1048576"
     );
     producer.send(one("a")).await.unwrap();
 }
@@ -178,11 +178,11 @@ async fn a_refused_record_reaches_the_hook_even_if_nobody_waits() {
     let code = ErrorCode::PolicyViolation;
     let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Respond(code)));
     for value in ["a", "b"] {
-        drop(producer.enqueue(one(value).timestamp(5)).await.unwrap());
+        drop(producer.enqueue(one(value).timestamp(EPOCH_MS)).await.unwrap());
     }
     producer.flush().await;
     let error = format!("send one-0: {code} (not written)");
-    let lost = ["a", "b"].map(|value| (one(value).timestamp(5).partition(0), error.clone()));
+    let lost = ["a", "b"].map(|value| (one(value).timestamp(EPOCH_MS).partition(0), error.clone()));
     assert_eq!(*seen.lock().unwrap(), lost);
     assert_eq!(producer.failed(), 2);
 }
@@ -215,5 +215,5 @@ async fn a_record_that_was_on_its_way_when_all_went_dark_is_possibly_written() {
     let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hang));
     let late = producer.send(one("b")).await.unwrap_err();
     assert_eq!(late.error().certainty(), Certainty::PossiblyWritten);
-    assert_eq!(late.into_record(), Some(one("b").partition(0).timestamp(1_000_000)));
+    assert_eq!(late.into_record(), Some(one("b").partition(0).timestamp(EPOCH_MS)));
 }

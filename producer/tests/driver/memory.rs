@@ -68,7 +68,7 @@ async fn those_who_wait_are_served_in_order() {
         gate.open();
         producer.send(one("c".repeat(9 << 10))).await
     };
-    let (first, second, third) = tokio::join!(first, second, third);
+    let (first, second, third) = tokio::join!(biased; first, second, third);
     let offsets = [first, second, third].map(|it| it.unwrap().offset.known().unwrap());
     assert_eq!(offsets, [4, 5, 6]);
 }

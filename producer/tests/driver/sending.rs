@@ -8,19 +8,19 @@ use ottla_producer::partitioner::murmur2;
 use ottla_producer::{Record, SendError};
 use ottla_protocol::compression::{Codec, Compression};
 
-use super::bed::{Bed, numbers, one};
+use super::bed::{Bed, EPOCH_MS, numbers, one};
 
 #[tokio::test(start_paused = true)]
 async fn a_record_is_where_its_acknowledgement_says() {
     let bed = Bed::start().await;
     let producer = bed.producer().await;
     let record = Record::to("t").key("42").value("paid").header("a", "b").null_header("a");
-    let metadata = producer.send(record.timestamp(77)).await.unwrap();
-    assert_eq!((metadata.offset.known(), metadata.timestamp), (Some(0), 77));
+    let metadata = producer.send(record.timestamp(EPOCH_MS - 77)).await.unwrap();
+    assert_eq!((metadata.offset.known(), metadata.timestamp), (Some(0), EPOCH_MS - 77));
     let records = bed.cluster.partition("t", metadata.partition).records();
     let [record] = &records[..] else { panic!("{records:?}") };
     assert_eq!((record.key(), record.value()), (Some(&b"42"[..]), Some(&b"paid"[..])));
-    assert_eq!((record.timestamp(), record.headers().len()), (77, 2));
+    assert_eq!((record.timestamp(), record.headers().len()), (EPOCH_MS - 77, 2));
 }
 
 #[tokio::test(start_paused = true)]

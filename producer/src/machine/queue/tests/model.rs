@@ -25,7 +25,7 @@ impl Random {
     }
 
     fn one_in(&mut self, n: u64) -> bool {
-        self.draw() % n == 0
+        self.draw().is_multiple_of(n)
     }
 }
 
@@ -140,13 +140,11 @@ impl Run {
         batch.verify_crc().unwrap();
         let stamp = batch.header().producer;
         let values = values(&batch);
-        let mut sequence = stamp.base_sequence;
-        for value in values {
+        for (sequence, value) in (stamp.base_sequence..).zip(values) {
             let used = self.stamped.entry((stamp.producer_epoch, sequence)).or_default();
             if !used.contains(&value) {
                 used.push(value);
             }
-            sequence += 1;
         }
         self.wire.push_back(sending);
     }
