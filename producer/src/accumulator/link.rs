@@ -14,6 +14,7 @@ use super::common::Common;
 use super::partition::{Due, Partition};
 use super::request::{Draft, Entry, Reading};
 use crate::config::Acks;
+use crate::error::Trouble;
 use crate::machine::queue::{Answered, Effects, NextSend};
 
 /// What goes to one broker: a list of partitions that may have something to send, and what is under
@@ -38,6 +39,27 @@ struct Lists {
     delayed: BTreeMap<(Instant, u64), Arc<Partition>>,
     in_flight: BTreeMap<Token, Vec<Entry>>,
     next_token: u64,
+    warned: Warned,
+}
+
+/// Keeps warnings about one broker apart: the first is told, then one in a while with a count.
+#[derive(Debug, Default)]
+struct Warned {
+    last: Option<Instant>,
+    since: u64,
+}
+
+impl Warned {
+    /// Counts one more, and says how many there were since the last that was told, if it is time to
+    /// tell again.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.since += 1;
+        if self.last.is_some_and(|last| now < last + WARN_AGAIN) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
 }
 
 impl BrokerLink {
@@ -189,10 +211,21 @@ impl BrokerLink {
 
     /// Tells a partition what became of an attempt.
     fn answer(&self, now: Instant, entry: &Entry, answered: Answered) {
+        if let Answered::Retry { trouble, .. } | Answered::OutOfOrder { trouble } = &answered {
+            self.warn(now, entry, trouble);
+        }
         let random = self.common.host.random();
         entry.partition.with(&self.common, |slot, effects| {
             slot.queue.handle_answer(now, entry.attempt, answered, random, effects);
         });
+    }
+
+    fn warn(&self, now: Instant, entry: &Entry, trouble: &Trouble) {
+        let count = self.lists.lock().warned.count(now);
+        if let Some(count) = count {
+            let (node, partition) = (self.node, entry.place());
+            tracing::warn!(%node, %partition, %trouble, count, "a batch failed and is sent again");
+        }
     }
 
     fn fail(&self, now: Instant, entries: Vec<Entry>, error: &RequestError) {
@@ -298,6 +331,9 @@ impl RequestSource for BrokerLink {
         &self.wake
     }
 }
+
+/// How long a broker's trouble is not told again.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whether an error says that the broker may not be where it was.
 fn is_trouble(error: &RequestError) -> bool {

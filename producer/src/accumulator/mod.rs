@@ -91,16 +91,22 @@ impl Accumulator {
         self.topics.read().get(name).cloned()
     }
 
-    /// Learns a topic's partitions, if that was not done before.
-    pub(crate) fn learn_topic(&self, info: &TopicInfo, now: Instant) -> Arc<Topic> {
+    /// Learns a topic's partitions, if that was not done before. What has become of them since
+    /// `info` was true is in the newest snapshot: give that to
+    /// [`handle_snapshot`](Self::handle_snapshot) afterwards.
+    pub(crate) fn learn_topic(&self, info: &TopicInfo) -> Arc<Topic> {
+        let _seen = self.seen.lock();
         let mut topics = self.topics.write();
+        if let Some(topic) = topics.get(&info.name) {
+            return Arc::clone(topic);
+        }
         let number = topics.len();
         let topic = topics
             .entry(info.name.clone())
             .or_insert_with(|| Arc::new(Topic::new(info, number, &self.common)));
         let topic = Arc::clone(topic);
         drop(topics);
-        self.update_topic(&topic, info, now);
+        self.update_topic(&topic, info);
         topic
     }
 
@@ -233,7 +239,7 @@ impl Accumulator {
     }
 
     /// Follows leaders to where a snapshot says they are.
-    pub(crate) fn handle_snapshot(&self, snapshot: &ClusterSnapshot, now: Instant) {
+    pub(crate) fn handle_snapshot(&self, snapshot: &ClusterSnapshot) {
         let mut seen = self.seen.lock();
         if snapshot.version < *seen {
             return;
@@ -243,13 +249,12 @@ impl Accumulator {
             if let Some(info) = snapshot.topic(topic.name())
                 && topic.is_news(info)
             {
-                self.update_topic(&topic, info, now);
+                self.update_topic(&topic, info);
             }
         }
     }
 
-    fn update_topic(&self, topic: &Topic, info: &TopicInfo, now: Instant) {
-        let _ = now;
+    fn update_topic(&self, topic: &Topic, info: &TopicInfo) {
         topic.update(info, &self.common);
         for (partition, info) in topic.all().zip(&info.partitions) {
             self.route(partition, info);

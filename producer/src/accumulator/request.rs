@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ottla_core::cluster::{BrokerInfo, LeaderHint, LeaderHints};
 use ottla_core::conn::Outbox;
 use ottla_core::error::{Certainty, ErrorCode, RequestError};
-use ottla_core::types::{HostPort, LeaderEpoch, NodeId, TopicPartition, Uuid};
+use ottla_core::types::{HostPort, LeaderEpoch, NodeId, TopicName, TopicPartition, Uuid};
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceData, TopicProduceResponse,
@@ -34,7 +34,7 @@ pub(super) struct Draft {
 
 #[derive(Debug)]
 struct DraftTopic {
-    name: ottla_core::types::TopicName,
+    name: TopicName,
     id: Option<Uuid>,
     partitions: Vec<(i32, Bytes)>,
 }
@@ -117,7 +117,7 @@ impl DraftTopic {
 }
 
 impl Entry {
-    fn place(&self) -> TopicPartition {
+    pub(super) fn place(&self) -> TopicPartition {
         TopicPartition::new(self.partition.name().clone(), self.partition.index)
     }
 

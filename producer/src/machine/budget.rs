@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 /// freed before those who came first, and a large request is not starved by small ones.
 #[derive(Debug)]
 pub(crate) struct ByteBudget {
-    /// Whether somebody waits; read where taking the lock would cost too much.
+    /// Whether memory is short; read where taking the lock would cost too much.
     contended: AtomicBool,
     state: Mutex<State>,
 }
@@ -47,6 +47,7 @@ impl ByteBudget {
     pub(crate) fn try_charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         let mut state = self.state.lock();
         if !state.line.is_empty() || state.free < signed(bytes) {
+            self.contended.store(true, Ordering::Relaxed);
             return None;
         }
         state.free -= signed(bytes);
@@ -72,7 +73,8 @@ impl ByteBudget {
         Waiting { budget: Arc::clone(self), id: Some(id) }
     }
 
-    /// Whether somebody waits: what lingers should go.
+    /// Whether somebody waits, or was sent away and nothing has been given back since: what lingers
+    /// should go.
     pub(crate) fn is_contended(&self) -> bool {
         self.contended.load(Ordering::Relaxed)
     }
@@ -87,6 +89,7 @@ impl ByteBudget {
         let mut state = self.state.lock();
         state.free += signed(bytes);
         let wakers = state.grant();
+        self.settle(&state);
         drop(state);
         wake(wakers);
     }

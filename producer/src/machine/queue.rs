@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ottla_core::error::Certainty;
 use ottla_core::retry::Backoff;
-use ottla_core::types::TopicName;
+use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::compression::Codec;
 use ottla_protocol::records::{
     AppendError, BatchBuilder, BatchHeader, NewRecord, SealError, SealOptions, SealedBatch,
@@ -422,8 +422,8 @@ impl PartitionQueue {
     }
 
     /// Where it is, as errors say it.
-    pub(crate) fn place(&self) -> ottla_core::types::TopicPartition {
-        ottla_core::types::TopicPartition::new(self.topic.clone(), self.partition)
+    pub(crate) fn place(&self) -> TopicPartition {
+        TopicPartition::new(self.topic.clone(), self.partition)
     }
 }
 

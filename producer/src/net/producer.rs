@@ -312,10 +312,13 @@ impl Producer {
         match shared.accumulator.append(topic, parts, want, &mut None) {
             Ok(taken) => Ok(taken),
             Err(Refusal::Error(error)) => Err(error),
-            Err(Refusal::NoRoom(_)) => Err(SendError::BufferFull {
-                topic: topic.name().clone(),
-                buffer_memory: shared.accumulator.common.config.buffer_memory,
-            }),
+            Err(Refusal::NoRoom(_)) => {
+                shared.accumulator.wake_links();
+                Err(SendError::BufferFull {
+                    topic: topic.name().clone(),
+                    buffer_memory: shared.accumulator.common.config.buffer_memory,
+                })
+            }
         }
     }
 

@@ -31,8 +31,8 @@ pub(super) struct Shared {
 }
 
 impl SnapshotListener for Shared {
-    fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant) {
-        self.accumulator.handle_snapshot(snapshot, now);
+    fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, _: Instant) {
+        self.accumulator.handle_snapshot(snapshot);
     }
 }
 
@@ -95,7 +95,10 @@ impl Shared {
         let used = self.client.use_topics([name.clone()]);
         let info = self.topic_info(name, deadline).await?;
         self.uses.lock().push(used);
-        Ok(self.accumulator.learn_topic(&info, self.client.runtime().now()))
+        let topic = self.accumulator.learn_topic(&info);
+        // A leader may have moved before the topic was there to be told.
+        self.accumulator.handle_snapshot(&self.client.snapshot());
+        Ok(topic)
     }
 
     /// Waits until the topic has partitions, or the cluster says that it has none to send to.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test bed that does not stand up is a failed test")]
 
 mod bed;
+mod chaos;
 mod closing;
 mod failures;
 mod leaders;

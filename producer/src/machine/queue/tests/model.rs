@@ -359,11 +359,11 @@ fn config() -> ProducerConfig {
 
 #[test]
 fn whatever_happens_nothing_is_lost_doubled_or_reordered() {
-    check(0..3_000, &config());
+    check(0..1_000, &config());
 }
 
 #[test]
 fn nor_with_a_codec() {
     let codec = Codec::new(ottla_protocol::compression::Compression::Lz4);
-    check(0..300, &ProducerConfig { compression: codec, ..config() });
+    check(0..200, &ProducerConfig { compression: codec, ..config() });
 }
