@@ -7,6 +7,7 @@ use ottla_broker::cluster::TopicSpec;
 use ottla_broker::fault::{Act, Rule};
 use ottla_core::error::Certainty;
 use ottla_core::types::ErrorCode;
+use ottla_producer::config::Acks;
 use ottla_producer::{Record, SendError};
 use ottla_protocol::ApiKey;
 
@@ -216,4 +217,19 @@ async fn a_record_that_was_on_its_way_when_all_went_dark_is_possibly_written() {
     let late = producer.send(one("b")).await.unwrap_err();
     assert_eq!(late.error().certainty(), Certainty::PossiblyWritten);
     assert_eq!(late.into_record(), Some(one("b").partition(0).timestamp(EPOCH_MS)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_acknowledgements_a_lost_connection_is_all_that_is_noticed() {
+    let bed = Bed::start().await;
+    let builder = bed.builder().acks(Acks::None).idempotence(false);
+    let producer = builder.build().await.unwrap();
+    producer.send(one("a")).await.unwrap();
+    let fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::DropBefore).once());
+    producer.send(one("lost")).await.unwrap();
+    bed.sleep(Duration::from_secs(1)).await;
+    assert_eq!(fault.hits(), 1);
+    producer.send(one("b")).await.unwrap();
+    bed.sleep(Duration::from_secs(1)).await;
+    assert_eq!(bed.values("one", 0), ["a", "b"]);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ottla_broker::fault::{Act, Rule};
+use ottla_producer::config::ProducerConfig;
 use ottla_producer::{Producer, Record};
 use ottla_protocol::ApiKey;
 
@@ -110,4 +111,51 @@ async fn a_cluster_that_is_down_for_a_while_is_waited_for() {
     let (sent, ()) = tokio::join!(send, restart);
     sent.unwrap();
     assert_eq!(bed.values("one", 0), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_idempotence_a_moved_leader_loses_nothing_that_it_acknowledged() {
+    let bed = Bed::start().await;
+    let producer = bed.builder().idempotence(false).build().await.unwrap();
+    let moves = async {
+        for _ in 0..4 {
+            bed.sleep(Duration::from_millis(230)).await;
+            let next = bed.leader("one", 0) % 3 + 1;
+            bed.cluster.partition("one", 0).move_leader(next).unwrap();
+        }
+    };
+    tokio::join!(load(&bed, &producer, 150), moves);
+    let mut stored: Vec<u32> =
+        bed.values("one", 0).iter().map(|value| value.parse().unwrap()).collect();
+    stored.sort_unstable();
+    stored.dedup();
+    assert_eq!(stored, (0..150).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_without_a_key_pass_over_a_partition_that_takes_no_batches() {
+    let bed = Bed::start().await;
+    let config = ProducerConfig {
+        partitioner_availability_timeout: Duration::from_secs(1),
+        batch_size: 100,
+        ..ProducerConfig::default()
+    };
+    let producer = bed.builder().config(config).build().await.unwrap();
+    producer.send_all((0..3).map(|it| Record::to("t").partition(it).value("first"))).await;
+    let node = ottla_broker::world::NodeId(bed.leader("t", 0));
+    let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hang).node(node));
+    let frozen: Vec<i32> = (0..3).filter(|index| bed.leader("t", *index) == node.0).collect();
+    for index in &frozen {
+        for _ in 0..20 {
+            let record = Record::to("t").partition(*index).value("x".repeat(90));
+            drop(producer.enqueue(record).await.unwrap());
+        }
+    }
+    bed.sleep(Duration::from_secs(2)).await;
+    // The choice that was made before may still stand; those after it know better.
+    drop(producer.enqueue(Record::to("t").value("x".repeat(90))).await.unwrap());
+    for _ in 0..30 {
+        let sent = producer.send(Record::to("t").value("x".repeat(90))).await.unwrap();
+        assert!(!frozen.contains(&sent.partition));
+    }
 }

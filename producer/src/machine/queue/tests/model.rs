@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bytes::Buf;
 use ottla_core::error::ErrorCode;
+use ottla_protocol::compression::{Codec, Compression};
 use ottla_protocol::records::{BatchDecoder, ProducerStamp, RecordBatch};
 
 use super::super::*;
 use super::steps::{identity, start, terms};
 use crate::config::ProducerConfig;
+use crate::machine::delivery::Outcome;
 use crate::record::Record;
 
 /// xorshift: the same seed, the same run.
@@ -364,6 +366,6 @@ fn whatever_happens_nothing_is_lost_doubled_or_reordered() {
 
 #[test]
 fn nor_with_a_codec() {
-    let codec = Codec::new(ottla_protocol::compression::Compression::Lz4);
+    let codec = Codec::new(Compression::Lz4);
     check(0..200, &ProducerConfig { compression: codec, ..config() });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ottla_core::error::ErrorCode;
 use ottla_core::types::{ProducerEpoch, ProducerId};
-use ottla_protocol::compression::Compression;
+use ottla_protocol::compression::{Codec, Compression};
 use ottla_protocol::records::{ProducerStamp, RecordBatch};
 
 use super::super::*;

@@ -1,0 +1,226 @@
+//! What becomes of batches: answers, and giving up.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ottla_core::error::Certainty;
+use ottla_protocol::records::SealOptions;
+
+use super::{Effects, PartitionQueue};
+use crate::error::{SendError, Trouble};
+use crate::machine::batch::{self, Batch, Body, Finished, Place};
+use crate::machine::delivery::{BatchFailure, Outcome};
+
+/// Answers.
+impl PartitionQueue {
+    pub(super) fn acknowledge(
+        &mut self,
+        index: usize,
+        base_offset: Option<i64>,
+        log_append_time: Option<i64>,
+        effects: &mut Effects,
+    ) {
+        self.backoff.reset();
+        self.sequences.prove();
+        // What is written proves that all before it with a sequence is: nothing is missing.
+        let all_stamped = self.batches.iter().take(index).all(|batch| batch.identity.is_some());
+        let Some(batch) = self.batches.remove(index) else { return };
+        for earlier in self.batches.iter_mut().take(index) {
+            earlier.written |= earlier.identity.is_some() && earlier.identity == batch.identity;
+        }
+        if all_stamped && self.gap.is_some_and(|gap| gap < batch.id) {
+            self.gap = None;
+        }
+        if !batch.resolved {
+            let outcome = Outcome::Acknowledged { base_offset, log_append_time };
+            effects.finished.push(Finished { done: batch.done, records: batch.records, outcome });
+        }
+    }
+
+    pub(super) fn retry(
+        &mut self,
+        index: usize,
+        certainty: Certainty,
+        trouble: Trouble,
+        now: Instant,
+        random: u64,
+        effects: &mut Effects,
+    ) {
+        self.weaken(index, certainty);
+        self.trouble = Some(trouble);
+        let Some(batch) = self.batches.get_mut(index) else { return };
+        batch.place = Place::Waiting;
+        if batch.resolved {
+            self.remove_unwritten(index);
+        } else if batch.expires <= now {
+            self.fail(index, effects, Self::timed_out);
+        }
+        self.draining = self.on_wire > 0;
+        self.retry_at = Some(now + self.backoff.fail(random));
+    }
+
+    /// A leader that has not what comes before. If nothing does, what did is lost, and this batch
+    /// is certainly not written, nor are those behind it.
+    pub(super) fn out_of_order(
+        &mut self,
+        index: usize,
+        trouble: Trouble,
+        now: Instant,
+        random: u64,
+        effects: &mut Effects,
+    ) {
+        if self.settle_written(index, effects) {
+            // So old that the leader has forgotten it.
+            return;
+        }
+        let stamped = self.batches.get(index).is_some_and(|batch| batch.identity.is_some());
+        if stamped && index == 0 {
+            let id = self.batches.front().map(|batch| batch.id);
+            self.gap = self.gap.or(id);
+            for batch in self.batches.iter_mut() {
+                batch.unknown = false;
+            }
+        }
+        self.retry(index, Certainty::NotWritten, trouble, now, random, effects);
+    }
+
+    pub(super) fn split(&mut self, index: usize, effects: &mut Effects) {
+        if self.settle_written(index, effects) {
+            return;
+        }
+        let Some(whole) = self.batches.get(index) else { return };
+        match batch::split(whole, &self.terms).filter(|_| !whole.resolved) {
+            Some((finished, parts)) => {
+                self.remove_unwritten(index);
+                for (place, part) in (index..).zip(parts) {
+                    self.batches.insert(place, part);
+                }
+                effects.finished.push(finished);
+            }
+            None => self.fail(index, effects, |queue, batch| SendError::TooLargeForTopic {
+                partition: queue.place(),
+                size: batch.len(),
+            }),
+        }
+    }
+
+    pub(super) fn refused(&mut self, index: usize, failure: BatchFailure, effects: &mut Effects) {
+        if self.settle_written(index, effects) {
+            return;
+        }
+        let Some(batch) = self.batches.get(index) else { return };
+        if !batch.resolved {
+            let error = failure.error.leaving_open(batch.certainty);
+            let failure = BatchFailure { error, body: batch.body_copy(), ..failure };
+            effects.finished.push(Finished {
+                done: Arc::clone(&batch.done),
+                records: batch.records,
+                outcome: Outcome::Failed(failure),
+            });
+        }
+        self.remove_unwritten(index);
+    }
+
+    pub(super) fn weaken(&mut self, index: usize, certainty: Certainty) {
+        if let Some(batch) = self.batches.get_mut(index) {
+            batch.certainty = batch.certainty.max(certainty);
+            batch.unknown |= certainty == Certainty::PossiblyWritten;
+        }
+    }
+}
+
+/// Giving up.
+impl PartitionQueue {
+    pub(super) fn timed_out(&self, batch: &Batch) -> SendError {
+        let trouble = self.trouble.clone();
+        SendError::DeliveryTimeout {
+            partition: self.place(),
+            delivery_timeout: self.terms.delivery_timeout,
+            attempts: batch.attempts,
+            certainty: batch.left_open(),
+            last: trouble,
+        }
+    }
+
+    /// Tells those who wait for a batch under way, which stays until its answer comes.
+    pub(super) fn resolve_on_wire(
+        &mut self,
+        index: usize,
+        effects: &mut Effects,
+        error: impl FnOnce(&Self, &Batch) -> SendError,
+    ) {
+        let Some(batch) = self.batches.get(index).filter(|it| it.is_on_wire() && !it.resolved)
+        else {
+            return;
+        };
+        let written = batch.written.then(|| Finished::written(batch));
+        effects.finished.push(written.unwrap_or_else(|| batch.failed(error(self, batch))));
+        if let Some(batch) = self.batches.get_mut(index) {
+            batch.resolved = true;
+        }
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        index: usize,
+        effects: &mut Effects,
+        error: impl FnOnce(&Self, &Batch) -> SendError,
+    ) {
+        if self.settle_written(index, effects) {
+            return;
+        }
+        let Some(batch) = self.batches.get(index) else { return };
+        if !batch.resolved {
+            effects.finished.push(batch.failed(error(self, batch)));
+        }
+        self.remove_unwritten(index);
+    }
+
+    pub(super) fn fail_open(
+        &mut self,
+        effects: &mut Effects,
+        error: impl FnOnce(&Self, &Batch) -> SendError,
+    ) {
+        let open = self.open.as_ref().map(|open| open.id);
+        self.seal_open(effects);
+        if let Some(id) = open
+            && let Some(index) = self.batches.iter().position(|batch| batch.id == id)
+        {
+            // A codec that was to seal it has nothing to do any more, but its records are wanted.
+            if let Some(batch) = self.batches.get_mut(index)
+                && let Some(work) = effects.work.pop_if(|work| work.id == id)
+            {
+                batch.body = Body::Fresh(work.builder.seal(&SealOptions::default()), work.charge);
+            }
+            self.fail(index, effects, error);
+        }
+    }
+
+    /// Takes a batch out that the log certainly has.
+    pub(super) fn settle_written(&mut self, index: usize, effects: &mut Effects) -> bool {
+        let written = self.batches.get(index).is_some_and(|batch| batch.written);
+        if written
+            && let Some(batch) = self.batches.remove(index)
+            && !batch.resolved
+        {
+            effects.finished.push(Finished::written(&batch));
+        }
+        written
+    }
+
+    /// Takes a batch out that is not written as far as is known. If it had a sequence, that is
+    /// spent.
+    pub(super) fn remove_unwritten(&mut self, index: usize) {
+        let Some(batch) = self.batches.remove(index) else { return };
+        if batch.identity.is_some() && !batch.written {
+            self.gap = Some(self.gap.map_or(batch.id, |gap| gap.max(batch.id)));
+        }
+    }
+}
+
+impl Batch {
+    /// What all of its attempts leave open, the one under way included.
+    pub(crate) fn left_open(&self) -> Certainty {
+        if self.is_on_wire() { Certainty::PossiblyWritten } else { self.certainty }
+    }
+}
