@@ -42,13 +42,12 @@ async fn trouble(bed: &Bed, random: &mut Random) {
             5 | 6 => Act::Respond(code),
             _ => Act::Throttle(Duration::from_millis(random.below(500))),
         };
-        let fault = bed.cluster.fault(Rule::new(ApiKey::Produce, act).times(3));
-        drop(fault);
+        let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, act).times(3));
         let index = i32::try_from(random.below(3)).unwrap();
         let to = i32::try_from(random.below(3)).unwrap() + 1;
         if random.below(2) == 0 && bed.leader("t", index) != to {
             // Refused where that replica is behind, which is as good.
-            drop(bed.cluster.partition("t", index).move_leader(to));
+            let _moved = bed.cluster.partition("t", index).move_leader(to);
         }
     }
 }

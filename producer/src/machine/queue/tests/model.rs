@@ -322,7 +322,7 @@ fn verdict(code: ErrorCode) -> Answered {
 
 fn refused(certainty: Certainty) -> Answered {
     let error = SendError::Refused {
-        partition: ottla_core::types::TopicPartition::new("t", 0),
+        partition: TopicPartition::new("t", 0),
         code: ErrorCode::InvalidRecord,
         message: None,
         certainty,
