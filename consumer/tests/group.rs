@@ -1,5 +1,9 @@
 //! Members of one group on the embedded broker, in memory and on paused time.
-#![expect(clippy::unwrap_used, reason = "a test bed that does not stand up is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test bed that does not stand up is a failed test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_broker::fault::{Act, Rule};
+use ottla_broker::world::Seen;
 use ottla_consumer::driver::group::GroupHandle;
 use ottla_consumer::machine::assignor::{Assignor, CooperativeStickyAssignor, RangeAssignor};
 use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
@@ -154,6 +159,33 @@ async fn a_frozen_coordinator_loses_the_partitions_only_when_the_session_is_over
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_is_lost_costs_nothing() {
+    let bed = Bed::start().await;
+    let mut one = bed.member("one", cooperative()).await;
+    one.until_owning(6).await;
+    let _rule = bed.cluster.fault(Rule::new(ApiKey::Heartbeat, Act::Hang).once());
+    bed.sleep(SESSION * 2).await;
+    one.act();
+    assert_eq!(one.lost, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_killed_in_the_middle_of_a_rebalance_delays_it_little() {
+    let bed = Bed::start().await;
+    let mut one = bed.member("one", cooperative()).await;
+    one.until_owning(6).await;
+    let mut two = bed.member("two", cooperative()).await;
+    // Until the second member's join waits for the first one.
+    let waits = |seen: &Seen| seen.api == ApiKey::JoinGroup && *seen.client_id == *"two";
+    bed.cluster.seen(waits).await;
+    let (node, begun) = (bed.coordinator().await, bed.now());
+    bed.cluster.node(node).kill().await;
+    share(&mut [&mut one, &mut two], 3).await;
+    let took = bed.now() - begun;
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_polls_too_rarely_is_put_out_and_comes_back() {
     let bed = Bed::start().await;
     let slow = GroupConfig { max_poll_interval: Duration::from_secs(20), ..cooperative() };
@@ -161,6 +193,9 @@ async fn who_polls_too_rarely_is_put_out_and_comes_back() {
     let mut two = bed.member("two", cooperative()).await;
     share(&mut [&mut one, &mut two], 3).await;
     two.until_owning(6).await;
+    bed.sleep(HEARTBEAT * 15).await;
+    two.act();
+    assert_eq!(two.owned.len(), 6, "it does not come back before it polls");
     one.act();
     let max_poll_interval = Duration::from_secs(20);
     assert_eq!(one.lost, Some(LossReason::PollOverdue { max_poll_interval }));

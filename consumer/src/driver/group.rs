@@ -11,6 +11,10 @@
 
 mod calls;
 mod cells;
+mod closing;
+mod committing;
+mod coordinator;
+mod leading;
 mod slots;
 mod task;
 

@@ -138,48 +138,35 @@ impl Links {
 }
 
 /// Looks the coordinator up, anew if one is given that is doubted.
-pub(super) fn find(
-    client: Client,
-    group: ByteString,
-    doubted: Option<NodeId>,
-) -> impl Future<Output = Outcome> + Send + 'static {
-    async move {
-        if let Some(node) = doubted {
-            client.forget_coordinator(CoordinatorKind::Group, &group, node);
-        }
-        let deadline = Deadline::after(client.runtime().now(), LOOKUP);
-        Outcome::Found(client.coordinator(CoordinatorKind::Group, &group, deadline).await)
+pub(super) async fn find(client: Client, group: ByteString, doubted: Option<NodeId>) -> Outcome {
+    if let Some(node) = doubted {
+        client.forget_coordinator(CoordinatorKind::Group, &group, node);
     }
+    let deadline = Deadline::after(client.runtime().now(), LOOKUP);
+    Outcome::Found(client.coordinator(CoordinatorKind::Group, &group, deadline).await)
 }
 
 /// Waits until `topics` are known, but not for long: a group must not stand still because one of
 /// its members subscribes to a topic that nobody can describe.
-pub(super) fn know(
-    client: Client,
-    topics: BTreeSet<TopicName>,
-) -> impl Future<Output = Outcome> + Send + 'static {
-    async move {
-        let _use = client.use_topics(topics.iter().cloned());
-        let deadline = Deadline::after(client.runtime().now(), TOPICS);
-        for topic in &topics {
-            if let Err(error) = client.topic(topic, deadline).await {
-                tracing::warn!(%topic, %error, "assigning without this topic");
-            }
+pub(super) async fn know(client: Client, topics: BTreeSet<TopicName>) -> Outcome {
+    let _use = client.use_topics(topics.iter().cloned());
+    let deadline = Deadline::after(client.runtime().now(), TOPICS);
+    for topic in &topics {
+        if let Err(error) = client.topic(topic, deadline).await {
+            tracing::warn!(%topic, %error, "assigning without this topic");
         }
-        Outcome::TopicsKnown
     }
+    Outcome::TopicsKnown
 }
 
 /// Waits for metadata newer than `seen`.
-pub(super) fn change(client: Client, seen: u64) -> impl Future<Output = Outcome> + Send + 'static {
-    async move {
-        let deadline = Deadline::after(client.runtime().now(), Duration::MAX);
-        // Fails when the client is closed; then nothing changes any more.
-        if client.changed(seen, deadline).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        Outcome::SnapshotChanged
+pub(super) async fn change(client: Client, seen: u64) -> Outcome {
+    let deadline = Deadline::after(client.runtime().now(), Duration::MAX);
+    // Fails when the client is closed; then nothing changes any more.
+    if client.changed(seen, deadline).await.is_err() {
+        std::future::pending::<()>().await;
     }
+    Outcome::SnapshotChanged
 }
 
 /// The ids of the topics of `partitions`. Newer brokers know topics by nothing else; one that is

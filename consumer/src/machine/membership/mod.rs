@@ -142,9 +142,12 @@ impl ClassicMembership {
         self.request_rejoin(reason, now);
     }
 
-    /// Takes note that the application polled.
+    /// Takes note of the application's last poll. The same one may be told again.
     pub fn handle_poll(&mut self, polled_at: Instant, now: Instant) {
-        self.polled_at = self.polled_at.max(polled_at);
+        if polled_at <= self.polled_at {
+            return;
+        }
+        self.polled_at = polled_at;
         match &mut self.state {
             State::Outside(Outside::AwaitingPoll) => self.join("the application polls again", now),
             // It rejoins when the leaving is done.

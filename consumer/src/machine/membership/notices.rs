@@ -27,7 +27,8 @@ impl Notices {
 
     /// Takes the current notice off, if this is its name.
     pub(super) fn finish(&mut self, id: NoticeId) -> Option<Arc<GroupNotice>> {
-        self.queue.pop_front_if(|notice| notice.id == id)
+        let is_it = self.queue.front().is_some_and(|notice| notice.id == id);
+        if is_it { self.queue.pop_front() } else { None }
     }
 
     /// Drops what has become untrue, and says which partitions the application was never told of.

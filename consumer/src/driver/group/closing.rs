@@ -1,0 +1,61 @@
+//! The way out: a last commit, then leaving.
+
+use std::time::{Duration, Instant};
+
+use ottla_core::retry::Deadline;
+use tokio::sync::oneshot;
+
+use super::task::GroupTask;
+use crate::machine::commit::{CommitError, CommitId, Offsets};
+
+/// The way out.
+pub(super) struct Closing {
+    pub(super) deadline: Deadline,
+    pub(super) done: Option<oneshot::Sender<Result<(), CommitError>>>,
+    pub(super) step: Step,
+    pub(super) outcome: Result<(), CommitError>,
+}
+
+pub(super) enum Step {
+    /// The last commit.
+    Committing(CommitId),
+    Leaving,
+}
+
+impl GroupTask {
+    pub(super) fn close(
+        &mut self,
+        deadline: Deadline,
+        done: Option<oneshot::Sender<Result<(), CommitError>>>,
+        now: Instant,
+    ) {
+        let offsets = match self.config.auto_commit_interval {
+            Some(_) => self.uncommitted(),
+            None => Offsets::new(),
+        };
+        // Half of the time at most, so that there is some left to leave in.
+        let last = Deadline::after(now, (deadline.left(now) / 2).min(UNATTENDED));
+        let commit = self.commits.commit(offsets, now, last);
+        let step = Step::Committing(commit);
+        self.closing = Some(Closing { deadline, done, step, outcome: Ok(()) });
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let Some(closing) = &self.closing else { return self.client_is_closed };
+        let left = matches!(closing.step, Step::Leaving) && self.membership.is_outside();
+        left || closing.deadline.is_over(now) || self.client_is_closed
+    }
+
+    pub(super) fn end(mut self) {
+        self.commits.fail_all(&CommitError::Closed);
+        self.lookups.fail_all(&CommitError::Closed);
+        let now = self.client.runtime().now();
+        self.settle_done(now);
+        let Some(Closing { done: Some(done), outcome, .. }) = self.closing else { return };
+        // Whoever waited may have stopped; the group is left all the same.
+        drop(done.send(outcome));
+    }
+}
+
+/// How long leaving may take where nobody waits for it, and a last commit at most.
+pub(super) const UNATTENDED: Duration = Duration::from_secs(5);
