@@ -368,7 +368,8 @@ impl Opener {
 fn rewrite(message: &LegacyMessage, limit: usize) -> Result<RecordBatch, RecordsError> {
     let mut decoder = BatchDecoder::new(limit);
     let records: Vec<_> = decoder.legacy_records(message)?.collect::<Result<_, RecordsError>>()?;
-    let base_offset = records.first().map_or(message.offset(), |record| record.offset);
+    let first = records.first();
+    let base_offset = first.map_or_else(|| message.offset(), |record| record.offset);
     let mut builder = BatchBuilder::new();
     for record in &records {
         let delta = i32::try_from(record.offset - base_offset).unwrap_or(i32::MAX);

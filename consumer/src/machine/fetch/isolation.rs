@@ -139,12 +139,13 @@ mod tests {
         let ends = |at: usize, who: i64| {
             log[at..].iter().find(|entry| matches!(entry, Commit(p) | Abort(p) if *p == who))
         };
-        let visible = |(at, entry): (usize, &Entry)| match entry {
-            Plain => Some(at as i64),
-            Data(who) if !matches!(ends(at, *who), Some(Abort(_))) => Some(at as i64),
-            Data(_) | Commit(_) | Abort(_) => None,
+        let visible = |(at, entry): &(usize, &Entry)| match entry {
+            Plain => true,
+            Data(who) => !matches!(ends(*at, *who), Some(Abort(_))),
+            Commit(_) | Abort(_) => false,
         };
-        log.iter().enumerate().filter_map(visible).collect()
+        let offsets = (0..).zip(log.iter().enumerate());
+        offsets.filter(|(_, entry)| visible(entry)).map(|(offset, _)| offset).collect()
     }
 
     /// What a broker says of a log: each aborted transaction with its first record.

@@ -31,7 +31,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn end(&self) -> i64 {
-        self.epochs.len() as i64
+        i64::try_from(self.epochs.len()).unwrap()
     }
 }
 
@@ -52,6 +52,11 @@ pub(super) struct World {
     pub(super) answers: BTreeMap<NodeId, (u64, FetchResponse)>,
     pub(super) requests: Vec<(NodeId, FetchRequest)>,
     pub(super) topic_id: u128,
+}
+
+/// A number as an index.
+fn index(number: impl TryInto<usize>) -> usize {
+    number.try_into().unwrap_or(0)
 }
 
 pub(super) fn node(id: i32) -> NodeId {
@@ -104,7 +109,7 @@ impl World {
     }
 
     pub(super) fn log(&mut self, partition: i32) -> &mut Log {
-        &mut self.logs[partition as usize]
+        &mut self.logs[index(partition)]
     }
 
     pub(super) fn append(&mut self, partition: i32, count: usize) {
@@ -198,7 +203,7 @@ impl World {
             LookupKind::Offsets => {
                 let asked = request.list_offsets(self.fetcher.config.isolation);
                 let asked = &asked.topics[0].partitions[0];
-                let log = self.logs[asked.partition_index as usize].clone();
+                let log = self.logs[index(asked.partition_index)].clone();
                 let found = if node(log.leader) != lookup.node {
                     Err(ErrorCode::NotLeaderOrFollower)
                 } else if asked.timestamp == -2 {
@@ -211,11 +216,15 @@ impl World {
             LookupKind::Epochs => {
                 let asked = request.offset_for_leader_epoch();
                 let asked = &asked.topics[0].partitions[0];
-                let log = self.logs[asked.partition as usize].clone();
-                let until = log.epochs.iter().take_while(|epoch| **epoch <= asked.leader_epoch);
-                let offset =
-                    if asked.leader_epoch == log.epoch { log.end() } else { until.count() as i64 };
-                let epoch = log.epochs.iter().take(offset as usize).last().copied();
+                let log = self.logs[index(asked.partition)].clone();
+                let read = log.epochs.iter().take_while(|epoch| **epoch <= asked.leader_epoch);
+                let offset = if asked.leader_epoch == log.epoch {
+                    log.end()
+                } else {
+                    i64::try_from(read.count()).unwrap()
+                };
+                let before = index(offset).checked_sub(1);
+                let epoch = before.map(|last| log.epochs[last]);
                 let end = if node(log.leader) != lookup.node {
                     Err(ErrorCode::NotLeaderOrFollower)
                 } else {
@@ -262,7 +271,7 @@ impl World {
 
     /// What one partition brings: three batches of one record at most.
     fn row(&self, at: NodeId, partition_index: i32, offset: i64) -> Option<PartitionData> {
-        let log = &self.logs[partition_index as usize];
+        let log = &self.logs[index(partition_index)];
         let error = |code: ErrorCode| PartitionData {
             partition_index,
             error_code: code.code(),
@@ -276,7 +285,7 @@ impl World {
             return Some(error(ErrorCode::OffsetOutOfRange));
         }
         let until = log.end().min(offset + 3);
-        let batches = (offset..until).map(|at| batch(at, log.epochs[at as usize]));
+        let batches = (offset..until).map(|at| batch(at, log.epochs[index(at)]));
         (offset < until).then(|| PartitionData {
             partition_index,
             high_watermark: log.end(),
