@@ -17,7 +17,7 @@ use super::link::FetchLink;
 use super::lookups;
 use crate::config::ConsumerConfig;
 use crate::machine::commit::{CommitError, MarkedPartition};
-use crate::machine::fetch::{FetchConfig, Fetcher, Slot};
+use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Slot};
 use crate::machine::subscription::{Internal, Subscription};
 
 /// What a consumer, its links and its tasks share.
@@ -63,6 +63,7 @@ struct Linked {
 struct Effects {
     wakes: Vec<NodeId>,
     arrivals: Vec<Slot>,
+    news: Vec<FetchEvent>,
     hints: Option<LeaderHints>,
     refresh: bool,
     lookups: bool,
@@ -74,6 +75,7 @@ impl Effects {
         Self {
             wakes: std::iter::from_fn(|| fetcher.poll_wake()).collect(),
             arrivals: std::iter::from_fn(|| fetcher.poll_arrival()).collect(),
+            news: fetcher.poll_news(),
             hints: fetcher.poll_hints(),
             refresh: fetcher.poll_refresh(),
             lookups: fetcher.poll_rearm() | fetcher.has_lookups(),
@@ -255,7 +257,13 @@ impl Shared {
     }
 
     fn follow(self: &Arc<Self>, effects: Effects) {
-        let Effects { wakes, arrivals, hints, refresh, lookups, ready } = effects;
+        let Effects { wakes, arrivals, news, hints, refresh, lookups, ready } = effects;
+        for event in news {
+            match event {
+                FetchEvent::Reset { .. } => tracing::info!("{event}"),
+                FetchEvent::Truncated { .. } => tracing::warn!("{event}"),
+            }
+        }
         for node in wakes {
             self.wake_link(node);
         }

@@ -32,6 +32,22 @@ pub enum FetchEvent {
     },
 }
 
+impl fmt::Display for FetchEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset { partition, from: Some(from), to, cause } => {
+                write!(f, "{partition}: reset from offset {from} to {to}, because {cause}")
+            }
+            Self::Reset { partition, from: None, to, cause } => {
+                write!(f, "{partition}: begins at offset {to}, because {cause}")
+            }
+            Self::Truncated { partition, from, to } => {
+                write!(f, "{partition}: records from offset {to} to {from} were read and are gone")
+            }
+        }
+    }
+}
+
 /// Why `auto.offset.reset` had to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

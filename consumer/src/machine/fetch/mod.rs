@@ -89,6 +89,8 @@ pub struct Fetcher {
     random: u64,
     errors: VecDeque<FetchError>,
     events: VecDeque<FetchEvent>,
+    /// Of the events, those that nobody has logged yet.
+    news: Vec<FetchEvent>,
     hints: LeaderHints,
     wants_refresh: bool,
     /// Whether the next timeout is earlier than it was.
@@ -129,6 +131,7 @@ impl Fetcher {
             random: seed,
             errors: VecDeque::new(),
             events: VecDeque::new(),
+            news: Vec::new(),
             hints: LeaderHints::default(),
             wants_refresh: false,
             rearm: false,
@@ -249,6 +252,11 @@ impl Fetcher {
     /// The next error that the application must know of.
     pub fn poll_error(&mut self) -> Option<FetchError> {
         self.errors.pop_front()
+    }
+
+    /// What happened on its own since the last time, to be logged.
+    pub fn poll_news(&mut self) -> Vec<FetchEvent> {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether [`poll_wake`](Self::poll_wake) has something.
@@ -467,7 +475,7 @@ impl Fetcher {
     }
 
     fn note(&mut self, event: FetchEvent) {
-        tracing::trace!(?event, "fetch event");
+        self.news.push(event.clone());
         if self.events.len() == MOST_EVENTS {
             self.events.pop_front();
         }
