@@ -183,3 +183,48 @@ fn a_broker_that_leads_no_more_is_not_asked_before_the_metadata_says_who_does() 
     world.refresh();
     assert_eq!(partitions(&world.send(2).unwrap()), [(0, 0), (1, 0)]);
 }
+
+/// What a broker says of a partition that a nearer replica has, too.
+fn nearer(world: &mut World, at: i32) {
+    let (_, response) = world.answers.get_mut(&node(1)).unwrap();
+    let row = &mut response.responses[0].partitions;
+    row.clear();
+    row.push(ottla_protocol::messages::fetch::PartitionData {
+        preferred_read_replica: at,
+        high_watermark: 0,
+        ..Default::default()
+    });
+}
+
+#[test]
+fn a_nearer_replica_is_read_until_its_time_is_over() {
+    let mut world = World::begun(|_| {});
+    world.send(1);
+    nearer(&mut world, 2);
+    world.receive(1);
+    assert!(world.send(1).is_none());
+    assert_eq!(partitions(&world.send(2).unwrap()), [(0, 0), (1, 0)]);
+    world.answers.get_mut(&node(2)).unwrap().1.responses.clear();
+    world.receive(2);
+    world.wait(301_000);
+    world.append(0, 1);
+    world.send(2);
+    assert!(world.send(1).is_some(), "the leader may know better by now");
+    world.receive(1);
+    assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
+}
+
+#[test]
+fn an_offset_that_a_nearer_replica_does_not_have_is_asked_of_the_leader() {
+    let mut world = World::begun(|_| {});
+    world.send(1);
+    nearer(&mut world, 2);
+    world.receive(1);
+    world.send(2);
+    let (_, response) = world.answers.get_mut(&node(2)).unwrap();
+    let rows = &mut response.responses[0].partitions;
+    rows[0].error_code = ottla_protocol::ErrorCode::OffsetOutOfRange.code();
+    world.receive(2);
+    assert!(world.send(1).is_some());
+    assert_eq!((world.fetcher.poll_event(), world.look_up()), (None, 0));
+}
