@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ottla_core::conn::BufferPool;
@@ -18,7 +19,7 @@ use crate::driver::Shared;
 use crate::error::ConsumerError;
 use crate::machine::Position;
 use crate::machine::commit::{MarkedPartition, Offset};
-use crate::machine::fetch::{Generation, Slot, Taken};
+use crate::machine::fetch::{FetchedBatch, Generation, Slot, Taken};
 use crate::record::{ConsumerRecord, RecordRef};
 
 /// Records of one partition that lie together in its log, lent to the application.
@@ -33,6 +34,8 @@ pub struct Batch {
     section: Arc<Section>,
     from: i64,
     next: Position,
+    /// The batch as it was fetched, for as long as a part of it may be put back.
+    stored: Stored,
 }
 
 /// What the records of a batch share.
@@ -93,15 +96,17 @@ impl Batch {
     #[must_use]
     pub fn records(&self) -> BatchRecords<'_> {
         let records = Records::over(&self.header, &self.section.bytes);
+        let (from, until) = (self.from, self.next.offset);
         // Checked when the batch was opened.
-        BatchRecords { records: records.ok(), section: &self.section, from: self.from }
+        BatchRecords { records: records.ok(), section: &self.section, from, until }
     }
 
     /// Its records as values of their own, each of one refcount.
     #[must_use]
     pub fn into_records(self) -> OwnedBatchRecords {
         let records = OwnedRecords::over(&self.header, Arc::clone(&self.section));
-        OwnedBatchRecords { records: records.ok(), section: self.section, from: self.from }
+        let (from, until) = (self.from, self.next.offset);
+        OwnedBatchRecords { records: records.ok(), section: self.section, from, until }
     }
 
     /// Commits it: whoever takes over begins behind it.
@@ -135,7 +140,7 @@ impl Batch {
     }
 
     /// Notes all of its records as handed out, where the consumer counts acknowledgements.
-    fn hand_out(&self) {
+    pub(crate) fn hand_out(&self) {
         if let Some(marks) = &self.section.marks {
             let epoch = self.section.leader_epoch;
             marks.hand_out(self.records().map(|record| (record.offset(), epoch)));
@@ -145,6 +150,20 @@ impl Batch {
     /// The offset that its records begin at, or behind.
     pub(crate) fn first_offset(&self) -> i64 {
         self.from
+    }
+
+    /// Leaves at most `most` records in it, and puts the others back to be taken next.
+    pub(crate) fn cut(mut self, most: Option<u32>, now: Instant) -> Self {
+        let Some(most) = most.map(|most| most.max(1) as usize) else { return self };
+        let Some(first_left) = self.records().nth(most) else { return self };
+        let at = Position { offset: first_left.offset(), leader_epoch: self.section.leader_epoch };
+        let section = &self.section;
+        let rest = FetchedBatch { batch: self.stored.clone(), next: self.next };
+        section.shared.with(|fetcher| {
+            fetcher.put_back(section.slot, section.generation, rest, at, now);
+        });
+        self.next = at;
+        self
     }
 
     /// Where to go on after it.
@@ -185,6 +204,8 @@ pub struct BatchRecords<'a> {
     section: &'a Section,
     /// The next offset that is wanted.
     from: i64,
+    /// The first one that is not.
+    until: i64,
 }
 
 impl<'a> Iterator for BatchRecords<'a> {
@@ -196,6 +217,7 @@ impl<'a> Iterator for BatchRecords<'a> {
             match self.records.as_mut()?.next()? {
                 // A fetch from within a batch brings all of it.
                 Ok(record) if record.offset < self.from => {}
+                Ok(record) if record.offset >= self.until => self.records = None,
                 Ok(record) => {
                     self.from = record.offset.saturating_add(1);
                     return Some(RecordRef(record));
@@ -223,6 +245,8 @@ pub struct OwnedBatchRecords {
     section: Arc<Section>,
     /// The next offset that is wanted.
     from: i64,
+    /// The first one that is not.
+    until: i64,
 }
 
 impl Iterator for OwnedBatchRecords {
@@ -233,6 +257,7 @@ impl Iterator for OwnedBatchRecords {
         loop {
             match self.records.as_mut()?.next()? {
                 Ok(record) if record.offset() < self.from => {}
+                Ok(record) if record.offset() >= self.until => self.records = None,
                 Ok(record) => {
                     self.from = record.offset().saturating_add(1);
                     return Some(ConsumerRecord(record));
@@ -301,11 +326,13 @@ impl fmt::Debug for Section {
 #[derive(Debug)]
 pub(crate) struct Opener {
     decompressor: Decompressor,
+    /// What was opened last, if it may come again: batches that are cut do.
+    last: Option<(Slot, Generation, i64, BatchHeader, Bytes)>,
 }
 
 impl Opener {
     pub(crate) fn new() -> Self {
-        Self { decompressor: Decompressor::new() }
+        Self { decompressor: Decompressor::new(), last: None }
     }
 
     /// Verifies the checksum, if that is wanted, and decompresses.
@@ -314,19 +341,15 @@ impl Opener {
         taken: Taken,
         shared: &Arc<Shared>,
     ) -> Result<Batch, RecordsError> {
-        let config = shared.config();
-        if config.check_crcs {
-            taken.batch.verify_crc()?;
-        }
-        let Taken { slot, generation, partition, batch, from, next } = taken;
-        let batch = match batch {
-            Stored::V2(batch) => batch,
-            Stored::Legacy(message) => rewrite(&message, config.max_decompressed_batch)?,
+        let (header, bytes) = match self.opened(&taken) {
+            Some(again) => again,
+            None => self.unpack(&taken, shared)?,
         };
-        let header = *batch.header();
-        let bytes = self.section(&batch, shared.pool(), config.max_decompressed_batch)?;
-        // What the header promises is compared with what is there now, and need not be later.
-        Records::over(&header, &bytes)?;
+        if shared.config().max_poll_records.is_some() {
+            let last = taken.batch.last_offset();
+            self.last = Some((taken.slot, taken.generation, last, header, bytes.clone()));
+        }
+        let Taken { slot, generation, partition, batch: stored, from, next } = taken;
         let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
         let marks = shared.marks(&partition);
         let section = Section {
@@ -340,9 +363,40 @@ impl Opener {
             marks,
             fault: OnceLock::new(),
         };
-        let batch = Batch { header, section: Arc::new(section), from: from.offset, next };
-        batch.hand_out();
+        let section = Arc::new(section);
+        let batch = Batch { header, section, from: from.offset, next, stored };
         Ok(batch)
+    }
+
+    /// What the rest of a batch that was cut is in.
+    fn opened(&self, taken: &Taken) -> Option<(BatchHeader, Bytes)> {
+        let (slot, generation, last, header, bytes) = self.last.as_ref()?;
+        let same = (taken.slot, taken.generation, taken.batch.last_offset())
+            == (*slot, *generation, *last);
+        same.then(|| (*header, bytes.clone()))
+    }
+
+    fn unpack(
+        &mut self,
+        taken: &Taken,
+        shared: &Shared,
+    ) -> Result<(BatchHeader, Bytes), RecordsError> {
+        let config = shared.config();
+        if config.check_crcs {
+            taken.batch.verify_crc()?;
+        }
+        let rewritten;
+        let batch = match &taken.batch {
+            Stored::V2(batch) => batch,
+            Stored::Legacy(message) => {
+                rewritten = rewrite(message, config.max_decompressed_batch)?;
+                &rewritten
+            }
+        };
+        let bytes = self.section(batch, shared.pool(), config.max_decompressed_batch)?;
+        // What the header promises is compared with what is there now, and need not be later.
+        Records::over(batch.header(), &bytes)?;
+        Ok((*batch.header(), bytes))
     }
 
     fn section(

@@ -140,6 +140,8 @@ impl PartitionStream {
                 let (generation, from) = (taken.generation, taken.from);
                 match self.opener.open(taken, &self.shared) {
                     Ok(batch) => {
+                        let batch = batch.cut(self.shared.config().max_poll_records, now);
+                        batch.hand_out();
                         self.returned = Some(batch.next());
                         Poll::Ready(Ok(Some(batch)))
                     }

@@ -124,6 +124,8 @@ impl Consumer {
             let partition = taken.partition.clone();
             match self.opener.open(taken, &self.shared) {
                 Ok(batch) => {
+                    let batch = batch.cut(self.shared.config().max_poll_records, now);
+                    batch.hand_out();
                     let next = batch.next();
                     self.returned = Some(Returned { partition, slot, generation, next });
                     return Ok(Some(batch));

@@ -145,3 +145,20 @@ async fn an_unknown_topic_is_an_error_that_names_it() {
     }
     assert!(matches!(bed.builder().build().await, Err(ConsumerError::NothingAssigned)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_lends_no_more_records_than_it_may() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let bed = Bed::start().await;
+        bed.produce_with(0, &["a", "b", "c", "d", "e"], compression).await;
+        bed.produce(0, &["f"]).await;
+        let mut consumer =
+            bed.consumer_with(&[0], |config| config.max_poll_records = Some(2)).await;
+        for expected in [["a", "b"].as_slice(), &["c", "d"], &["e"], &["f"]] {
+            assert_eq!(values(&next(&mut consumer).await), expected);
+        }
+        consumer.seek(&t(0), 3).unwrap();
+        assert_eq!(values(&next(&mut consumer).await), ["d", "e"]);
+        assert_eq!(consumer.position(&t(0)).unwrap(), Some(5));
+    }
+}

@@ -6,7 +6,7 @@ use ottla_core::types::TopicPartition;
 use ottla_protocol::records::{Batch, RecordsError};
 
 use super::partition::{Fetched, Life};
-use super::{Fetcher, Generation, Slot};
+use super::{FetchedBatch, Fetcher, Generation, Slot};
 use crate::error::FetchError;
 use crate::machine::Position;
 
@@ -80,6 +80,28 @@ impl Fetcher {
                 None
             }
         }
+    }
+
+    /// Puts the rest of a batch that was taken back, to be taken next from `at` on. Nothing happens if
+    /// the partition was sought or given up meanwhile.
+    pub fn put_back(
+        &mut self,
+        slot: Slot,
+        generation: Generation,
+        batch: FetchedBatch,
+        at: Position,
+        now: Instant,
+    ) {
+        let Some(partition) = self.get_mut(slot).filter(|p| p.generation == generation) else {
+            return;
+        };
+        let Life::Placed(place) = &mut partition.life else { return };
+        place.delivered = at;
+        let bytes = batch.len();
+        partition.queued_bytes += bytes;
+        partition.queue.push_front(Fetched::Batch(batch));
+        self.buffered += bytes;
+        self.settle(slot, now);
     }
 
     /// Takes note that a batch which was taken cannot be read from `at` on: the partition is not read
