@@ -53,6 +53,8 @@ pub struct Consumer {
     wanted: Option<TopicUse>,
     group: Option<GroupHandle>,
     listener: Option<Arc<dyn AnyListener>>,
+    /// When the group last heard of a record that was taken, in seconds.
+    polled: i64,
     /// Why the member cannot go on.
     failed: Option<GroupError>,
     /// Whether the group gives the partitions.
@@ -95,6 +97,7 @@ impl Consumer {
             wanted: None,
             group,
             listener,
+            polled: 0,
             failed: None,
             subscribed: false,
             explicit,

@@ -76,6 +76,14 @@ impl Consumer {
             return Err(ConsumerError::Closed);
         }
         let record = current.records.next();
+        if let Some(group) = &self.group {
+            // An application that is slow with each record is there, all the same. The exact clock
+            // costs more than the record, so it is read when the coarse one has moved on.
+            let seconds = self.shared.client().runtime().wall_clock_ms() / 1_000;
+            if std::mem::replace(&mut self.polled, seconds) != seconds {
+                group.record_poll(self.shared.now());
+            }
+        }
         let next = match &record {
             Some(record) => record.offset().saturating_add(1),
             None => current.next.offset,
