@@ -25,8 +25,11 @@ impl AdminCall for TopicNames {
     }
 
     fn request(&self, asked: &Asked<'_, Uuid>) -> MetadataRequest {
-        let topic =
-            |id: &Uuid| MetadataRequestTopic { topic_id: *id, ..MetadataRequestTopic::default() };
+        let topic = |id: &Uuid| MetadataRequestTopic {
+            topic_id: *id,
+            name: None,
+            ..MetadataRequestTopic::default()
+        };
         MetadataRequest {
             topics: Some(asked.keys.iter().map(topic).collect()),
             allow_auto_topic_creation: false,
@@ -40,9 +43,10 @@ impl AdminCall for TopicNames {
         response: MetadataResponse,
     ) -> Vec<(Uuid, Settled<TopicName>)> {
         let settled = response.topics.into_iter().map(|topic| {
-            let name = check_code(topic.error_code)
-                .and_then(|()| topic.name.ok_or_else(|| ErrorCode::UnknownTopicId.into()));
-            (topic.topic_id, name.map(TopicName::from))
+            let name = topic.name.filter(|name| !name.is_empty());
+            let found = check_code(topic.error_code)
+                .and_then(|()| name.ok_or_else(|| ErrorCode::UnknownTopicId.into()));
+            (topic.topic_id, found.map(TopicName::from))
         });
         settled.collect()
     }
