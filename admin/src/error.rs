@@ -58,15 +58,18 @@ pub enum AdminError {
 }
 
 impl AdminError {
-    /// What to do about it (KIP-1050). What is retriable was retried until the deadline.
+    /// What to do about it (KIP-1050). What is retriable was retried until the deadline; all else
+    /// that a broker refuses asks for another request, or for other settings or permissions, and
+    /// none of it for another client.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Refused { code, .. } => code.class().unwrap_or(ErrorClass::Fatal),
+            Self::Refused { code, .. } => {
+                let retriable = code.class().filter(|class| class.is_retriable());
+                retriable.unwrap_or(ErrorClass::InvalidConfiguration)
+            }
             Self::Request { error, .. } => error.class(),
-            Self::DeadlineExceeded { last: Some(last), .. } => last.class(),
-            Self::DeadlineExceeded { last: None, .. } => ErrorClass::Retriable,
-            Self::Unanswered { .. } => ErrorClass::Fatal,
+            Self::DeadlineExceeded { .. } | Self::Unanswered { .. } => ErrorClass::Retriable,
         }
     }
 
@@ -104,6 +107,12 @@ impl AdminError {
         }
     }
 
+    /// What to do about it, in whole sentences, where there is one thing to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.code().and_then(hint)
+    }
+
     /// What was to be done to what: `create topic orders`.
     #[must_use]
     pub fn subject(&self) -> &str {
@@ -121,6 +130,8 @@ impl AdminError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
+            // That a group does not know a member is said of offsets that are set from outside.
+            Self::Refused { code: ErrorCode::UnknownMemberId, .. } => ErrorKind::Refused,
             Self::Refused { code, .. } => ErrorKind::of(*code),
             Self::Request { .. } => ErrorKind::Connect,
             Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
@@ -132,9 +143,10 @@ impl AdminError {
 impl From<AdminError> for ottla_core::error::Error {
     fn from(error: AdminError) -> Self {
         let (kind, class, certainty) = (error.kind(), error.class(), error.certainty());
-        let code = error.code();
+        let (code, hint) = (error.code(), error.hint());
         let builder = Self::of_operation(kind, class, error).certainty(certainty);
-        code.into_iter().fold(builder, ErrorBuilder::code).build()
+        let builder = code.into_iter().fold(builder, ErrorBuilder::code);
+        hint.into_iter().fold(builder, ErrorBuilder::hint).build()
     }
 }
 
@@ -153,7 +165,7 @@ impl fmt::Display for Refused<'_> {
             }
             _ => code.fmt(f)?,
         }
-        hint(*code).map_or(Ok(()), |hint| write!(f, "; {hint}"))
+        hint(*code).map_or(Ok(()), |hint| write!(f, ". {hint}"))
     }
 }
 
@@ -194,17 +206,19 @@ impl fmt::Display for Last<'_> {
 /// What to do, where there is one thing to do.
 fn hint(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
-        ErrorCode::UnknownTopicOrPartition => "create it, or check its name",
-        ErrorCode::TopicAlreadyExists => "if_not_exists() accepts that",
-        ErrorCode::TopicDeletionDisabled => "set delete.topic.enable=true on the brokers",
+        ErrorCode::UnknownTopicOrPartition => "Create it, or correct its name.",
+        ErrorCode::TopicAlreadyExists => "if_not_exists() accepts that.",
+        ErrorCode::TopicDeletionDisabled => "Set delete.topic.enable=true on the brokers.",
         ErrorCode::InvalidReplicationFactor => {
-            "ask for at most as many replicas as there are brokers"
+            "Ask for at most as many replicas as there are brokers."
         }
-        ErrorCode::NonEmptyGroup | ErrorCode::UnknownMemberId => "stop the group's members first",
-        ErrorCode::GroupSubscribedToTopic => "stop the members that consume the topic first",
+        ErrorCode::NonEmptyGroup | ErrorCode::UnknownMemberId => "Stop the group's members first.",
+        ErrorCode::GroupSubscribedToTopic => "Stop the members that consume the topic first.",
         ErrorCode::TopicAuthorizationFailed
         | ErrorCode::GroupAuthorizationFailed
-        | ErrorCode::ClusterAuthorizationFailed => "grant it with an ACL",
+        | ErrorCode::ClusterAuthorizationFailed => {
+            "The brokers' ACLs must allow this principal to do it."
+        }
         _ => return None,
     })
 }
@@ -217,8 +231,8 @@ mod tests {
     fn a_refusal_says_what_why_and_what_to_do() {
         check(
             refused(ErrorCode::TopicAlreadyExists, Some("Topic 'orders' already exists.")),
-            "create topic orders: TOPIC_ALREADY_EXISTS (36): Topic 'orders' already exists; \
-             if_not_exists() accepts that",
+            "create topic orders: TOPIC_ALREADY_EXISTS (36): Topic 'orders' already exists. \
+             if_not_exists() accepts that.",
         );
     }
 
@@ -271,8 +285,23 @@ mod tests {
         }
     }
 
+    /// The error and the one of the facade say the same.
     #[track_caller]
     fn check(error: AdminError, expected: &str) {
         assert_eq!(error.to_string(), expected);
+        let (code, hint, certainty) = (error.code(), error.hint(), error.certainty());
+        let general = ottla_core::error::Error::from(error);
+        assert_eq!(general.to_string(), expected);
+        assert_eq!((general.code(), general.hint()), (code, hint));
+        assert_eq!(general.possibly_written(), certainty == Certainty::PossiblyWritten);
+    }
+
+    #[test]
+    fn no_refusal_asks_for_another_client() {
+        for code in ErrorCode::ALL.iter().filter(|code| code.is_error()) {
+            let error = refused(*code, None);
+            assert_eq!(error.class().is_retriable(), code.is_retriable(), "{code}");
+            assert!(!ottla_core::error::Error::from(error).is_fatal(), "{code}");
+        }
     }
 }

@@ -62,6 +62,6 @@ async fn only_a_group_that_nobody_is_in_is_deleted() {
     let failed: Vec<_> = deleted.failures().map(|(id, error)| (&**id, error.code())).collect();
     assert_eq!(failed, [("billing", Some(ErrorCode::NonEmptyGroup))]);
     let error = bed.admin.delete_group("billing").await.unwrap_err();
-    assert!(error.to_string().ends_with("stop the group's members first"), "{error}");
+    assert!(error.to_string().ends_with("Stop the group's members first."), "{error}");
     assert_eq!(bed.admin.list_groups().await.into_result().unwrap().len(), 1);
 }

@@ -118,7 +118,7 @@ async fn offsets_of_a_group_with_members_stay_as_they_are() {
     bed.join("billing", &[0]).await;
     let altered = bed.admin.alter_group_offsets("billing", [(tp(0), 5)]).await;
     let error = altered.into_result().unwrap_err();
-    assert!(error.to_string().ends_with("stop the group's members first"), "{error}");
+    assert!(error.to_string().ends_with("Stop the group's members first."), "{error}");
     let deleted = bed.admin.delete_group_offsets("billing", [tp(0)]).await;
     let error = deleted.into_result().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::GroupSubscribedToTopic));

@@ -45,8 +45,8 @@ async fn a_topic_that_exists_is_an_error_or_fine() {
     assert!(!error.class().is_retriable());
     assert_eq!(
         error.to_string(),
-        "create topic orders: TOPIC_ALREADY_EXISTS (36): Topic 'orders' already exists; \
-         if_not_exists() accepts that"
+        "create topic orders: TOPIC_ALREADY_EXISTS (36): Topic 'orders' already exists. \
+         if_not_exists() accepts that."
     );
     let existing = bed.admin.create_topic("orders").if_not_exists().await.unwrap();
     assert!(existing.existed);
@@ -128,7 +128,7 @@ async fn describing_a_topic_that_does_not_exist_neither_waits_nor_creates_it() {
     let described = bed.admin.describe_topics(["orders", "nowhere"]).await;
     assert_eq!(described.get("orders").unwrap().as_ref().unwrap().partitions.len(), 3);
     let error = described.get("nowhere").unwrap().as_ref().unwrap_err();
-    assert!(error.to_string().ends_with("; create it, or check its name"), "{error}");
+    assert!(error.to_string().ends_with(". Create it, or correct its name."), "{error}");
     assert_eq!(bed.now(), begun);
     assert_eq!(bed.admin.list_topics().include_internal().await.unwrap().len(), 1);
 }
