@@ -16,6 +16,10 @@
 //! | [`offsets`] | offsets of partitions and of groups, lag, deleting records |
 //! | [`cluster`] | the cluster itself |
 //! | `net` | `Admin`, and what its methods return until they are awaited |
+#![cfg_attr(
+    all(not(feature = "net"), not(test)),
+    expect(dead_code, unused_imports, reason = "the shell asks what is decided here")
+)]
 
 mod call;
 pub mod cluster;
