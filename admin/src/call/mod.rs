@@ -33,7 +33,8 @@ pub(crate) trait AdminCall: Debug + Send + Sync + 'static {
     /// The request for keys that the same broker answers for.
     fn request(&self, asked: &Asked<'_, Self::Key>) -> Self::Request;
 
-    /// What the answer says of each key, in any order. Keys that were not asked for are passed over.
+    /// What the answer says of each key, in any order. Keys that were not asked for are passed
+    /// over.
     fn settle(
         &self,
         asked: &Asked<'_, Self::Key>,

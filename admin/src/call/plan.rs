@@ -580,8 +580,8 @@ fn is_brief(code: ErrorCode) -> bool {
         || matches!(code, ErrorCode::CoordinatorLoadInProgress | ErrorCode::UnstableOffsetCommit)
 }
 
-/// How often the metadata must deny a broker, a topic or a partition to be believed. Each time it is asked
-/// for anew, with `retry.backoff.ms` in between.
+/// How often the metadata must deny a broker, a topic or a partition to be believed. Each time it
+/// is asked for anew, with `retry.backoff.ms` in between.
 const BELIEVED_DENIALS: u32 = 3;
 
 /// How long a coordinator may be silent before others are asked whether it still is one.

@@ -60,8 +60,8 @@ pub enum MemberAssignment {
     Partitions(BTreeSet<TopicPartition>),
     /// Something that only groups of its protocol type can read.
     Other(Bytes),
-    /// Something that no consumer can read. It is no assignment of nothing: what the member consumes
-    /// is not known.
+    /// Something that no consumer can read. It is no assignment of nothing: what the member
+    /// consumes is not known.
     Malformed(Arc<DecodeError>),
 }
 

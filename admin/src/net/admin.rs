@@ -25,11 +25,11 @@ use crate::{AdminError, Results};
 /// ```
 ///
 /// What is about several items gives [`Results`], one for each: an item that fails, or whose broker
-/// is silent, takes no other with it. Requests go to the broker that can answer them and are retried
-/// where that can help, until the call's one deadline.
+/// is silent, takes no other with it. Requests go to the broker that can answer them and are
+/// retried where that can help, until the call's one deadline.
 ///
-/// A retry may meet what an earlier attempt did whose answer was lost: a topic that is to be created
-/// exists then, and one that is to be deleted does not. Such errors say
+/// A retry may meet what an earlier attempt did whose answer was lost: a topic that is to be
+/// created exists then, and one that is to be deleted does not. Such errors say
 /// [`PossiblyWritten`](ottla_core::error::Certainty::PossiblyWritten), and `if_not_exists` and
 /// `if_exists` accept them.
 ///

@@ -23,7 +23,8 @@ impl Admin {
         Pending::new(self, DescribeConfigs { resources, names, synonyms, documentation })
     }
 
-    /// Changes settings of one topic, broker or group. Settings that are not named stay as they are.
+    /// Changes settings of one topic, broker or group. Settings that are not named stay as they
+    /// are.
     pub fn alter_config(&self, resource: ConfigResource) -> Pending<AlterConfig> {
         let changes = ConfigChanges::new();
         Pending::new(self, AlterConfig { resource, changes, validate_only: false })

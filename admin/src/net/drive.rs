@@ -14,7 +14,8 @@ use crate::call::{
     AdminCall, Ask, Asked, Effect, Found, Lookup, Place, Plan, ResponseOf, Settings,
 };
 
-/// Carries `call` out for all of `keys`, which may be none. It returns at the deadline at the latest.
+/// Carries `call` out for all of `keys`, which may be none. It returns at the deadline at the
+/// latest.
 ///
 /// # Cancel safety
 ///

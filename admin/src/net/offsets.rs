@@ -25,8 +25,8 @@ impl Admin {
         Pending::new(self, ListOffsets { partitions, isolation: Isolation::default() })
     }
 
-    /// Deletes the oldest records of partitions, and tells the smallest offset that each of them has
-    /// left.
+    /// Deletes the oldest records of partitions, and tells the smallest offset that each of them
+    /// has left.
     pub fn delete_records(
         &self,
         partitions: impl IntoIterator<Item = (impl Into<TopicPartition>, impl Into<DeleteBefore>)>,
@@ -61,8 +61,8 @@ impl Admin {
         Pending::new(self, DeleteGroupOffsets { group: group.into(), partitions })
     }
 
-    /// Finds out how far a group is behind, in each partition that it has committed an offset for. A
-    /// group that does not exist has committed none.
+    /// Finds out how far a group is behind, in each partition that it has committed an offset for.
+    /// A group that does not exist has committed none.
     pub fn lag(&self, group: impl Into<ByteString>) -> Pending<Lag> {
         Pending::new(self, Lag { group: group.into(), isolation: Isolation::default() })
     }

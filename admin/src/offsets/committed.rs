@@ -41,8 +41,8 @@ pub struct ListGroupOffsets {
 
 /// Fetches all offsets of a group.
 ///
-/// All, because brokers since Kafka 4.1 want and give the ids of topics instead of their names: what
-/// was committed for a topic that is gone could not be asked for, and would hide the rest.
+/// All, because brokers since Kafka 4.1 want and give the ids of topics instead of their names:
+/// what was committed for a topic that is gone could not be asked for, and would hide the rest.
 #[derive(Debug)]
 pub(crate) struct FetchOffsets {
     pub(crate) require_stable: bool,
