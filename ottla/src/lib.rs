@@ -13,7 +13,7 @@
 //! let mut consumer = kafka.consumer("billing").subscribe(["orders"]).build().await?;
 //! while let Some(batch) = consumer.poll().await? {
 //!     for record in &batch {
-//!         println!("{:?}", record?.value());
+//!         println!("{:?}", record.value());
 //!     }
 //! }
 //! # Ok(())

@@ -45,7 +45,6 @@
 //!     .await?;
 //! while let Some(batch) = consumer.poll().await? {
 //!     for record in &batch {
-//!         let record = record?;
 //!         println!("{}: {:?} = {:?}", record.offset(), record.key(), record.value());
 //!     }
 //! }
