@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use ottla_core::retry::Deadline;
 use ottla_core::types::{NodeId, TopicName};
 use parking_lot::Mutex;
 
@@ -78,7 +79,7 @@ impl Partition {
         if !patience.is_zero() {
             let since = self.slot.lock().queue.waiting_since();
             let now = common.host.now();
-            if since.is_some_and(|since| since + patience <= now) {
+            if since.is_some_and(|since| Deadline::after(since, patience).is_over(now)) {
                 return None;
             }
         }

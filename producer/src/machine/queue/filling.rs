@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ottla_core::error::Certainty;
+use ottla_core::retry::Deadline;
 use ottla_protocol::compression::Codec;
 use ottla_protocol::records::{AppendError, BatchBuilder, BatchHeader, SealOptions};
 
@@ -38,7 +39,7 @@ impl PartitionQueue {
         let charge = waited.or_else(|| budget.try_charge(usual));
         let charge = charge.or_else(|| budget.try_charge(least));
         let charge = charge.ok_or(AppendFault::NoRoom(least))?;
-        let due = now + self.terms.linger;
+        let due = Deadline::after(now, self.terms.linger).instant();
         let id = self.next_id;
         self.next_id += 1;
         self.open = Some(OpenBatch {
@@ -47,7 +48,7 @@ impl PartitionQueue {
             charge,
             done: BatchDone::new(self.topic.clone(), self.partition),
             due,
-            expires: now + self.terms.delivery_timeout,
+            expires: Deadline::after(now, self.terms.delivery_timeout).instant(),
             eager: self.terms.linger.is_zero(),
         });
         if self.terms.linger.is_zero() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ottla_core::error::Certainty;
+use ottla_core::retry::Deadline;
 use ottla_protocol::records::SealOptions;
 
 use super::{Effects, PartitionQueue};
@@ -56,7 +57,8 @@ impl PartitionQueue {
             self.fail(index, effects, Self::timed_out);
         }
         self.draining = self.on_wire > 0;
-        self.retry_at = Some(now + self.backoff.fail(random));
+        let backoff = self.backoff.fail(random);
+        self.retry_at = Some(Deadline::after(now, backoff).instant());
     }
 
     /// A leader that has not what comes before. If nothing does, what did is lost, and this batch

@@ -559,3 +559,21 @@ fn closing_fails_what_is_left_by_what_is_known_of_it() {
     assert!(fixture.queue.is_empty());
     assert_eq!(fixture.budget.free(), fixture.memory);
 }
+
+#[test]
+fn settings_without_end_do_not_overflow() {
+    let config = ProducerConfig {
+        linger: Duration::MAX,
+        delivery_timeout: Duration::MAX,
+        retry_backoff: Duration::MAX,
+        retry_backoff_max: Duration::MAX,
+        ..ProducerConfig::default()
+    };
+    let mut fixture = Fixture::new(&config);
+    fixture.append("a");
+    let mut effects = Effects::default();
+    fixture.queue.hurry(&mut effects);
+    let sent = fixture.send().unwrap();
+    fixture.retry(sent.attempt, Certainty::NotWritten);
+    assert!(matches!(fixture.next(), NextSend::NotBefore(_)));
+}
