@@ -1,0 +1,141 @@
+//! The shell: a listener, and a task for each connection.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use ottla_protocol::wire::{Frame, take_frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
+
+use crate::broker::Broker;
+
+/// The broker as its connections share it. They are all on one thread, so nobody ever waits here.
+pub type Shared = Arc<Mutex<Broker>>;
+
+/// Serves every client that comes, for ever.
+///
+/// # Errors
+///
+/// When the listener is broken.
+pub async fn serve(listener: TcpListener, broker: Shared) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        lock(&broker).handle_connection();
+        let broker = Arc::clone(&broker);
+        tokio::spawn(async move {
+            if let Err(error) = Connection::new(stream, broker).run().await
+                && !went_away(&error)
+            {
+                eprintln!("nullbroker: a connection is closed: {error}");
+            }
+        });
+    }
+}
+
+/// Does something to the broker between two requests.
+pub fn lock(broker: &Shared) -> std::sync::MutexGuard<'_, Broker> {
+    broker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn went_away(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+struct Connection {
+    stream: TcpStream,
+    broker: Shared,
+    received: BytesMut,
+    /// Answers in the order of their requests, each with the time before which it is held back.
+    held: VecDeque<(Instant, Frame)>,
+    /// Small answers that go out together.
+    gathered: BytesMut,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, broker: Shared) -> Self {
+        let (received, gathered) = (BytesMut::with_capacity(READ), BytesMut::new());
+        Self { stream, broker, received, held: VecDeque::new(), gathered }
+    }
+
+    async fn run(mut self) -> io::Result<()> {
+        loop {
+            let due = self.held.front().map(|(due, _)| *due);
+            tokio::select! {
+                read = self.stream.read_buf(&mut self.received) => match read? {
+                    0 => return Ok(()),
+                    _ => self.answer_what_came()?,
+                },
+                () = until(due) => {}
+            }
+            self.send_what_is_due().await?;
+            self.make_room();
+        }
+    }
+
+    fn answer_what_came(&mut self) -> io::Result<()> {
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let mut now = None;
+        while let Some(frame) = take_frame(&mut self.received, LIMIT).map_err(io::Error::other)? {
+            let answer = lock(&self.broker).handle_request(&frame).map_err(invalid)?;
+            if let Some(answer) = answer {
+                let now = *now.get_or_insert_with(Instant::now);
+                self.held.push_back((now + answer.hold, answer.frame));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_what_is_due(&mut self) -> io::Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        while self.held.front().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, mut frame)) = self.held.pop_front() else { break };
+            if frame.len() <= SMALL {
+                while frame.has_remaining() {
+                    let chunk = frame.chunk();
+                    let len = chunk.len();
+                    self.gathered.extend_from_slice(chunk);
+                    frame.advance(len);
+                }
+                continue;
+            }
+            self.stream.write_all_buf(&mut self.gathered).await?;
+            self.stream.write_all_buf(&mut frame).await?;
+        }
+        self.stream.write_all_buf(&mut self.gathered).await
+    }
+
+    /// Room for the rest of the frame that has begun, so that it is received where it will stay.
+    fn make_room(&mut self) {
+        let begun = self.received.first_chunk::<4>().map_or(0, |len| i32::from_be_bytes(*len));
+        let whole = usize::try_from(begun).unwrap_or(0).min(LIMIT) + 4;
+        self.received.reserve(whole.saturating_sub(self.received.len()).max(READ));
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        // A timer of tokio's is a millisecond late: that is added to every held answer alike.
+        Some(due) if due > Instant::now() + Duration::from_micros(50) => sleep_until(due).await,
+        Some(_) => {}
+        None => pending().await,
+    }
+}
+
+/// Bytes of room for every read.
+const READ: usize = 256 << 10;
+
+/// Kafka's `socket.request.max.bytes`.
+const LIMIT: usize = 100 << 20;
+
+/// Answers up to this many bytes are copied together; larger ones go out from where they lie.
+const SMALL: usize = 4 << 10;
