@@ -1,0 +1,193 @@
+//! What we must reach.
+
+use crate::report::Results;
+
+/// Another client's cost, or rate, over ours: at least this much.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gate {
+    pub case: &'static str,
+    pub ours: &'static str,
+    pub theirs: &'static str,
+    pub at_least: f64,
+    pub by: By,
+}
+
+/// What is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Theirs over ours, processor time for each record.
+    Cpu,
+    /// Ours over theirs, records in a second.
+    Rate,
+}
+
+/// What became of a gate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// The ratio of medians is high enough, and the ranges are apart.
+    Passed(f64),
+    Missed(f64),
+    /// High enough, but noise could have done it.
+    Unclear(f64),
+    /// One of the two was not measured.
+    Unknown,
+}
+
+impl Gate {
+    pub fn judge(&self, results: &Results) -> Verdict {
+        let (Some(ours), Some(theirs)) =
+            (results.find(self.case, self.ours), results.find(self.case, self.theirs))
+        else {
+            return Verdict::Unknown;
+        };
+        let (over, under) = match self.by {
+            By::Cpu => (&theirs.cpu_ns_per_record, &ours.cpu_ns_per_record),
+            By::Rate => (&ours.records_per_second, &theirs.records_per_second),
+        };
+        let ratio = over.median / under.median;
+        match (ratio >= self.at_least, over.is_apart_from(under)) {
+            (false, _) => Verdict::Missed(ratio),
+            // With a target below 1 the ranges are expected to touch.
+            (true, false) if self.at_least > 1.0 => Verdict::Unclear(ratio),
+            (true, _) => Verdict::Passed(ratio),
+        }
+    }
+}
+
+const fn cpu(case: &'static str, ours: &'static str, theirs: &'static str, at_least: f64) -> Gate {
+    Gate { case, ours, theirs, at_least, by: By::Cpu }
+}
+
+const PRODUCE_100: &str = "produce/100/none/p1";
+const PRODUCE_1024: &str = "produce/1024/none/p1";
+const PRODUCE_LZ4_100: &str = "produce/100/lz4/p1";
+const PRODUCE_LZ4_1024: &str = "produce/1024/lz4/p1";
+const CONSUME_100: &str = "consume/100/none/p1";
+const CONSUME_1024: &str = "consume/1024/none/p1";
+const AWAITED: &str = "ottla-awaited";
+const LENT: &str = "ottla-lent";
+const OWNED: &str = "ottla-owned";
+
+pub const GATES: &[Gate] = &[
+    cpu(PRODUCE_100, AWAITED, "librdkafka", 3.0),
+    cpu(PRODUCE_100, AWAITED, "java", 4.0),
+    cpu(PRODUCE_100, AWAITED, "franz-go", 3.5),
+    cpu(PRODUCE_100, AWAITED, "krafka", 8.0),
+    cpu(PRODUCE_100, AWAITED, "rskafka-batch", 1.5),
+    cpu(PRODUCE_1024, AWAITED, "librdkafka", 3.0),
+    cpu(PRODUCE_1024, AWAITED, "java", 3.5),
+    cpu(PRODUCE_1024, AWAITED, "franz-go", 1.9),
+    cpu(PRODUCE_1024, AWAITED, "krafka", 3.5),
+    cpu(PRODUCE_LZ4_100, AWAITED, "librdkafka", 2.4),
+    cpu(PRODUCE_LZ4_100, AWAITED, "java", 2.4),
+    cpu(PRODUCE_LZ4_100, AWAITED, "franz-go", 2.4),
+    cpu(PRODUCE_LZ4_100, AWAITED, "krafka", 2.4),
+    cpu(PRODUCE_LZ4_1024, AWAITED, "librdkafka", 1.5),
+    cpu(PRODUCE_LZ4_1024, AWAITED, "java", 1.5),
+    cpu(PRODUCE_LZ4_1024, AWAITED, "franz-go", 1.5),
+    cpu(PRODUCE_LZ4_1024, AWAITED, "krafka", 1.5),
+    Gate {
+        case: "produce/100/none/p1/delay5",
+        ours: AWAITED,
+        theirs: "franz-go",
+        at_least: 1.25,
+        by: By::Rate,
+    },
+    cpu(CONSUME_100, LENT, "librdkafka", 6.0),
+    cpu(CONSUME_100, LENT, "java", 8.0),
+    cpu(CONSUME_100, LENT, "krafka", 8.0),
+    cpu(CONSUME_100, OWNED, "librdkafka", 4.5),
+    cpu(CONSUME_100, OWNED, "java", 6.0),
+    cpu(CONSUME_100, OWNED, "krafka", 6.0),
+    cpu(CONSUME_100, OWNED, "franz-go", 3.7),
+    cpu(CONSUME_100, OWNED, "rskafka", 3.0),
+    cpu(CONSUME_1024, OWNED, "librdkafka", 1.4),
+    cpu(CONSUME_1024, OWNED, "librdkafka-crc", 2.0),
+    cpu(CONSUME_1024, OWNED, "java", 5.0),
+    cpu(CONSUME_1024, OWNED, "franz-go", 5.0),
+    cpu(CONSUME_1024, OWNED, "krafka", 1.6),
+];
+
+/// Limits on ourselves: what our cost in one case may be, as a multiple of our cost in another.
+pub const OWN_LIMITS: &[OwnLimit] = &[OwnLimit {
+    case: "produce/100/none/p1000/batch16k",
+    beside: "produce/100/none/p1/batch16k",
+    client: AWAITED,
+    at_most: 1.7,
+}];
+
+/// See [`OWN_LIMITS`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OwnLimit {
+    pub case: &'static str,
+    pub beside: &'static str,
+    pub client: &'static str,
+    pub at_most: f64,
+}
+
+impl OwnLimit {
+    pub fn judge(&self, results: &Results) -> Verdict {
+        let cost = |case| results.find(case, self.client).map(|row| row.cpu_ns_per_record.median);
+        match (cost(self.case), cost(self.beside)) {
+            (Some(cost), Some(beside)) if cost <= beside * self.at_most => {
+                Verdict::Passed(cost / beside)
+            }
+            (Some(cost), Some(beside)) => Verdict::Missed(cost / beside),
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::measurement;
+    use crate::{cases, clients};
+
+    #[test]
+    fn a_gate_passes_when_the_ratio_is_high_enough_and_the_ranges_are_apart() {
+        check(&[10.0, 11.0, 12.0], &[30.0, 33.0, 36.0], Verdict::Passed(3.0));
+    }
+
+    #[test]
+    fn a_ratio_below_the_gate_is_missed() {
+        check(&[10.0, 11.0, 12.0], &[20.0, 22.0, 24.0], Verdict::Missed(2.0));
+    }
+
+    #[test]
+    fn a_ratio_that_noise_could_have_made_is_unclear() {
+        check(&[10.0, 11.0, 32.0], &[30.0, 33.0, 36.0], Verdict::Unclear(3.0));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_unknown() {
+        check(&[], &[30.0], Verdict::Unknown);
+    }
+
+    #[test]
+    fn every_gate_is_on_a_gated_case_and_on_clients_of_its_direction() {
+        for gate in GATES {
+            let gated = cases::gated();
+            let case = gated.iter().find(|case| case.to_string() == gate.case).unwrap();
+            for name in [gate.ours, gate.theirs] {
+                assert!(clients::of(case.op).iter().any(|client| client.name == name), "{name}");
+            }
+        }
+        for limit in OWN_LIMITS {
+            for name in [limit.case, limit.beside] {
+                assert!(cases::gated().iter().any(|case| case.to_string() == name), "{name}");
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(ours: &[f64], theirs: &[f64], expected: Verdict) {
+        let rounds = |client: &'static str, costs: &[f64]| {
+            let each = costs.iter().enumerate();
+            each.map(|(round, cost)| measurement("a", client, round, *cost)).collect::<Vec<_>>()
+        };
+        let measured = [rounds("ours", ours), rounds("theirs", theirs)].concat();
+        let gate = cpu("a", "ours", "theirs", 3.0);
+        assert_eq!(gate.judge(&Results::of(&measured)), expected);
+    }
+}

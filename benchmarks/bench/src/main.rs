@@ -1,0 +1,383 @@
+//! Measures Kafka clients beside one another, in one interleaved run.
+
+mod cases;
+mod clients;
+mod gates;
+mod install;
+mod journal;
+mod measure;
+mod payload;
+mod pin;
+mod plan;
+mod progress;
+mod report;
+mod stats;
+mod surroundings;
+mod syscalls;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cases::Case;
+use clap::Parser;
+use clients::{Client, Driver};
+use gates::{GATES, OWN_LIMITS, Verdict};
+use install::Workshop;
+use journal::{Identity, Journal};
+use measure::Bench;
+use pin::{CoreList, Cores};
+use plan::Job;
+use progress::{Pace, clock};
+use report::Results;
+use report::markdown::{self, Surroundings};
+
+/// What went wrong, for a person to read.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures Kafka clients beside one another, in one interleaved run.
+///
+/// Builds what it needs. A client that cannot be built is named and left out. A run that was
+/// interrupted goes on where it was when it is started again in the same way. A whole run, or one
+/// with --gate, writes RESULTS.md and charts/.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// One round of few records with checksums verified: whether everything works, not how fast
+    #[arg(long, conflicts_with = "gate")]
+    quick: bool,
+    /// Only the cases that gates are on; fail unless all of them are passed
+    #[arg(long)]
+    gate: bool,
+    /// Only these cases; a prefix such as `consume/100` names several
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    case: Vec<String>,
+    /// Only these clients
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    client: Vec<String>,
+    /// Write the results as a list of objects
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Rounds; the median is taken over them
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Cores of the null broker; the last one by default
+    #[arg(long, value_name = "LIST")]
+    broker_cores: Option<CoreList>,
+    /// Cores of the clients; all but the last one by default
+    #[arg(long, value_name = "LIST")]
+    client_cores: Option<CoreList>,
+    /// Begin anew, even if the same run was interrupted
+    #[arg(long)]
+    fresh: bool,
+    /// Name the cases and clients, and measure nothing
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let cases = chosen_cases(arguments)?;
+    if arguments.list {
+        list(&cases);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let workshop = Workshop::new()?;
+    let cores = Cores::divide(arguments.broker_cores.clone(), arguments.client_cores.clone())?;
+    let tools = workshop.tools();
+    payload::write(&tools, cases.iter().map(|case| case.size))?;
+    let bench = Bench {
+        nullbroker: workshop.nullbroker()?,
+        scratch: tools.clone(),
+        cores,
+        records: arguments.quick.then_some(QUICK_RECORDS),
+        verify: arguments.quick,
+    };
+    let (commands, missing) = install(&workshop, &cases, arguments)?;
+    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { ROUNDS });
+    let jobs = plan::jobs(rounds, &cases, |case| {
+        let wanted = wanted_clients(case, arguments);
+        wanted.into_iter().filter(|client| commands.contains_key(&client.driver)).collect()
+    });
+    let identity = identity(&cases, &jobs, rounds, &bench, &workshop);
+    let path = tools.join("run.jsonl");
+    if arguments.fresh || arguments.quick {
+        fs::remove_file(&path).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    let mut journal = Journal::open(&path, &identity)?;
+    let failed = measure_all(&jobs, &commands, &bench, &mut journal)?;
+    // Finished: what comes next is another run.
+    fs::rename(&path, path.with_file_name("last-run.jsonl"))?;
+    let surroundings = Surroundings {
+        machine: surroundings::machine(&bench.cores, rounds),
+        command: surroundings::command(),
+        missing,
+        failed,
+    };
+    conclude(arguments, &workshop, &Results::of(&journal.done), &surroundings)
+}
+
+/// Rounds of a run that counts.
+const ROUNDS: usize = 5;
+
+/// Records of a run that only shows that everything works.
+const QUICK_RECORDS: u64 = 20_000;
+
+fn chosen_cases(arguments: &Arguments) -> Result<Vec<Case>, Failure> {
+    let all = match (arguments.quick, arguments.gate, arguments.case.is_empty()) {
+        (true, _, true) => cases::quick(),
+        (_, true, true) => cases::gated(),
+        _ => cases::all(),
+    };
+    let is_wanted = |case: &Case| {
+        let name = case.to_string();
+        let within = |wanted: &String| {
+            name.strip_prefix(wanted.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        arguments.case.is_empty() || arguments.case.iter().any(within)
+    };
+    // A full name means that case alone, though others begin with it.
+    let exact: Vec<Case> =
+        all.iter().filter(|case| arguments.case.contains(&case.to_string())).copied().collect();
+    let chosen: Vec<Case> = match exact.len() == arguments.case.len() && !exact.is_empty() {
+        true => exact,
+        false => all.into_iter().filter(is_wanted).collect(),
+    };
+    if chosen.is_empty() {
+        return Err("no case has such a name; --list shows all".into());
+    }
+    Ok(chosen)
+}
+
+fn wanted_clients(case: &Case, arguments: &Arguments) -> Vec<Client> {
+    let wanted = |client: &&Client| {
+        let by_name = |name: &String| name == client.name || name == client.driver.name();
+        arguments.client.is_empty() || arguments.client.iter().any(by_name)
+    };
+    clients::of(case.op).iter().filter(wanted).copied().collect()
+}
+
+fn list(cases: &[Case]) {
+    for case in cases {
+        let names: Vec<&str> = clients::of(case.op).iter().map(|client| client.name).collect();
+        println!("{case}: {}", names.join(", "));
+    }
+}
+
+/// How each driver is started, and why those that are missing are.
+type Fleet = (BTreeMap<Driver, Vec<String>>, Vec<(String, String)>);
+
+fn install(workshop: &Workshop, cases: &[Case], arguments: &Arguments) -> Result<Fleet, Failure> {
+    let (mut commands, mut missing) = (BTreeMap::new(), Vec::new());
+    for driver in Driver::ALL {
+        let is_wanted = |case: &Case| {
+            wanted_clients(case, arguments).iter().any(|client| client.driver == driver)
+        };
+        if !cases.iter().any(is_wanted) {
+            continue;
+        }
+        eprintln!("-- building {}", driver.name());
+        match workshop.driver(driver) {
+            Ok(command) => {
+                commands.insert(driver, command);
+            }
+            Err(why) => {
+                eprintln!("-- SKIPPED: {} cannot be measured: {why}", driver.name());
+                missing.push((driver.name().to_owned(), why.to_string()));
+            }
+        }
+    }
+    if commands.is_empty() {
+        return Err("there is no client to measure".into());
+    }
+    Ok((commands, missing))
+}
+
+fn identity(
+    cases: &[Case],
+    jobs: &[Job],
+    rounds: usize,
+    bench: &Bench,
+    workshop: &Workshop,
+) -> Identity {
+    let mut clients: Vec<String> = jobs.iter().map(|job| job.client.name.to_owned()).collect();
+    clients.sort();
+    clients.dedup();
+    Identity {
+        commit: surroundings::commit(workshop.benchmarks()),
+        cases: cases.iter().map(Case::to_string).collect(),
+        clients,
+        rounds,
+        broker_cores: bench.cores.broker.to_string(),
+        client_cores: bench.cores.clients.to_string(),
+    }
+}
+
+/// Runs what the journal does not have yet. Returns what failed, each in a sentence.
+fn measure_all(
+    jobs: &[Job],
+    commands: &BTreeMap<Driver, Vec<String>>,
+    bench: &Bench,
+    journal: &mut Journal,
+) -> Result<Vec<String>, Failure> {
+    let names: Vec<String> = jobs.iter().map(|job| job.case.to_string()).collect();
+    let mut failed: Vec<(String, &str, String)> = Vec::new();
+    let mut pace = Pace::default();
+    let counts_calls = bench.records.is_none() && syscalls::can_count();
+    if !journal.done.is_empty() {
+        eprintln!("-- going on after {} runs", journal.done.len());
+    }
+    for (at, (job, case)) in jobs.iter().zip(&names).enumerate() {
+        let client = job.client.name;
+        let gave_up = failed.iter().any(|(other, name, _)| other == case && *name == client);
+        if gave_up || journal.has(case, client, job.round) {
+            continue;
+        }
+        let Some(command) = commands.get(&job.client.driver) else { continue };
+        let began = Instant::now();
+        let mut outcome = bench.run(job, command);
+        if let Ok(measured) = &mut outcome
+            && counts_calls
+            && job.round == 0
+        {
+            // Once is enough: unlike time, calls hardly vary.
+            match syscalls::per_batch(bench, job, command) {
+                Ok(calls) => measured.system_calls_per_batch = Some(calls),
+                Err(why) => eprintln!("-- system calls of {client} in {case}: {why}"),
+            }
+        }
+        pace.handle_done(case, client, began.elapsed());
+        let later = jobs[at + 1..].iter().zip(&names[at + 1..]);
+        let later: Vec<(&str, &'static str)> = later
+            .filter(|(job, case)| !journal.has(case, job.client.name, job.round))
+            .map(|(job, case)| (case.as_str(), job.client.name))
+            .collect();
+        let left = pace.left(later).map(clock).unwrap_or_default();
+        let said = match &outcome {
+            Ok(measured) => format!("{:>7.0} ns/record", measured.cpu_ns_per_record()),
+            Err(why) => format!("FAILED: {why}"),
+        };
+        let (number, total, round) = (at + 1, jobs.len(), job.round + 1);
+        eprintln!(
+            "[{number:>4}/{total}] round {round}  {left:>7} left  {case:<28} {client:<17} {said}"
+        );
+        match outcome {
+            Ok(measured) => journal.add(measured)?,
+            Err(why) => failed.push((case.clone(), client, why.to_string())),
+        }
+    }
+    Ok(failed.into_iter().map(|(case, client, why)| format!("{client} in {case}: {why}")).collect())
+}
+
+fn conclude(
+    arguments: &Arguments,
+    workshop: &Workshop,
+    results: &Results,
+    surroundings: &Surroundings,
+) -> Result<ExitCode, Failure> {
+    for case in results.cases() {
+        println!("{}", markdown::table(case, &results.of_case(case)));
+    }
+    for (client, why) in &surroundings.missing {
+        eprintln!("-- SKIPPED: {client}: {why}");
+    }
+    for sentence in &surroundings.failed {
+        eprintln!("-- FAILED: {sentence}");
+    }
+    if let Some(path) = &arguments.json {
+        fs::write(path, serde_json::to_string_pretty(&results.rows)? + "\n")?;
+    }
+    if !arguments.quick && arguments.case.is_empty() && arguments.client.is_empty() {
+        publish(workshop, results, surroundings)?;
+    }
+    let gates_hold = !arguments.gate || all_gates_pass(results);
+    let everything_ran = surroundings.failed.is_empty();
+    Ok(if gates_hold && everything_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn publish(
+    workshop: &Workshop,
+    results: &Results,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let page = workshop.benchmarks().join("RESULTS.md");
+    let before = fs::read_to_string(&page)?;
+    fs::write(&page, markdown::insert(&before, &markdown::section(results, surroundings)))?;
+    let charts = workshop.benchmarks().join("charts");
+    fs::create_dir_all(&charts)?;
+    for case in results.cases().into_iter().filter(|case| CHARTED.contains(case)) {
+        let chart = report::chart::bars(case, &results.of_case(case));
+        fs::write(charts.join(report::chart::file_name(case)), chart)?;
+    }
+    Ok(())
+}
+
+/// The cases that are worth a picture.
+const CHARTED: &[&str] = &[
+    "produce/100/none/p1",
+    "produce/1024/none/p1",
+    "produce/100/lz4/p1",
+    "produce/1024/lz4/p1",
+    "consume/100/none/p1",
+    "consume/1024/none/p1",
+];
+
+fn all_gates_pass(results: &Results) -> bool {
+    let mut verdicts: Vec<(String, Verdict)> = GATES
+        .iter()
+        .map(|gate| (format!("{} {} / {}", gate.case, gate.theirs, gate.ours), gate.judge(results)))
+        .collect();
+    verdicts.extend(OWN_LIMITS.iter().map(|limit| (limit.case.to_owned(), limit.judge(results))));
+    for (gate, verdict) in &verdicts {
+        if !matches!(verdict, Verdict::Passed(_)) {
+            eprintln!("-- GATE: {gate}: {verdict:?}");
+        }
+    }
+    verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Passed(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_prefix_names_several_cases_but_no_half_words() {
+        check(&["consume/100"], 10);
+        check(&["consume/10"], 0);
+        check(&["produce/1024/lz4", "consume/1024/lz4/p16"], 3);
+    }
+
+    #[test]
+    fn a_full_name_means_that_case_alone() {
+        check(&["produce/100/none/p1"], 1);
+        check(&["produce/100/none/p1/keyed", "produce/100/none/p1"], 2);
+    }
+
+    #[track_caller]
+    fn check(names: &[&str], expected: usize) {
+        let arguments = ["bench", "--case"].iter().chain(names);
+        let chosen = chosen_cases(&Arguments::parse_from(arguments));
+        assert_eq!(chosen.map_or(0, |cases| cases.len()), expected, "{names:?}");
+    }
+}

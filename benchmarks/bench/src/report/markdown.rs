@@ -1,0 +1,215 @@
+//! The section of `RESULTS.md`.
+
+use std::fmt::Write;
+
+use super::{Results, Row, reference};
+use crate::gates::{GATES, Gate, OWN_LIMITS, Verdict};
+use crate::stats::Spread;
+
+/// What the figures were taken on and with.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Words such as `2026-11-21, 2 cores of …`.
+    pub machine: String,
+    /// What was typed.
+    pub command: String,
+    /// The clients that could not be measured, and why.
+    pub missing: Vec<(String, String)>,
+    /// Runs that failed, each in a sentence.
+    pub failed: Vec<String>,
+}
+
+/// All that is between the marks.
+pub fn section(results: &Results, surroundings: &Surroundings) -> String {
+    let mut out = String::new();
+    let Surroundings { machine, command, missing, failed } = surroundings;
+    out.push_str("## Clients on the null broker\n\n");
+    let _ = writeln!(out, "{machine}\n\n```console\n$ {command}\n```\n");
+    for (client, why) in missing {
+        let _ = writeln!(out, "- **{client} was not measured**: {why}");
+    }
+    for sentence in failed {
+        let _ = writeln!(out, "- **failed**: {sentence}");
+    }
+    if !(missing.is_empty() && failed.is_empty()) {
+        out.push('\n');
+    }
+    out.push_str(&versions(results));
+    for case in results.cases() {
+        out.push_str(&table(case, &results.of_case(case)));
+    }
+    out.push_str(&gates(results));
+    out.push_str(SETTINGS);
+    out
+}
+
+/// Puts the section between the marks of a page, or at its end where it has none.
+pub fn insert(page: &str, section: &str) -> String {
+    let marked = format!("{BEGIN}\n{section}{END}\n");
+    let (Some(begin), Some(end)) = (page.find(BEGIN), page.find(END)) else {
+        return format!("{}\n\n{marked}", page.trim_end());
+    };
+    let after = page[end + END.len()..].trim_start_matches('\n');
+    let gap = if after.is_empty() { "" } else { "\n" };
+    format!("{}{marked}{gap}{after}", &page[..begin])
+}
+
+const BEGIN: &str = "<!-- written by bench -->";
+const END: &str = "<!-- until here -->";
+
+fn versions(results: &Results) -> String {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for row in &results.rows {
+        let named = (row.client.as_str(), row.version.as_str());
+        if !seen.contains(&named) {
+            seen.push(named);
+        }
+    }
+    let listed: Vec<String> =
+        seen.iter().map(|(client, version)| format!("{client} {version}")).collect();
+    format!("Versions: {}.\n\n", listed.join(", "))
+}
+
+/// One case: a line for each client, the cheapest first.
+pub fn table(case: &str, rows: &[&Row]) -> String {
+    let mut out = format!(
+        "### {case}\n\n\
+         | client | CPU ns/record | user | sys | ratio | records/s | records/batch | fetched/delivered \
+         | calls/batch | switches/1000 | RSS MiB | broker busy |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    );
+    let Some(reference) = reference(rows) else { return out };
+    for row in rows {
+        let ratio = row.cpu_ns_per_record.median / reference.cpu_ns_per_record.median;
+        let fetched = match row.fetched_per_delivered.median {
+            0.0 => "–".to_owned(),
+            fetched => format!("{fetched:.2}"),
+        };
+        let calls = match row.system_calls_per_batch {
+            None => "–".to_owned(),
+            Some(calls) => format!("{calls:.1}"),
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {:.0} | {:.0} | {ratio:.2} | {:.0} k | {:.0} | {fetched} | {calls} | {:.2} \
+             | {:.0} | {:.0} % |",
+            row.client,
+            range(&row.cpu_ns_per_record),
+            row.user_ns_per_record.median,
+            row.sys_ns_per_record.median,
+            row.records_per_second.median / 1_000.0,
+            row.records_per_batch.median,
+            row.switches_per_thousand_records.median,
+            row.rss_kib.median / 1_024.0,
+            row.broker_busy.median * 100.0,
+        );
+    }
+    out.push('\n');
+    out
+}
+
+fn range(spread: &Spread) -> String {
+    format!("{:.0} [{:.0}..{:.0}]", spread.median, spread.min, spread.max)
+}
+
+fn gates(results: &Results) -> String {
+    let judged: Vec<(&Gate, Verdict)> =
+        GATES.iter().map(|gate| (gate, gate.judge(results))).collect();
+    if judged.iter().all(|(_, verdict)| *verdict == Verdict::Unknown) {
+        return String::new();
+    }
+    let mut out =
+        "### Gates\n\n| case | ours | theirs | at least | is |\n|---|---|---|---|---|\n".to_owned();
+    for (gate, verdict) in judged {
+        let Gate { case, ours, theirs, at_least, by: _ } = gate;
+        let _ = writeln!(out, "| {case} | {ours} | {theirs} | {at_least} | {} |", said(verdict));
+    }
+    for limit in OWN_LIMITS {
+        let verdict = said(limit.judge(results));
+        let (case, client) = (limit.case, limit.client);
+        let _ = writeln!(
+            out,
+            "| {case} | {client} | itself in {} | at most {} | {verdict} |",
+            limit.beside, limit.at_most
+        );
+    }
+    out.push('\n');
+    out
+}
+
+fn said(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Passed(ratio) => format!("{ratio:.2}"),
+        Verdict::Missed(ratio) => format!("**{ratio:.2}, missed**"),
+        Verdict::Unclear(ratio) => format!("**{ratio:.2}, but the ranges touch**"),
+        Verdict::Unknown => "not measured".to_owned(),
+    }
+}
+
+const SETTINGS: &str = "\
+**How to read it.** CPU is user and system time of the client's process for each record, median over \
+the rounds with the range; clients took turns in every round. `ratio` is to our dearest row, or to \
+the cheapest where we have none. Wall rates are for orientation: broker and client share a small \
+machine. `broker busy` near 100 % means that the rate is the broker's. `calls/batch` are system calls of \
+the whole process, counted by strace in runs of their own.
+
+**Settings.** acks=all, idempotence where the client has it (rskafka has not), linger 5 ms, batches \
+of 256 KiB unless the case says otherwise, 64 MiB of buffer, five requests in flight, explicit \
+partitions in turn, no keys unless the case says `keyed`; codecs at each client's default level. \
+Consumers are assigned every partition from offset 0, fetch 1 MiB a partition, and look at two bytes \
+of every value. librdkafka: `fetch.queue.backoff.ms=1` (its default of one second stalls a fast \
+consumer), `check.crcs` off as by default, on in `librdkafka-crc`. krafka: `max_poll_records` above \
+what a fetch brings (its default of 500 fetches everything several times). franz-go: 500,000 records \
+may be buffered, as in librdkafka. 50,000 handles are outstanding in `krafka` and `rdkafka-future`, \
+10,000 futures in `rskafka`; `rskafka-batch` is given whole batches by the application. Java: a heap \
+of 512 MiB, 3 million records to warm up (300,000 with gzip); the others a tenth of what is measured.
+
+**What it does not show.** Real brokers, replication, TLS, groups, latency, other processors; the \
+canned batches repeat after eight.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::measurement;
+
+    #[test]
+    fn a_table_compares_with_the_cheapest_where_we_are_not() {
+        let measured = [measurement("a", "java", 0, 400.0), measurement("a", "franz-go", 0, 200.0)];
+        let results = Results::of(&measured);
+        let table = table("a", &results.of_case("a"));
+        let lines: Vec<&str> = table.lines().skip(4).collect();
+        assert!(lines[0].starts_with("| franz-go | 200 [200..200] | 150 | 50 | 1.00 | 2 k |"));
+        assert!(lines[1].starts_with("| java | 400 [400..400] | 300 | 100 | 2.00 |"), "{table}");
+    }
+
+    #[test]
+    fn every_line_of_a_table_has_the_same_columns() {
+        let results = Results::of(&[measurement("a", "java", 0, 400.0)]);
+        let table = table("a", &results.of_case("a"));
+        let columns = |line: &str| line.matches('|').count();
+        let widths: Vec<usize> = table.lines().skip(2).take(3).map(columns).collect();
+        assert_eq!(widths, [13, 13, 13]);
+    }
+
+    #[test]
+    fn what_was_written_before_is_replaced_and_the_rest_stays() {
+        let once = insert("# Results\n\nMine.\n", "one\n");
+        let twice = insert(&format!("{once}\nAfter.\n"), "two\n");
+        assert_eq!(once, format!("# Results\n\nMine.\n\n{BEGIN}\none\n{END}\n"));
+        assert_eq!(twice, format!("# Results\n\nMine.\n\n{BEGIN}\ntwo\n{END}\n\nAfter.\n"));
+        assert_eq!(insert(&twice, "two\n"), twice);
+    }
+
+    #[test]
+    fn who_is_missing_is_said_before_any_figure() {
+        let missing = vec![("java".to_owned(), "no javac".to_owned())];
+        let surroundings = Surroundings { missing, ..Surroundings::default() };
+        let results = Results::of(&[measurement("a", "franz-go", 0, 400.0)]);
+        let section = section(&results, &surroundings);
+        assert!(
+            section.find("java was not measured") < section.find("franz-go | 400"),
+            "{section}"
+        );
+    }
+}
