@@ -16,6 +16,8 @@ pub struct Identity {
     pub cases: Vec<String>,
     pub clients: Vec<String>,
     pub rounds: usize,
+    /// Records in every case, instead of the case's own number.
+    pub records: Option<u64>,
     pub broker_cores: String,
     pub client_cores: String,
 }
@@ -103,6 +105,7 @@ mod tests {
             cases: vec!["a".to_owned()],
             clients: vec!["java".to_owned()],
             rounds: 2,
+            records: None,
             broker_cores: "1".to_owned(),
             client_cores: "0".to_owned(),
         }

@@ -242,7 +242,8 @@ fn finish(mut child: Child, patience: Duration) -> Result<String, Failure> {
             child.wait()?;
             return Err(format!("it had not finished after {} s", patience.as_secs()).into());
         }
-        std::thread::sleep(Duration::from_millis(5));
+        // Seldom, because whoever asks runs on the same cores.
+        std::thread::sleep(Duration::from_millis(20));
     };
     let text = |reader: Option<std::thread::JoinHandle<String>>| {
         reader.and_then(|reader| reader.join().ok()).unwrap_or_default()

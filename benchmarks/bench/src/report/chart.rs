@@ -4,6 +4,11 @@ use std::fmt::Write;
 
 use super::{Row, reference};
 
+/// Whether a case is worth a picture.
+pub fn is_drawn(case: &str) -> bool {
+    DRAWN.contains(&case)
+}
+
 /// The file name of a case's chart.
 pub fn file_name(case: &str) -> String {
     format!("{}.svg", case.replace('/', "-"))
@@ -44,6 +49,15 @@ pub fn bars(case: &str, rows: &[&Row]) -> String {
     out.push_str("</svg>\n");
     out
 }
+
+const DRAWN: &[&str] = &[
+    "produce/100/none/p1",
+    "produce/1024/none/p1",
+    "produce/100/lz4/p1",
+    "produce/1024/lz4/p1",
+    "consume/100/none/p1",
+    "consume/1024/none/p1",
+];
 
 const WIDTH: f64 = 760.0;
 const LABELS: f64 = 150.0;

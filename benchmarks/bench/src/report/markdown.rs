@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Results, Row, reference};
+use super::{Results, Row, chart, reference};
 use crate::gates::{GATES, Gate, OWN_LIMITS, Verdict};
 use crate::stats::Spread;
 
@@ -37,6 +37,9 @@ pub fn section(results: &Results, surroundings: &Surroundings) -> String {
     out.push_str(&versions(results));
     for case in results.cases() {
         out.push_str(&table(case, &results.of_case(case)));
+        if chart::is_drawn(case) {
+            let _ = writeln!(out, "![{case}](charts/{})\n", chart::file_name(case));
+        }
     }
     out.push_str(&gates(results));
     out.push_str(SETTINGS);
@@ -161,7 +164,9 @@ of every value. librdkafka: `fetch.queue.backoff.ms=1` (its default of one secon
 consumer), `check.crcs` off as by default, on in `librdkafka-crc`. krafka: `max_poll_records` above \
 what a fetch brings (its default of 500 fetches everything several times). franz-go: 500,000 records \
 may be buffered, as in librdkafka. 50,000 handles are outstanding in `krafka` and `rdkafka-future`, \
-10,000 futures in `rskafka`; `rskafka-batch` is given whole batches by the application. Java: a heap \
+10,000 futures in `rskafka`; `rskafka-batch` is given whole batches by the application. Values are \
+lent to franz-go, Java and krafka, which need not copy them before they encode; librdkafka copies \
+them, as its users let it; rskafka's records own theirs, so its application copies. Java: a heap \
 of 512 MiB, 3 million records to warm up (300,000 with gzip); the others a tenth of what is measured.
 
 **What it does not show.** Real brokers, replication, TLS, groups, latency, other processors; the \
@@ -199,6 +204,14 @@ mod tests {
         assert_eq!(once, format!("# Results\n\nMine.\n\n{BEGIN}\none\n{END}\n"));
         assert_eq!(twice, format!("# Results\n\nMine.\n\n{BEGIN}\ntwo\n{END}\n\nAfter.\n"));
         assert_eq!(insert(&twice, "two\n"), twice);
+    }
+
+    #[test]
+    fn a_case_that_is_drawn_shows_its_chart() {
+        let case = "produce/100/none/p1";
+        let results = Results::of(&[measurement(case, "java", 0, 400.0)]);
+        let section = section(&results, &Surroundings::default());
+        assert!(section.contains("](charts/produce-100-none-p1.svg)"), "{section}");
     }
 
     #[test]
