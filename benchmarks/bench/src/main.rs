@@ -17,7 +17,7 @@ mod syscalls;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -315,22 +315,19 @@ fn conclude(
         fs::write(path, serde_json::to_string_pretty(&results.rows)? + "\n")?;
     }
     if arguments.is_for_publication() {
-        publish(workshop, results, surroundings)?;
+        publish(workshop.benchmarks(), results, surroundings)?;
     }
     let gates_hold = !arguments.gate || all_gates_pass(results, arguments.is_for_publication());
     let everything_ran = surroundings.failed.is_empty();
     Ok(if gates_hold && everything_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn publish(
-    workshop: &Workshop,
-    results: &Results,
-    surroundings: &Surroundings,
-) -> Result<(), Failure> {
-    let page = workshop.benchmarks().join("RESULTS.md");
+/// Writes the section of `RESULTS.md` in `folder`, and the charts beside it.
+fn publish(folder: &Path, results: &Results, surroundings: &Surroundings) -> Result<(), Failure> {
+    let page = folder.join("RESULTS.md");
     let before = fs::read_to_string(&page)?;
     fs::write(&page, markdown::insert(&before, &markdown::section(results, surroundings)))?;
-    let charts = workshop.benchmarks().join("charts");
+    let charts = folder.join("charts");
     fs::create_dir_all(&charts)?;
     for case in results.cases().into_iter().filter(|case| report::chart::is_drawn(case)) {
         let chart = report::chart::bars(case, &results.of_case(case));
@@ -365,6 +362,20 @@ mod tests {
     fn the_command_line_holds_together() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_page_keeps_what_others_wrote_and_its_charts_lie_beside_it() {
+        let folder = std::env::temp_dir().join(format!("bench-publish-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("RESULTS.md"), "# Results\n").unwrap();
+        let measured = report::tests::measurement("consume/100/none/p1", "java", 0, 400.0);
+        publish(&folder, &Results::of(&[measured]), &Surroundings::default()).unwrap();
+        let page = fs::read_to_string(folder.join("RESULTS.md")).unwrap();
+        let chart = "charts/consume-100-none-p1.svg";
+        assert!(page.starts_with("# Results\n") && page.contains(chart), "{page}");
+        assert!(fs::read_to_string(folder.join(chart)).unwrap().contains("java"));
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! One run: a fresh null broker, one driver, and what both say about it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -183,10 +185,11 @@ impl Bench {
         Trial { records, warmup }: Trial,
     ) -> Result<Report, Failure> {
         let case = &job.case;
-        let (program, arguments) = command.split_first().ok_or("a driver without a program")?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
+        // Not only we give it up: when we are killed, a client that tries again for ever must end too.
+        let mut driver = Command::new("timeout");
+        driver
+            .args(["--signal=KILL", &PATIENCE.as_secs().to_string()])
+            .args(command)
             .arg(case.op.name())
             .args(["--bootstrap", address])
             .args(["--topic", "bench"])
@@ -200,11 +203,11 @@ impl Bench {
             .arg("--payload")
             .arg(crate::payload::path(&self.scratch, case.size));
         if case.keyed {
-            command.arg("--keyed");
+            driver.arg("--keyed");
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.cores.on_client(|| command.spawn())?;
-        let said = finish(child, PATIENCE)?;
+        driver.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.cores.on_client(|| driver.spawn())?;
+        let said = finish(child)?;
         let line = said.lines().last().ok_or("the driver said nothing")?;
         Ok(serde_json::from_str(line).map_err(|error| format!("{error} in `{line}`"))?)
     }
@@ -227,36 +230,30 @@ fn check(job: &Job, counts: &Counts, passed: u64) -> Result<(), Failure> {
         .into())
 }
 
-/// Waits for a driver, but not for ever, and returns what it printed.
-fn finish(mut child: Child, patience: Duration) -> Result<String, Failure> {
+/// Waits for a driver, and returns what it printed.
+fn finish(mut child: Child) -> Result<String, Failure> {
     // Both pipes are read while it runs: a full one would stop it.
-    let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);
-    let deadline = Instant::now() + patience;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            return Err(format!("it had not finished after {} s", patience.as_secs()).into());
-        }
-        // Seldom, because whoever asks runs on the same cores.
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let text = |reader: Option<std::thread::JoinHandle<String>>| {
+    let stdout = child.stdout.take().map(read_all);
+    let text = |reader: Option<JoinHandle<String>>| {
         reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
     };
     let (stdout, stderr) = (text(stdout), text(stderr));
+    let status = child.wait()?;
     if status.success() {
         return Ok(stdout);
+    }
+    if status.signal() == Some(KILLED) || status.code() == Some(128 + KILLED) {
+        return Err(format!("it had not finished after {} s", PATIENCE.as_secs()).into());
     }
     let last = stderr.lines().last().unwrap_or("and said nothing");
     Err(format!("it ended with {status}: {last}").into())
 }
 
-fn read_all(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
+/// `SIGKILL`.
+const KILLED: i32 = 9;
+
+fn read_all(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = Vec::new();
         // What came before a broken pipe is still worth showing.
@@ -334,20 +331,22 @@ mod tests {
 
     #[test]
     fn a_driver_that_fails_is_quoted() {
-        let failed = finish(shell("echo half a line; echo no broker >&2; exit 3"), PATIENCE);
+        let failed = finish(shell("echo half a line; echo no broker >&2; exit 3"));
         let failed = failed.unwrap_err().to_string();
         assert!(failed.contains('3') && failed.ends_with("no broker"), "{failed}");
     }
 
     #[test]
-    fn a_driver_that_hangs_is_given_up() {
-        let hung = finish(shell("exec sleep 60"), Duration::ZERO).unwrap_err();
-        assert!(hung.to_string().contains("had not finished"), "{hung}");
+    fn a_driver_that_was_killed_had_its_time() {
+        for script in ["kill -KILL $$", "exit 137"] {
+            let killed = finish(shell(script)).unwrap_err().to_string();
+            assert!(killed.contains("had not finished"), "{killed}");
+        }
     }
 
     #[test]
     fn a_driver_that_talks_much_is_heard_to_its_end() {
-        let said = finish(shell("seq 100000; seq 100000 >&2"), PATIENCE).unwrap();
+        let said = finish(shell("seq 100000; seq 100000 >&2")).unwrap();
         assert_eq!(said.lines().last(), Some("100000"));
     }
 
