@@ -61,6 +61,8 @@ impl Case {
         match (jvm, self.codec) {
             (false, _) => self.records() / 10,
             (true, "gzip") => 300_000,
+            // Otherwise the warming up would take many minutes.
+            (true, _) if self.partitions >= 1_000 => 600_000,
             (true, _) => 3_000_000,
         }
     }

@@ -48,6 +48,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether the client can do this at all.
+    pub fn takes_part_in(&self, case: &Case) -> bool {
+        // rskafka opens a connection for each partition, and asks for all metadata on each.
+        self.driver != Driver::Rskafka || case.partitions <= 1_000
+    }
+
     pub fn warmup(&self, case: &Case) -> u64 {
         case.warmup(self.driver == Driver::Java)
     }
@@ -103,6 +109,16 @@ mod tests {
         for clients in [PRODUCERS, CONSUMERS] {
             for (at, client) in clients.iter().enumerate() {
                 assert!(clients[..at].iter().all(|other| other.name != client.name));
+            }
+        }
+    }
+
+    #[test]
+    fn only_rskafka_stays_away_and_only_from_very_many_partitions() {
+        for case in crate::cases::all() {
+            for client in of(case.op) {
+                let stays_away = client.driver == Driver::Rskafka && case.partitions == 10_000;
+                assert_eq!(client.takes_part_in(&case), !stays_away, "{} {case}", client.name);
             }
         }
     }

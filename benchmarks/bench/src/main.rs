@@ -101,7 +101,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cases = chosen_cases(arguments)?;
     if arguments.list {
-        list(&cases);
+        list(&cases, arguments);
         return Ok(ExitCode::SUCCESS);
     }
     let workshop = Workshop::new()?;
@@ -178,14 +178,16 @@ fn chosen_cases(arguments: &Arguments) -> Result<Vec<Case>, Failure> {
 fn wanted_clients(case: &Case, arguments: &Arguments) -> Vec<Client> {
     let wanted = |client: &&Client| {
         let by_name = |name: &String| name == client.name || name == client.driver.name();
-        arguments.client.is_empty() || arguments.client.iter().any(by_name)
+        let asked_for = arguments.client.is_empty() || arguments.client.iter().any(by_name);
+        asked_for && client.takes_part_in(case)
     };
     clients::of(case.op).iter().filter(wanted).copied().collect()
 }
 
-fn list(cases: &[Case]) {
+fn list(cases: &[Case], arguments: &Arguments) {
     for case in cases {
-        let names: Vec<&str> = clients::of(case.op).iter().map(|client| client.name).collect();
+        let clients = wanted_clients(case, arguments);
+        let names: Vec<&str> = clients.iter().map(|client| client.name).collect();
         println!("{case}: {}", names.join(", "));
     }
 }

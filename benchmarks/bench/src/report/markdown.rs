@@ -167,7 +167,9 @@ may be buffered, as in librdkafka. 50,000 handles are outstanding in `krafka` an
 10,000 futures in `rskafka`; `rskafka-batch` is given whole batches by the application. Values are \
 lent to franz-go, Java and krafka, which need not copy them before they encode; librdkafka copies \
 them, as its users let it; rskafka's records own theirs, so its application copies. Java: a heap \
-of 512 MiB, 3 million records to warm up (300,000 with gzip); the others a tenth of what is measured.
+of 512 MiB, 3 million records to warm up (300,000 with gzip, 600,000 from 1,000 partitions on); the \
+others a tenth of what is measured. rskafka has no figure for 10,000 partitions: it opens a connection \
+for each.
 
 **What it does not show.** Real brokers, replication, TLS, groups, latency, other processors; the \
 canned batches repeat after eight.
