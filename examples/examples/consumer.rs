@@ -1,0 +1,98 @@
+//! Records become lines.
+#![expect(clippy::print_stderr, reason = "this is a program")]
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::Parser;
+use ottla::{AutoOffsetReset, Consumer, Kafka, TopicPartition};
+use ottla_examples::format::Format;
+use ottla_examples::{Cluster, Failure, end, stop_signal};
+
+#[derive(Parser)]
+#[command(about = "Writes the records of a topic to standard output")]
+struct Options {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// The topic to read.
+    #[arg(long)]
+    topic: String,
+    /// The group to read as. Without it, all partitions are read and nothing is committed.
+    #[arg(long)]
+    group: Option<String>,
+    /// Begins with the oldest record where no offset is committed.
+    #[arg(long)]
+    from_beginning: bool,
+    /// Ends after so many records.
+    #[arg(long)]
+    max_records: Option<u64>,
+    /// Shows keys too, with this between key and value.
+    #[arg(long)]
+    key_separator: Option<String>,
+    /// How a record is shown: %t topic, %p partition, %o offset, %k key, %v value, %h headers,
+    /// %T timestamp, \n, \t.
+    #[arg(long)]
+    format: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    end(run(Options::parse()).await)
+}
+
+async fn run(options: Options) -> Result<(), Failure> {
+    let format = match (&options.format, &options.key_separator) {
+        (Some(format), _) => Format::parse(format),
+        (None, Some(separator)) => Format::parse(&format!("%k{separator}%v\n")),
+        (None, None) => Format::parse("%v\n"),
+    }
+    .map_err(Failure::new)?;
+    let kafka = options.cluster.connect(&[(&options.topic, 1)]).await?;
+    let builder = match &options.group {
+        Some(group) => kafka.consumer(group).subscribe([options.topic.as_str()]),
+        None => kafka.standalone_consumer().assign(partitions(&kafka, &options.topic).await?),
+    };
+    let start =
+        if options.from_beginning { AutoOffsetReset::Earliest } else { AutoOffsetReset::Latest };
+    let mut consumer = builder.start_at(start).build().await?;
+    let written = write(&mut consumer, &format, options.max_records).await;
+    consumer.close(CLOSE).await?;
+    written
+}
+
+async fn partitions(kafka: &Kafka, topic: &str) -> Result<Vec<TopicPartition>, Failure> {
+    let described = kafka.admin().describe_topic(topic).await?;
+    let count = i32::try_from(described.partitions.len()).unwrap_or(i32::MAX);
+    Ok((0..count).map(|number| TopicPartition::new(topic, number)).collect())
+}
+
+/// Writes records until there are enough, or somebody wants an end.
+async fn write(
+    consumer: &mut Consumer,
+    format: &Format,
+    max_records: Option<u64>,
+) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut left = max_records.unwrap_or(u64::MAX);
+    let mut stop = std::pin::pin!(stop_signal());
+    while left > 0 {
+        let batch = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            batch = consumer.poll() => batch?,
+        };
+        let Some(batch) = batch else { break };
+        for record in &batch {
+            if left == 0 {
+                break;
+            }
+            format.write(&batch, &record, &mut out)?;
+            left -= 1;
+        }
+        // Whoever reads this sees each record when it is there.
+        out.flush()?;
+    }
+    Ok(())
+}
+
+const CLOSE: Duration = Duration::from_secs(10);

@@ -1,0 +1,109 @@
+//! Lines from a file or standard input become records.
+#![expect(clippy::print_stderr, reason = "this is a program")]
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use ottla::{Producer, Record};
+use ottla_examples::{Cluster, Failure, end, stop_signal};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
+
+#[derive(Parser)]
+#[command(about = "Sends lines to a topic, each as a record")]
+struct Options {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// The topic to send to.
+    #[arg(long)]
+    topic: String,
+    /// The file to read; standard input without it.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// What stands between key and value in a line; without it, lines are values.
+    #[arg(long)]
+    key_separator: Option<String>,
+    /// Who must have a record before it counts as delivered: 0, 1 or all.
+    #[arg(long)]
+    acks: Option<String>,
+    /// none, gzip, snappy, lz4 or zstd.
+    #[arg(long)]
+    compression: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    end(run(Options::parse()).await)
+}
+
+async fn run(mut options: Options) -> Result<(), Failure> {
+    if let Some(acks) = &options.acks {
+        // Without acknowledgements by all, nobody can tell a retry from a duplicate.
+        options.cluster.set("acks", acks);
+        options.cluster.set("enable.idempotence", acks == "all");
+    }
+    if let Some(compression) = &options.compression {
+        options.cluster.set("compression.type", compression);
+    }
+    let kafka = options.cluster.connect(&[(&options.topic, 1)]).await?;
+    let failed = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&failed);
+    let builder = kafka.producer().on_failure(move |_record, error| {
+        // The first one is told in full: the others have the same cause, mostly.
+        if counter.fetch_add(1, Ordering::Relaxed) == 0 {
+            eprintln!("error: {error}");
+        }
+    });
+    let producer = builder.build().await?;
+    let sent = match &options.file {
+        Some(file) => {
+            let file = tokio::fs::File::open(file)
+                .await
+                .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+            send(&producer, &options, BufReader::new(file).lines()).await
+        }
+        None => send(&producer, &options, BufReader::new(tokio::io::stdin()).lines()).await,
+    };
+    let report = producer.close(CLOSE).await?;
+    let failed = producer.failed();
+    eprintln!("{} delivered, {failed} failed", report.delivered);
+    sent?;
+    if failed > 0 { Err(Failure::new("not everything was delivered")) } else { Ok(()) }
+}
+
+/// Hands every line over; waits only when the producer's memory is full.
+async fn send(
+    producer: &Producer,
+    options: &Options,
+    mut lines: Lines<BufReader<impl AsyncRead + Unpin>>,
+) -> Result<(), Failure> {
+    let (progress, mut count) = (std::io::stderr().is_terminal(), 0_u64);
+    let mut stop = std::pin::pin!(stop_signal());
+    loop {
+        let line = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            line = lines.next_line() => line?,
+        };
+        let Some(line) = line else { return Ok(()) };
+        let record = record(&options.topic, line, options.key_separator.as_deref());
+        // What becomes of it is counted, and told by the hook.
+        drop(producer.enqueue(record).await?);
+        count += 1;
+        if progress && count.is_multiple_of(10_000) {
+            eprint!("\r{count} read");
+        }
+    }
+}
+
+fn record(topic: &str, line: String, separator: Option<&str>) -> Record {
+    match separator.and_then(|separator| line.split_once(separator)) {
+        Some((key, value)) => Record::to(topic).key(key.to_owned()).value(value.to_owned()),
+        None => Record::to(topic).value(line),
+    }
+}
+
+const CLOSE: Duration = Duration::from_secs(30);
