@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use ottla_core::error::{ErrorCode, RequestError};
 use ottla_core::types::TopicPartition;
 use ottla_protocol::messages::join_group::JoinGroupResponse;
-use ottla_protocol::messages::{LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse};
+use ottla_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
 use super::outcome::{Answer, join_answer, sync_answer};
 use super::state::{Call, CallId, IllegalEvent, MembershipCall, MembershipRequest, State, Watched};
@@ -129,37 +129,6 @@ impl ClassicMembership {
         Ok(())
     }
 
-    /// Takes the outcome of leaving: whatever it is, the member is out.
-    ///
-    /// # Errors
-    ///
-    /// [`IllegalEvent`], when it was not waited for.
-    pub fn handle_left(
-        &mut self,
-        id: CallId,
-        outcome: Result<&LeaveGroupResponse, &RequestError>,
-        now: Instant,
-    ) -> Result<(), IllegalEvent> {
-        let State::Leaving { call, then, .. } = &mut self.state else { return Err(IllegalEvent) };
-        call.take(id, now)?;
-        let then = *then;
-        if let Ok(response) = outcome {
-            let code = ErrorCode::from_code(response.error_code);
-            if join_answer(code) == Answer::Rediscover {
-                self.coordinator_lost = true;
-                self.retry_call(now);
-                return Ok(());
-            }
-        }
-        // Without an answer the session ends by itself; nobody waits for that.
-        self.step_out(then);
-        self.member_id = ByteString::new();
-        if !self.topics.is_empty() && then == super::Outside::Unsubscribed {
-            self.join("the consumer subscribed again", now);
-        }
-        Ok(())
-    }
-
     /// Whether the outcome of this call is waited for.
     #[must_use]
     pub fn awaits(&self, id: CallId) -> bool {
@@ -167,7 +136,7 @@ impl ClassicMembership {
         self.state.call().is_some_and(is_it) || is_it(&self.heartbeat)
     }
 
-    fn retry_call(&mut self, now: Instant) {
+    pub(super) fn retry_call(&mut self, now: Instant) {
         let at = now + self.retry_delay();
         if let Some(call) = self.state.call_mut() {
             *call = Call::Due(at);

@@ -18,6 +18,7 @@ mod config;
 mod coordinator;
 mod error;
 mod joining;
+mod leaving;
 mod notice;
 mod notices;
 mod outcome;
@@ -33,7 +34,7 @@ use bytestring::ByteString;
 use ottla_core::error::{ErrorCode, RequestError};
 use ottla_core::retry::Backoff;
 use ottla_core::types::{ConsumerGroupMetadata, TopicName, TopicPartition};
-use ottla_protocol::messages::{HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest};
+use ottla_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
 pub use config::{GroupConfig, OnClose};
 pub use coordinator::CoordinatorFinder;
@@ -534,101 +535,6 @@ impl ClassicMembership {
             | State::Assigning { .. }
             | State::Syncing { .. }
             | State::Leaving { .. } => {}
-        }
-    }
-
-    fn give_up_and_leave(&mut self, reason: &str, now: Instant) {
-        match self.state {
-            State::Outside(_) => self.state = State::Outside(Outside::Unsubscribed),
-            State::Leaving { .. } => {}
-            State::Revoking { .. }
-            | State::Joining { .. }
-            | State::Assigning { .. }
-            | State::Syncing { .. }
-            | State::Stable { .. } => {
-                self.notices.clear_revocations();
-                let owned = self.owned.iter().cloned().collect();
-                self.revoke(owned, Then::Leave { reason: reason.into() }, now);
-            }
-        }
-    }
-
-    fn handle_poll_overdue(&mut self, now: Instant) {
-        // A static member is put out when its session is over; until then it may come back.
-        if self.config.group_instance_id.is_some() {
-            self.step_out(Outside::AwaitingPoll);
-        } else {
-            self.leave("the application has not polled in time", Outside::AwaitingPoll, now);
-        }
-    }
-
-    fn leave(&mut self, reason: &str, then: Outside, now: Instant) {
-        if self.member_id.is_empty() {
-            self.step_out(then);
-            return;
-        }
-        self.generation = None;
-        self.state = State::Leaving { call: Call::Due(now), reason: reason.into(), then };
-    }
-
-    /// Out of the group, as far as this side knows.
-    fn step_out(&mut self, outside: Outside) {
-        self.generation = None;
-        self.rejoin = None;
-        if self.config.group_instance_id.is_none() {
-            self.member_id = ByteString::new();
-        }
-        self.state = State::Outside(outside);
-    }
-
-    fn leave_request(&self, reason: &ByteString) -> LeaveGroupRequest {
-        codec::leave_request(&self.config, &self.member_id, reason)
-    }
-
-    /// The coordinator put this member out, or never knew it.
-    fn handle_fenced(&mut self, answer: Answer, code: ErrorCode, now: Instant) {
-        if answer == Answer::Refused || answer == Answer::FencedInstance {
-            let group = self.config.group_id.clone();
-            let instance = self.config.group_instance_id.clone();
-            self.fail(match (answer, instance) {
-                (Answer::FencedInstance, Some(instance)) => {
-                    GroupError::FencedInstance { group, instance }
-                }
-                _ => GroupError::Refused { group, code },
-            });
-            return;
-        }
-        self.lose(LossReason::Fenced);
-        if answer == Answer::RejoinAnew {
-            self.member_id = ByteString::new();
-        }
-        self.join("the coordinator put the member out", now);
-    }
-
-    fn lose(&mut self, reason: LossReason) {
-        self.generation = None;
-        let owned = std::mem::take(&mut self.owned);
-        let untold = self.notices.clear();
-        let partitions: Vec<TopicPartition> =
-            owned.into_iter().filter(|partition| !untold.contains(partition)).collect();
-        if !partitions.is_empty() {
-            self.notices.push(GroupEvent::Lost { partitions, reason });
-        }
-    }
-
-    fn fail(&mut self, error: GroupError) {
-        self.lose(LossReason::Failed);
-        self.notices.push(GroupEvent::Failed(error));
-        self.step_out(Outside::Failed);
-    }
-
-    /// A call had no answer: the coordinator is looked up anew, unless that could not help.
-    fn handle_unanswered(&mut self, error: &RequestError) {
-        if error.class() == ottla_core::error::ErrorClass::InvalidConfiguration {
-            let group = self.config.group_id.clone();
-            self.fail(GroupError::Request { group, source: Arc::new(error.clone()) });
-        } else {
-            self.coordinator_lost = true;
         }
     }
 

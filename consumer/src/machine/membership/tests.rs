@@ -371,6 +371,22 @@ fn closing_leaves_unless_it_is_a_static_member() {
 }
 
 #[test]
+fn leaving_is_tried_again_and_not_for_ever() {
+    let mut bed = Bed::eager();
+    bed.is_stable("t-0");
+    bed.member.close(bed.now);
+    let begun = bed.now;
+    while !bed.member.is_outside() {
+        bed.sends("leave 'm1'");
+        let closed = RequestError::Closed { certainty: Certainty::PossiblyWritten };
+        bed.member.handle_left(bed.call(), Err(&closed), bed.now).unwrap();
+        bed.now = bed.member.next_call().unwrap_or(bed.now);
+    }
+    let took = bed.now - begun;
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
 fn an_outcome_nobody_waits_for_changes_nothing() {
     let mut bed = Bed::eager();
     bed.is_stable("t-0");

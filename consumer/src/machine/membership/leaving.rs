@@ -1,0 +1,150 @@
+//! The ways out of a group, wanted or not.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytestring::ByteString;
+use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
+use ottla_core::types::TopicPartition;
+use ottla_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
+
+use super::outcome::{Answer, join_answer};
+use super::state::{Call, CallId, IllegalEvent, Outside, State, Then};
+use super::{ClassicMembership, GroupError, GroupEvent, LossReason, codec};
+
+impl ClassicMembership {
+    /// Takes the outcome of leaving. Where nothing reached the coordinator, it is tried a few times
+    /// more; otherwise the member is out, whatever was said.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalEvent`], when it was not waited for.
+    pub fn handle_left(
+        &mut self,
+        id: CallId,
+        outcome: Result<&LeaveGroupResponse, &RequestError>,
+        now: Instant,
+    ) -> Result<(), IllegalEvent> {
+        let State::Leaving { call, then, .. } = &mut self.state else { return Err(IllegalEvent) };
+        call.take(id, now)?;
+        let then = *then;
+        let unheard = match outcome {
+            Ok(response) => {
+                join_answer(ErrorCode::from_code(response.error_code)) == Answer::Rediscover
+            }
+            Err(error) => error.class() != ErrorClass::InvalidConfiguration,
+        };
+        if unheard && self.backoff.failures() < LEAVE_ATTEMPTS {
+            self.coordinator_lost = true;
+            self.retry_call(now);
+            return Ok(());
+        }
+        // The session ends by itself then.
+        self.step_out(then);
+        self.member_id = ByteString::new();
+        if !self.topics.is_empty() && then == Outside::Unsubscribed {
+            self.join("the consumer subscribed again", now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_up_and_leave(&mut self, reason: &str, now: Instant) {
+        match self.state {
+            State::Outside(_) => self.state = State::Outside(Outside::Unsubscribed),
+            State::Leaving { .. } => {}
+            State::Revoking { .. }
+            | State::Joining { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. } => {
+                self.notices.clear_revocations();
+                let owned = self.owned.iter().cloned().collect();
+                self.revoke(owned, Then::Leave { reason: reason.into() }, now);
+            }
+        }
+    }
+
+    pub(super) fn handle_poll_overdue(&mut self, now: Instant) {
+        // A static member is put out when its session is over; until then it may come back.
+        if self.config.group_instance_id.is_some() {
+            self.step_out(Outside::AwaitingPoll);
+        } else {
+            self.leave("the application has not polled in time", Outside::AwaitingPoll, now);
+        }
+    }
+
+    pub(super) fn leave(&mut self, reason: &str, then: Outside, now: Instant) {
+        if self.member_id.is_empty() {
+            self.step_out(then);
+            return;
+        }
+        self.generation = None;
+        self.backoff.reset();
+        self.state = State::Leaving { call: Call::Due(now), reason: reason.into(), then };
+    }
+
+    /// Out of the group, as far as this side knows.
+    pub(super) fn step_out(&mut self, outside: Outside) {
+        self.generation = None;
+        self.rejoin = None;
+        if self.config.group_instance_id.is_none() {
+            self.member_id = ByteString::new();
+        }
+        self.state = State::Outside(outside);
+    }
+
+    pub(super) fn leave_request(&self, reason: &ByteString) -> LeaveGroupRequest {
+        codec::leave_request(&self.config, &self.member_id, reason)
+    }
+
+    /// The coordinator put this member out, or never knew it.
+    pub(super) fn handle_fenced(&mut self, answer: Answer, code: ErrorCode, now: Instant) {
+        if answer == Answer::Refused || answer == Answer::FencedInstance {
+            let group = self.config.group_id.clone();
+            let instance = self.config.group_instance_id.clone();
+            self.fail(match (answer, instance) {
+                (Answer::FencedInstance, Some(instance)) => {
+                    GroupError::FencedInstance { group, instance }
+                }
+                _ => GroupError::Refused { group, code },
+            });
+            return;
+        }
+        self.lose(LossReason::Fenced);
+        if answer == Answer::RejoinAnew {
+            self.member_id = ByteString::new();
+        }
+        self.join("the coordinator put the member out", now);
+    }
+
+    /// A call had no answer: the coordinator is looked up anew, unless that could not help.
+    pub(super) fn handle_unanswered(&mut self, error: &RequestError) {
+        if error.class() == ErrorClass::InvalidConfiguration {
+            let group = self.config.group_id.clone();
+            self.fail(GroupError::Request { group, source: Arc::new(error.clone()) });
+        } else {
+            self.coordinator_lost = true;
+        }
+    }
+
+    pub(super) fn lose(&mut self, reason: LossReason) {
+        self.generation = None;
+        let owned = std::mem::take(&mut self.owned);
+        let untold = self.notices.clear();
+        let partitions: Vec<TopicPartition> =
+            owned.into_iter().filter(|partition| !untold.contains(partition)).collect();
+        if !partitions.is_empty() {
+            self.notices.push(GroupEvent::Lost { partitions, reason });
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: GroupError) {
+        self.lose(LossReason::Failed);
+        self.notices.push(GroupEvent::Failed(error));
+        self.step_out(Outside::Failed);
+    }
+}
+
+/// How often leaving is tried again, which takes two seconds in all: others wait for the partitions
+/// as long as the session lasts, so it is worth something, but not more than that.
+const LEAVE_ATTEMPTS: u32 = 6;
