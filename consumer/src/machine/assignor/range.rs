@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytestring::ByteString;
 use ottla_core::types::{TopicName, TopicPartition};
 
-use super::api::{in_turn, nothing_for};
+use super::api::{in_turn, nothing_for, subscribers};
 use super::{
     AssignError, Assignment, Assignor, ClusterTopics, MemberSubscription, PartitionReplicas,
 };
@@ -36,8 +36,12 @@ impl Assignor for RangeAssignor {
         let turns = in_turn(members);
         let mut topics: Vec<Topic<'_>> = cluster
             .iter()
-            .filter(|(_, partitions)| !partitions.is_empty())
-            .map(|(name, partitions)| Topic::new(name, partitions, &turns))
+            .zip(subscribers(cluster, &turns))
+            .filter(|((_, partitions), _)| !partitions.is_empty())
+            .map(|((name, partitions), indices)| {
+                let members = indices.iter().filter_map(|index| turns.get(*index).copied());
+                Topic::new(name, partitions, members.collect())
+            })
             .collect();
         if topics.iter().any(|topic| topic.needs_racks) {
             assign_within_racks(&mut topics);
@@ -71,10 +75,8 @@ impl<'a> Topic<'a> {
     fn new(
         name: &'a TopicName,
         partitions: &'a [PartitionReplicas],
-        turns: &[&'a MemberSubscription],
+        subscribers: Vec<&'a MemberSubscription>,
     ) -> Self {
-        let subscribers: Vec<&MemberSubscription> =
-            turns.iter().copied().filter(|member| member.subscribes_to(name)).collect();
         let count = subscribers.len().max(1);
         Self {
             name,

@@ -1,6 +1,6 @@
 //! One partition after the other, in turn.
 
-use super::api::{in_turn, nothing_for};
+use super::api::{in_turn, nothing_for, subscribers};
 use super::{AssignError, Assignment, Assignor, ClusterTopics, MemberSubscription};
 use ottla_core::types::TopicPartition;
 
@@ -26,10 +26,14 @@ impl Assignor for RoundRobinAssignor {
         let turns = in_turn(members);
         let mut assignment = nothing_for(members);
         let mut turn = 0;
-        for (topic, partitions) in cluster.iter() {
-            let subscribers: Vec<bool> =
-                turns.iter().map(|member| member.subscribes_to(topic)).collect();
-            if !subscribers.contains(&true) {
+        for ((topic, partitions), indices) in cluster.iter().zip(subscribers(cluster, &turns)) {
+            let mut subscribers = vec![false; turns.len()];
+            for index in &indices {
+                if let Some(subscribes) = subscribers.get_mut(*index) {
+                    *subscribes = true;
+                }
+            }
+            if indices.is_empty() {
                 continue;
             }
             for partition in (0_i32..).take(partitions.len()) {

@@ -6,7 +6,7 @@
 //! It ends: each move lowers the sum of the squares of all loads.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::table::{Table, Topic};
 
@@ -38,8 +38,12 @@ struct Loads<'a> {
     owner: Vec<Option<usize>>,
     load: Vec<usize>,
     /// Who holds which partitions, topic by topic.
-    held: Vec<BTreeMap<usize, Vec<usize>>>,
+    held: Vec<BTreeMap<usize, BTreeSet<Held>>>,
 }
+
+/// A partition that somebody holds, in the order of moving away: first what it did not have before,
+/// and the highest number first.
+type Held = (bool, Reverse<usize>);
 
 impl<'a> Loads<'a> {
     /// Everybody keeps what it owns, unless it is in the wrong rack.
@@ -62,27 +66,33 @@ impl<'a> Loads<'a> {
         self.load.get(member).copied().unwrap_or(0)
     }
 
+    fn had(&self, member: usize, partition: usize) -> bool {
+        self.table.owner.get(partition) == Some(&Some(member))
+    }
+
     fn give(&mut self, partition: usize, member: usize) {
         self.take(partition);
+        let entry = (self.had(member, partition), Reverse(partition));
         let held = self.table.topic_of.get(partition).and_then(|topic| self.held.get_mut(*topic));
         if let (Some(owner), Some(load), Some(held)) =
             (self.owner.get_mut(partition), self.load.get_mut(member), held)
         {
             *owner = Some(member);
             *load += 1;
-            held.entry(member).or_default().push(partition);
+            held.entry(member).or_default().insert(entry);
         }
     }
 
     fn take(&mut self, partition: usize) {
         let Some(member) = self.owner.get_mut(partition).and_then(Option::take) else { return };
+        let entry = (self.had(member, partition), Reverse(partition));
         if let Some(load) = self.load.get_mut(member) {
             *load = load.saturating_sub(1);
         }
         let held = self.table.topic_of.get(partition).and_then(|topic| self.held.get_mut(*topic));
         let Some(held) = held else { return };
         if let Some(mine) = held.get_mut(&member) {
-            mine.retain(|other| *other != partition);
+            mine.remove(&entry);
             if mine.is_empty() {
                 held.remove(&member);
             }
@@ -169,19 +179,22 @@ impl<'a> Loads<'a> {
     }
 
     /// What moves from one member to the other: what the taker had before, then what the giver did
-    /// not have before, then anything; each of them within the taker's rack rather than not.
+    /// not have before, then anything; each of them within the taker's rack rather than not. Where
+    /// the giver holds very many, only the first of them are weighed.
     fn pick(&self, topic: usize, giver: usize, taker: usize, movable: Movable) -> Option<usize> {
         let held = self.held.get(topic)?.get(&giver)?;
-        let is_fresh = |partition: usize| self.table.owner.get(partition) != Some(&Some(giver));
-        let candidates = held.iter().copied().filter(|partition| match movable {
-            Movable::Fresh => is_fresh(*partition),
-            Movable::Any => true,
-        });
-        candidates.min_by_key(|partition| {
-            let was_takers = self.table.owner.get(*partition) == Some(&Some(taker))
-                || self.table.previous.get(*partition) == Some(&Some(taker));
+        let may_move = |(had, _): &&Held| movable == Movable::Any || !had;
+        let candidates = held.iter().take_while(may_move).take(WEIGHED);
+        let best = candidates.min_by_key(|(had, Reverse(partition))| {
+            let previous = self.table.previous.get(*partition) == Some(&Some(taker));
+            let was_takers = previous || self.had(taker, *partition);
             let near = !self.table.racks_mismatch(taker, *partition);
-            (!was_takers, !is_fresh(*partition), !near, Reverse(*partition))
-        })
+            (!was_takers, *had, !near, Reverse(*partition))
+        });
+        best.map(|(_, Reverse(partition))| *partition)
     }
 }
+
+/// How many partitions are weighed for one move: without a bound, a member that holds all of a large
+/// topic would have it walked once for each partition that leaves.
+const WEIGHED: usize = 64;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytestring::ByteString;
 use ottla_core::types::{TopicName, TopicPartition};
 
+use super::super::api::subscribers;
 use super::super::range::racks_matter;
 use super::{ClusterTopics, MemberSubscription};
 use crate::machine::assignor::PartitionReplicas;
@@ -200,16 +201,12 @@ fn subscribed_topics<'a>(
     cluster: &'a ClusterTopics,
     members: &[&MemberSubscription],
 ) -> Vec<Topic<'a>> {
-    let mut subscribers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, member) in members.iter().enumerate() {
-        for topic in &member.topics {
-            subscribers.entry(topic.as_str()).or_default().push(index);
-        }
-    }
     let mut first = 0;
     let mut topics = Vec::new();
-    for (name, partitions) in cluster.iter() {
-        let Some(subscribers) = subscribers.remove(name.as_str()) else { continue };
+    for ((name, partitions), subscribers) in cluster.iter().zip(subscribers(cluster, members)) {
+        if subscribers.is_empty() {
+            continue;
+        }
         topics.push(Topic { name, first, partitions, subscribers });
         first += partitions.len();
     }
