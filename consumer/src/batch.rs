@@ -1,8 +1,7 @@
 //! A batch of records, as an application gets it.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -46,7 +45,8 @@ pub(crate) struct Section {
     timestamp_type: TimestampType,
     slot: Slot,
     generation: Generation,
-    shared: Arc<Shared>,
+    /// Weak, so that a record which is kept does not keep the consumer's connections.
+    shared: Weak<Shared>,
     /// Where its records note that they are acknowledged.
     marks: Option<Arc<MarkedPartition>>,
     /// The first offset that cannot be read, once somebody has come to it.
@@ -114,13 +114,16 @@ impl Batch {
     /// # Errors
     ///
     /// [`ConsumerError::Commit`], such as that the partition was given up meanwhile;
-    /// [`ConsumerError::NoGroup`] without a group id, or after the consumer was closed.
+    /// [`ConsumerError::NoGroup`] without a group id; [`ConsumerError::Closed`].
     ///
     /// # Cancel safety
     ///
     /// A dropped future takes nothing back: the commit goes on.
     pub async fn commit(&self) -> Result<(), ConsumerError> {
-        let shared = &self.section.shared;
+        let shared = self.section.shared.upgrade().ok_or(ConsumerError::Closed)?;
+        if shared.is_closed() {
+            return Err(ConsumerError::Closed);
+        }
         let group = shared.group().ok_or(ConsumerError::NoGroup)?;
         let budget = shared.client().config().default_api_timeout;
         let deadline = Deadline::after(shared.now(), budget);
@@ -128,7 +131,7 @@ impl Batch {
         let offsets = [(self.section.partition.clone(), offset)].into();
         let committing = group.commit(offsets, deadline);
         // Not held while the commit is under way: a dropped consumer leaves its group.
-        drop(group);
+        drop((group, shared));
         Ok(committing.await?)
     }
 
@@ -159,9 +162,11 @@ impl Batch {
         let at = Position { offset: first_left.offset(), leader_epoch: self.section.leader_epoch };
         let section = &self.section;
         let rest = FetchedBatch { batch: self.stored.clone(), next: self.next };
-        section.shared.with(|fetcher| {
-            fetcher.put_back(section.slot, section.generation, rest, at, now);
-        });
+        if let Some(shared) = section.shared.upgrade() {
+            shared.with(|fetcher| {
+                fetcher.put_back(section.slot, section.generation, rest, at, now);
+            });
+        }
         self.next = at;
         self
     }
@@ -301,10 +306,12 @@ impl Section {
     /// Takes note that the record at `offset` cannot be read: whoever polls next is told.
     #[cold]
     fn fail(&self, offset: i64, fault: RecordsError) {
-        if self.fault.set(offset).is_ok() {
-            let (slot, generation, now) = (self.slot, self.generation, self.shared.now());
+        if self.fault.set(offset).is_ok()
+            && let Some(shared) = self.shared.upgrade()
+        {
+            let (slot, generation, now) = (self.slot, self.generation, shared.now());
             let at = Position { offset, leader_epoch: self.leader_epoch };
-            self.shared.with(|fetcher| fetcher.fail(slot, generation, at, fault, now));
+            shared.with(|fetcher| fetcher.fail(slot, generation, at, fault, now));
         }
     }
 }
@@ -359,7 +366,7 @@ impl Opener {
             timestamp_type: header.timestamp_type(),
             slot,
             generation,
-            shared: Arc::clone(shared),
+            shared: Arc::downgrade(shared),
             marks,
             fault: OnceLock::new(),
         };

@@ -244,24 +244,24 @@ async fn each_partition_has_a_stream_that_ends_with_the_consumer() {
     let mut consumer = member(&bed, "g").manual_commit().build().await.unwrap();
     let stop = consumer.shutdown_handle();
     let mut partitions = consumer.partitions();
-    let mut tasks = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..3 {
         let mut stream = within(partitions.next()).await.unwrap();
-        tasks.push(tokio::spawn(async move {
+        tasks.spawn(async move {
             let mut batches = 0;
             while let Some(batch) = stream.next_batch().await? {
                 batch.commit().await?;
                 batches += 1;
             }
             Ok::<_, ConsumerError>(batches)
-        }));
+        });
     }
     let settle = tokio::time::timeout(Duration::from_secs(3), partitions.next()).await;
     assert!(settle.is_err(), "there are only three");
     stop.shutdown();
     assert!(within(partitions.next()).await.is_none());
-    for task in tasks {
-        assert_eq!(within(task).await.unwrap().unwrap(), 1);
+    for ended in within(tasks.join_all()).await {
+        assert_eq!(ended.unwrap(), 1);
     }
     for partition in [0, 1, 2] {
         assert_eq!(committed(&consumer, partition).await, Some(1));

@@ -56,11 +56,11 @@ async fn partitions_take_turns() {
         }
     }
     let mut consumer = bed.consumer(&[0, 1, 2]).await;
-    let mut seen = [0_usize; 3];
-    while seen.iter().sum::<usize>() < 15 {
+    let mut seen = [0_i64; 3];
+    while seen.iter().sum::<i64>() < 15 {
         let batch = next(&mut consumer).await;
         let at = usize::try_from(batch.partition()).unwrap();
-        assert_eq!(batch.next_offset(), seen[at] as i64 + 1);
+        assert_eq!(batch.next_offset(), seen[at] + 1);
         seen[at] += 1;
     }
     assert_eq!(seen, [5, 5, 5]);
