@@ -45,9 +45,7 @@ pub use ottla_admin as admin;
 pub use ottla_admin::{Admin, AdminError};
 pub use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig, IsolationLevel};
 pub use ottla_consumer::error::{ConsumerError, FetchError};
-pub use ottla_consumer::listener::{
-    Assigned, ListenerError, Lost, RebalanceListener, Revoking,
-};
+pub use ottla_consumer::listener::{Assigned, ListenerError, Lost, RebalanceListener, Revoking};
 pub use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
 pub use ottla_consumer::{
     Batch, BatchRecords, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerRecord, ConsumerStream,
