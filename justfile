@@ -35,6 +35,10 @@ golden:
 clients *NAMES:
     integration-tests/third-party/run {{NAMES}}
 
+# The suites on Apache Kafka in containers: one_container, three_containers, or a test's name
+kafka *NAMES:
+    cargo test -p ottla-integration-tests --features containers --test suites -- {{NAMES}}
+
 # Fuzz one target until it falls, or every target for a moment: `.ci/run fuzz`
 fuzz TARGET *OPTIONS:
     cargo +nightly fuzz run {{TARGET}} -- {{OPTIONS}}
