@@ -1,7 +1,5 @@
 //! What a cluster can be made of.
 
-use std::io::Write;
-
 use ottla_broker::Cluster;
 use ottla_broker::world::NodeId;
 
@@ -72,6 +70,8 @@ fn external() -> Vec<String> {
 /// Says that a test was skipped, past the test runner, which shows only what failed.
 #[cfg(feature = "containers")]
 fn skip<T>(why: &str) -> Option<T> {
+    use std::io::Write as _;
+
     let must_run = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(
         !must_run,

@@ -19,10 +19,11 @@ mod cluster;
 mod containers;
 mod probe;
 mod run;
+#[cfg(feature = "containers")]
+pub mod tools;
 mod topics;
 
 pub use backend::Backend;
 pub use cluster::TestCluster;
 pub use probe::Probe;
 pub use run::{Access, run};
-pub use topics::LogRecord;

@@ -22,15 +22,6 @@ use ottla_protocol::records::{Batch, BatchDecoder, Batches, OwnedRecord};
 use crate::cluster::eventually;
 use crate::{Backend, TestCluster};
 
-/// A record as the log has it.
-#[derive(Debug, Clone)]
-pub struct LogRecord {
-    /// Its offset.
-    pub offset: i64,
-    /// The record itself.
-    pub record: OwnedRecord,
-}
-
 impl TestCluster {
     /// A name that no topic or group of this or another run has.
     #[must_use]
@@ -50,7 +41,8 @@ impl TestCluster {
         self.create_topic_with(name, partitions, &[]).await
     }
 
-    /// As [`Self::create_topic`], with topic settings by Kafka's names.
+    /// As [`Self::create_topic`], with topic settings by Kafka's names. Records are kept for ever,
+    /// whatever their timestamps, unless `retention.ms` is among them.
     ///
     /// # Cancel safety
     ///
@@ -63,6 +55,8 @@ impl TestCluster {
     ) -> String {
         let name = self.unique(name);
         let brokers = self.metadata(None).await.brokers.len();
+        let has_retention = configs.iter().any(|(name, _)| *name == "retention.ms");
+        let kept: &[(&str, &str)] = if has_retention { &[] } else { &[("retention.ms", "-1")] };
         let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
             name: (*name).into(),
             value: Some((*value).into()),
@@ -72,7 +66,7 @@ impl TestCluster {
             name: name.as_str().into(),
             num_partitions: partitions,
             replication_factor: i16::try_from(brokers.min(3)).expect("three are few"),
-            configs: configs.iter().map(config).collect(),
+            configs: kept.iter().chain(configs).map(config).collect(),
             ..Default::default()
         };
         let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
@@ -167,7 +161,7 @@ impl TestCluster {
     /// # Cancel safety
     ///
     /// Cancel safe: it only reads.
-    pub async fn records(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
+    pub async fn records(&self, topic: &str, partition: i32) -> Vec<OwnedRecord> {
         let mut found = Vec::new();
         let mut decoder = BatchDecoder::new(usize::MAX);
         let mut position = 0;
@@ -237,16 +231,14 @@ impl TestCluster {
     }
 }
 
-fn read(batch: &Batch, decoder: &mut BatchDecoder, found: &mut Vec<LogRecord>) {
+fn read(batch: &Batch, decoder: &mut BatchDecoder, found: &mut Vec<OwnedRecord>) {
     let Batch::V2(batch) = batch else { panic!("a broker of today keeps no old messages") };
     batch.verify_crc().expect("the checksum is right");
     if batch.header().attributes.is_control() {
         return;
     }
-    for record in decoder.owned_records(batch).expect("the batch decompresses") {
-        let record = record.expect("the record decodes");
-        found.push(LogRecord { offset: record.offset(), record });
-    }
+    let records = decoder.owned_records(batch).expect("the batch decompresses");
+    found.extend(records.map(|record| record.expect("the record decodes")));
 }
 
 fn fetch(topic: &str, partition: i32, position: i64) -> FetchRequest {

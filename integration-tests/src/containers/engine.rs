@@ -49,7 +49,7 @@ fn succeeds(arguments: &[&str]) -> bool {
     quiet.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// Removes containers and their network when it is dropped, and also when this process ends in any
+/// Removes containers, and their network, when it is dropped, and also when this process ends in any
 /// other way: a static is never dropped, and a killed process drops nothing.
 ///
 /// It is a shell that waits for the end of its standard input, which this process holds open. It is
@@ -78,7 +78,9 @@ impl Drop for Reaper {
     }
 }
 
-const REAP: &str = r#"cat; docker rm --force --volumes "$@"; docker network rm "$0""#;
+/// Without a network, its name is empty.
+const REAP: &str =
+    r#"cat; docker rm --force --volumes "$@"; [ -z "$0" ] || docker network rm "$0""#;
 
 const PUBLIC: &str = "apache/kafka:4.4.0";
 const BUILT: &str = "kafka-test:4.4.0";

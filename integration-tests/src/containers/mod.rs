@@ -13,8 +13,7 @@ use testcontainers::core::IntoContainerPort;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ImageExt};
 
-pub(crate) use engine::Engine;
-use engine::Reaper;
+pub(crate) use engine::{Engine, Reaper};
 use image::{Kafka, Member};
 
 use crate::backend::Act;

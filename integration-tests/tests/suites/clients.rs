@@ -6,6 +6,7 @@ use ottla_core::config::ClientConfig;
 use ottla_core::net::{Client, Runtime};
 use ottla_core::retry::Deadline;
 use ottla_integration_tests::TestCluster;
+use ottla_producer::{Producer, ProducerBuilder};
 
 /// A client of all brokers.
 pub(crate) async fn connect(cluster: &TestCluster) -> Client {
@@ -26,6 +27,14 @@ pub(crate) fn config(servers: &[String]) -> ClientConfig {
         client_id: "suites".into(),
         ..ClientConfig::default()
     }
+}
+
+/// A producer with the default settings, changed so.
+pub(crate) async fn producer(
+    client: &Client,
+    settings: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
+) -> Producer {
+    settings(Producer::builder(client)).build().await.expect("the settings fit")
 }
 
 /// Long enough for a slow machine; no test may need it to pass.

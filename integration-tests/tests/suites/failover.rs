@@ -7,7 +7,8 @@ use ottla_core::net::{Client, Target};
 use ottla_integration_tests::TestCluster;
 use ottla_protocol::messages::DescribeClusterRequest;
 
-use crate::clients::{connect, soon, within};
+use crate::clients::{connect, producer, soon, within};
+use crate::produce::{enqueue_all, values};
 
 pub(crate) async fn a_moved_leader_is_noticed_and_its_epoch_is_newer(cluster: &TestCluster) {
     let topic = cluster.create_topic("moved", 1).await;
@@ -61,6 +62,51 @@ pub(crate) async fn a_dead_coordinator_is_looked_up_again(cluster: &TestCluster)
     };
     assert_ne!(new, old);
     cluster.start(old.number()).await;
+    client.close().await;
+}
+
+pub(crate) async fn nothing_acknowledged_is_lost_with_its_leader(cluster: &TestCluster) {
+    under_load(cluster, async |topic| {
+        let old = cluster.await_leader(topic, 0, |_| true).await;
+        cluster.kill(old).await;
+        cluster.await_leader(topic, 0, |new| new != old).await;
+        cluster.start(old).await;
+    })
+    .await;
+}
+
+pub(crate) async fn nothing_acknowledged_is_lost_when_leaders_move(cluster: &TestCluster) {
+    under_load(cluster, async |topic| {
+        for broker in cluster.broker_ids() {
+            cluster.move_leader(topic, 0, broker).await;
+        }
+    })
+    .await;
+}
+
+/// Sends while something happens, and then finds every record once and in order.
+async fn under_load(cluster: &TestCluster, event: impl AsyncFnOnce(&str)) {
+    let topic = cluster.create_topic("under-load", 1).await;
+    let client = connect(cluster).await;
+    let producer = producer(&client, |builder| builder).await;
+    let over = std::cell::Cell::new(false);
+    let load = async {
+        let mut sent = 0;
+        // At least one hundred after the event.
+        let mut left = 10;
+        while left > 0 {
+            left -= u32::from(over.get());
+            enqueue_all(&producer, &topic, sent..sent + 10).await;
+            sent += 10;
+        }
+        sent
+    };
+    let happens = async {
+        event(&topic).await;
+        over.set(true);
+    };
+    let (sent, ()) = tokio::join!(load, happens);
+    assert_eq!(values(cluster, &topic).await, (0..sent).collect::<Vec<u32>>());
     client.close().await;
 }
 

@@ -14,11 +14,18 @@
     reason = "a suite says what failed by panicking, and lives on real time"
 )]
 
+mod admin;
 mod clients;
 mod connect;
+mod consume;
 mod coordinators;
 mod failover;
+mod groups;
+#[cfg(feature = "containers")]
+mod interop;
+mod lessons;
 mod metadata;
+mod produce;
 
 use ottla_integration_tests::{Access, Backend, run};
 
@@ -54,6 +61,35 @@ macro_rules! everywhere {
                 a_topic_that_is_created_later_is_found;
             coordinators:
                 a_group_has_one_coordinator_whoever_asks;
+            produce:
+                a_record_is_where_its_acknowledgement_says
+                every_codec_brings_back_what_went_in
+                without_acknowledgement_there_is_no_offset
+                the_leaders_acknowledgement_is_enough_if_asked_for
+                a_batch_too_large_for_the_topic_is_split
+                a_record_too_large_for_the_topic_comes_back
+                a_topic_that_does_not_exist_is_an_error_in_time;
+            consume:
+                what_was_produced_is_consumed_in_order
+                every_codec_is_read_as_it_was_written
+                a_consumer_goes_on_where_it_is_told_to
+                behind_the_newest_only_what_comes_later_is_read;
+            groups:
+                two_members_share_the_partitions_by_range
+                two_members_share_the_partitions_in_turn
+                two_members_share_the_partitions_and_keep_them
+                two_members_share_the_partitions_step_by_step
+                a_member_that_closes_hands_its_partitions_over
+                a_group_goes_on_where_it_committed
+                closing_commits_what_was_processed
+                committing_before_processing_is_at_most_once
+                committing_after_processing_is_at_least_once
+                committing_automatically_is_at_least_once;
+            admin:
+                a_topic_is_created_grown_and_deleted
+                a_setting_is_changed_and_seen
+                offsets_are_listed_and_records_deleted
+                the_offsets_of_a_group_are_altered_and_its_lag_told;
         }
     };
 }
@@ -67,7 +103,41 @@ macro_rules! with_three_brokers {
                 a_moved_leader_is_noticed_and_its_epoch_is_newer
                 a_killed_broker_costs_no_call
                 a_frozen_broker_hides_no_topic
-                a_dead_coordinator_is_looked_up_again;
+                a_dead_coordinator_is_looked_up_again
+                nothing_acknowledged_is_lost_with_its_leader
+                nothing_acknowledged_is_lost_when_leaders_move;
+        }
+    };
+}
+
+/// What needs a broker that fails on command.
+macro_rules! with_faults {
+    ($backend:expr) => {
+        on! {
+            $backend, Exclusive,
+            lessons:
+                a_lost_answer_writes_twice_without_idempotence
+                a_lost_answer_writes_once_with_idempotence
+                a_retry_is_overtaken_with_several_in_flight_and_no_idempotence
+                a_retry_is_not_overtaken_with_one_in_flight
+                a_retry_is_not_overtaken_with_idempotence;
+        }
+    };
+}
+
+/// What needs the clients of others, which come in the image of Kafka and as kcat.
+#[cfg(feature = "containers")]
+macro_rules! with_other_clients {
+    ($backend:expr) => {
+        on! {
+            $backend, Shared,
+            interop:
+                java_reads_what_we_write_in_every_codec
+                librdkafka_reads_what_we_write_in_every_codec
+                we_read_what_java_writes_in_every_codec
+                we_read_what_librdkafka_writes_in_every_codec
+                a_group_of_three_clients_that_ours_leads
+                a_group_of_three_clients_that_ours_follows;
         }
     };
 }
@@ -77,6 +147,9 @@ mod embedded {
 
     everywhere! { Backend::Embedded }
     with_three_brokers! { Backend::Embedded }
+    with_faults! { Backend::Embedded }
+    #[cfg(feature = "containers")]
+    with_other_clients! { Backend::Embedded }
 }
 
 #[cfg(feature = "containers")]
@@ -84,6 +157,7 @@ mod one_container {
     use super::*;
 
     everywhere! { Backend::Containers(1) }
+    with_other_clients! { Backend::Containers(1) }
 }
 
 #[cfg(feature = "containers")]
