@@ -1,0 +1,120 @@
+//! Hurts the leader of most partitions under load, on three brokers of Apache Kafka, and says what
+//! that cost: one line, and an exit code of 1 if a record was lost, written twice or out of order.
+//!
+//! ```text
+//! cargo run -p ottla-integration-tests --features containers --example chaos -- kill
+//! ```
+//!
+//! `kill` is `kill -9`, `freeze` stops the process, `cut` takes it off the network; each is undone
+//! after 45 s. What was found is kept in `LEDGER.md`.
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a program for the developer, on real time"
+)]
+
+mod load;
+mod verdict;
+mod watch;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ottla_core::config::ClientConfig;
+use ottla_core::net::{Client, Runtime};
+use ottla_integration_tests::{Backend, TestCluster};
+use ottla_producer::Producer;
+use tokio::time::{Instant, sleep};
+
+use load::Load;
+use verdict::Verdict;
+use watch::Watch;
+
+/// What is done to the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Freeze,
+    Cut,
+}
+
+impl Fault {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "kill" => Some(Self::Kill),
+            "freeze" => Some(Self::Freeze),
+            "cut" => Some(Self::Cut),
+            _ => None,
+        }
+    }
+
+    async fn begin(self, cluster: &TestCluster, broker: i32) {
+        match self {
+            Self::Kill => cluster.kill(broker).await,
+            Self::Freeze => cluster.pause(broker).await,
+            Self::Cut => cluster.cut_off(broker).await,
+        }
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    let Some(fault) = Fault::named(&argument) else {
+        say("which fault? chaos kill | freeze | cut");
+        return ExitCode::from(2);
+    };
+    let Some(cluster) = Backend::Containers(3).start().await else { return ExitCode::from(2) };
+    let verdict = hurt(&cluster, fault).await;
+    say(&format!("{argument}: {verdict}"));
+    if verdict.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn hurt(cluster: &TestCluster, fault: Fault) -> Verdict {
+    let settings = [("min.insync.replicas", "2")];
+    let topic = cluster.create_topic_with("chaos", PARTITIONS, &settings).await;
+    let leaders = cluster.leaders(&topic).await;
+    let led = |broker: &i32| leaders.values().filter(|leader| *leader == broker).count();
+    let busiest = cluster.broker_ids().into_iter().max_by_key(led).expect("there are three");
+    let lost: Vec<i32> =
+        leaders.iter().filter(|(_, leader)| **leader == busiest).map(|(index, _)| *index).collect();
+
+    let producer = producer(cluster).await;
+    let load = Load::start(&producer, &topic, PARTITIONS);
+    sleep(WARM_UP).await;
+    let watch = Watch::start(cluster, &topic, busiest);
+    let began = Instant::now();
+    fault.begin(cluster, busiest).await;
+    sleep(FAULT).await;
+    let elected = watch.stop().await;
+    cluster.heal().await;
+    sleep(AFTERWARDS).await;
+    let sent = load.stop().await;
+    let closed = producer.close(Duration::from_secs(30)).await.expect("it is closed once");
+    assert!(closed.undelivered.is_empty(), "every record was settled before");
+    cluster.until_in_sync(&topic).await;
+
+    let mut logs = Vec::new();
+    for partition in 0..PARTITIONS {
+        logs.push(cluster.records(&topic, partition).await);
+    }
+    Verdict::new(&sent, &logs, &lost, &elected, began)
+}
+
+async fn producer(cluster: &TestCluster) -> Producer {
+    let servers = cluster.bootstrap_servers();
+    let parsed = servers.iter().map(|server| server.parse().expect("it is host:port"));
+    let config = ClientConfig { bootstrap_servers: parsed.collect(), ..ClientConfig::default() };
+    let client = Client::connect(config, Runtime::tokio()).await.expect("the brokers answer");
+    Producer::builder(&client).build().await.expect("the defaults fit")
+}
+
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").expect("standard output is open");
+}
+
+const PARTITIONS: i32 = 6;
+const WARM_UP: Duration = Duration::from_secs(10);
+const FAULT: Duration = Duration::from_secs(45);
+const AFTERWARDS: Duration = Duration::from_secs(15);
