@@ -45,7 +45,7 @@ impl Probe {
     ///
     /// Not cancel safe: the answer to a call that was dropped is taken for the next one's, which
     /// then fails.
-    pub async fn call<R: Request>(
+    pub async fn call<R: Request + Sync>(
         &mut self,
         request: &R,
         version: i16,
@@ -54,7 +54,11 @@ impl Probe {
         timeout(patience, self.ask(request, version)).await?
     }
 
-    async fn ask<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
+    async fn ask<R: Request + Sync>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> io::Result<R::Response> {
         self.correlation_id += 1;
         let id = self.correlation_id;
         let mut frame = encode_request(request, version, id, Some(CLIENT_ID)).map_err(invalid)?;

@@ -87,6 +87,10 @@ impl Tool {
     }
 
     /// Lets it run beside the test.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
     #[must_use]
     pub fn start(mut self) -> Running {
         let mut child = self.spawn(Stdio::null());

@@ -65,7 +65,7 @@ impl TestCluster {
         let topic = CreatableTopic {
             name: name.as_str().into(),
             num_partitions: partitions,
-            replication_factor: i16::try_from(brokers.min(3)).expect("three are few"),
+            replication_factor: i16::try_from(brokers.min(3)).unwrap_or(3),
             configs: kept.iter().chain(configs).map(config).collect(),
             ..Default::default()
         };
@@ -123,7 +123,7 @@ impl TestCluster {
         &self,
         topic: &str,
         partition: i32,
-        wanted: impl Fn(i32) -> bool,
+        wanted: impl Fn(i32) -> bool + Send + Sync,
     ) -> i32 {
         eventually("the partition has such a leader", async || {
             let leader = self.leaders(topic).await.get(&partition).copied()?;

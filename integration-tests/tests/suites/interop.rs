@@ -164,8 +164,8 @@ impl<'a> Mixed<'a> {
 /// How many partitions Java's member was given last; its lines are JSON.
 fn owned_by_java(java: &Running) -> usize {
     let lines = java.lines();
-    let changes = lines.iter().filter(|line| line.contains("partitions_assigned"));
-    changes.last().map_or(0, |line| line.matches("\"partition\":").count())
+    let last = lines.iter().rfind(|line| line.contains("partitions_assigned"));
+    last.map_or(0, |line| line.matches("\"partition\":").count())
 }
 
 fn read_by_java(java: &Running) -> u32 {
