@@ -29,6 +29,12 @@ pub struct Want {
 }
 
 impl Want {
+    /// Whether a session counts both as one partition.
+    fn is_of_same_partition(&self, other: &Self) -> bool {
+        (&self.topic, self.topic_id, self.partition)
+            == (&other.topic, other.topic_id, other.partition)
+    }
+
     /// Whether a broker that was told `other` knows all of this.
     fn is_known_by(&self, other: &Self) -> bool {
         let Self { topic, topic_id, partition, offset, leader_epoch, max_bytes, generation: _ } =
@@ -127,8 +133,9 @@ impl FetchSession {
 
     fn change(&mut self, request: &mut FetchRequest, slot: Slot, want: Option<&Want>) {
         let known = self.known.remove(&slot);
+        // A slot is used again: what it stood for must be forgotten, or the broker goes on with it.
         if let Some(known) = &known
-            && want.is_none_or(|want| want.topic_id != known.topic_id)
+            && want.is_none_or(|want| !want.is_of_same_partition(known))
         {
             forget(&mut request.forgotten_topics_data, known);
         }
@@ -216,5 +223,35 @@ fn forget(topics: &mut Vec<ForgottenTopic>, known: &Want) {
             partitions: std::iter::once(known.partition).collect(),
             ..ForgottenTopic::default()
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_is_used_again_forgets_what_it_stood_for() {
+        let mut session = FetchSession::default();
+        let wording = Wording { sessions: true, by_id: true };
+        let (old, new) = (want(2), want(0));
+        session.ask_all(&mut FetchRequest::default(), [(Slot(2), &old)].into_iter(), wording);
+        assert_eq!(session.handle_answer(ErrorCode::None, 7), Ok(()));
+        let mut request = FetchRequest::default();
+        session.ask_changes(&mut request, [(Slot(2), Some(&new))].into_iter());
+        assert_eq!(request.topics[0].partitions[0].partition, 0);
+        assert_eq!(request.forgotten_topics_data[0].partitions[..], [2]);
+    }
+
+    fn want(partition: i32) -> Want {
+        Want {
+            topic: "orders".into(),
+            topic_id: Some(Uuid::from(1)),
+            partition,
+            offset: 0,
+            leader_epoch: None,
+            max_bytes: 1,
+            generation: Generation(0),
+        }
     }
 }
