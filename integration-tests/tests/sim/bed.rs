@@ -146,12 +146,12 @@ pub(crate) fn simulate<T>(run: impl Future<Output = T>) -> T {
     runtime.block_on(run)
 }
 
-/// The seeds of a suite: `SIM_SEED` alone, or `SIM_SEEDS` of them (100 without it) from 0.
+/// The seeds of a suite: `SIM_SEED` alone, or `SIM_SEEDS` of them (20 without it) from 0.
 pub(crate) fn seeds() -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("SIM_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("SIM_SEEDS").unwrap_or(100)).collect(),
+        None => (0..number("SIM_SEEDS").unwrap_or(20)).collect(),
     }
 }
 

@@ -13,7 +13,7 @@ impl Draw {
         Self(seed.wrapping_mul(0xd129_0cc4_7bb5_a5a5) ^ 0x6a09_e667_f3bc_c908)
     }
 
-    /// Any number (SplitMix64).
+    /// Any number (`SplitMix64`).
     pub(crate) fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

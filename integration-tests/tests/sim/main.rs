@@ -4,7 +4,6 @@
 //! [`History`] is judged by [`check`], which knows nothing of the client, only what was promised
 //! (S1–S17 and L1; each rule has its name where it is broken).
 #![expect(
-    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a simulation says what failed by panicking"
@@ -12,6 +11,7 @@
 
 mod bed;
 mod check;
+mod consume;
 mod draw;
 mod history;
 mod nemesis;

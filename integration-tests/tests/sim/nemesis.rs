@@ -64,7 +64,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nemesis {
     /// Brokers, numbered from 1.
-    pub(crate) nodes: i32,
+    pub(crate) nodes: u16,
     /// Partitions of the topic.
     pub(crate) partitions: i32,
     /// The APIs whose requests may be met.
@@ -92,7 +92,7 @@ impl Nemesis {
     }
 
     fn fault(&self, kind: u64, draw: &mut Draw) -> Fault {
-        let node = |draw: &mut Draw| number(draw.within(0..unsigned(self.nodes))) + 1;
+        let node = |draw: &mut Draw| number(draw.within(0..self.nodes.into())) + 1;
         match kind {
             0 => Fault::Crash {
                 node: node(draw),

@@ -16,8 +16,8 @@ use crate::history::{Event, History, Stamp};
 use crate::nemesis::{Nemesis, TOPIC};
 
 /// The faults that a producer can meet.
-pub(crate) const NEMESIS: Nemesis = Nemesis {
-    nodes: NODES as i32,
+const NEMESIS: Nemesis = Nemesis {
+    nodes: NODES,
     partitions: PARTITIONS,
     apis: &[ApiKey::Produce, ApiKey::Produce, ApiKey::Metadata, ApiKey::InitProducerId],
     lasts: Duration::from_secs(40),
@@ -61,7 +61,7 @@ async fn play(seed: u64, change: impl Fn(ProducerConfig) -> ProducerConfig) -> (
     let mut draw = Draw::new(seed);
     let bed = Bed::start(seed).await;
     let config = change(config(&mut draw));
-    let deadline = config.delivery_timeout + config.max_block + SLACK;
+    let deadline = deadline(&config);
     let plan = NEMESIS.plan(&mut draw);
     let client = bed.client(1).await;
     let producer = Producer::builder(&client).config(config).build().await.unwrap();
@@ -91,8 +91,13 @@ pub(crate) fn config(draw: &mut Draw) -> ProducerConfig {
     }
 }
 
+/// The time in which each record must have an outcome.
+pub(crate) fn deadline(config: &ProducerConfig) -> Duration {
+    config.delivery_timeout + config.max_block + SLACK
+}
+
 /// Sends records at a rate that the seed draws, and notes what becomes of each.
-async fn send_all(producer: &Producer, log: &Log, draw: &mut Draw) {
+pub(crate) async fn send_all(producer: &Producer, log: &Log, draw: &mut Draw) {
     let count = draw.within(300..2_000);
     let burst = draw.within(1..40);
     let pause = Duration::from_millis(draw.within(1..60));
