@@ -76,6 +76,10 @@ impl Options {
     /// The partition of record `index`.
     #[must_use]
     pub fn partition(&self, index: u64) -> i32 {
+        // A division shows where a record takes some dozens of nanoseconds.
+        if self.partitions == 1 {
+            return 0;
+        }
         let partitions = u64::try_from(self.partitions).unwrap_or(1).max(1);
         i32::try_from(index % partitions).unwrap_or(0)
     }
@@ -103,7 +107,8 @@ impl Options {
         if self.size == 0 || bytes.is_empty() || !bytes.len().is_multiple_of(self.size) {
             return Err(format!("{} is not a whole number of values", path.display()).into());
         }
-        Ok(Payload { bytes: bytes.leak(), size: self.size })
+        let count = (bytes.len() / self.size) as u64;
+        Ok(Payload { bytes: bytes.leak(), size: self.size, count })
     }
 
     /// Looks at a consumed value, as an application would.
@@ -136,14 +141,15 @@ pub const HEADERS: [(&str, &str); 2] = [("trace", "0123456789abcdef"), ("source"
 pub struct Payload {
     bytes: &'static [u8],
     size: usize,
+    /// Values that there are.
+    count: u64,
 }
 
 impl Payload {
     /// The value of record `index`; they repeat.
     #[must_use]
     pub fn value(&self, index: u64) -> &'static [u8] {
-        let count = self.bytes.len() / self.size;
-        let at = usize::try_from(index % count as u64).unwrap_or(0) * self.size;
+        let at = usize::try_from(index % self.count).unwrap_or(0) * self.size;
         &self.bytes[at..at + self.size]
     }
 }
