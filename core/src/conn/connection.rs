@@ -21,7 +21,7 @@ use crate::error::{Certainty, CloseReason, Peer, RequestError};
 /// Handshaking --ApiVersions--> Ready --any trouble--> closed by its owner
 /// ```
 ///
-/// The owner writes what [`poll_transmit`](Self::poll_transmit) gives, hands over what it reads, and
+/// The owner writes what [`transmit_slices`](Self::transmit_slices) gives, hands over what it reads, and
 /// calls [`fail`](Self::fail) when one of the methods returns a [`CloseReason`], or when the socket
 /// does. A connection is never used again after that: half a request may be on it.
 #[derive(Debug)]

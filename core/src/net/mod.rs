@@ -1,4 +1,4 @@
-//! The shell: runtime, links, and the [`Client`](net::Client) that owns them.
+//! The shell: runtime, links, and the [`Client`] that owns them.
 
 mod calls;
 mod client;
