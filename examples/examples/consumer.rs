@@ -1,5 +1,4 @@
 //! Records become lines.
-#![expect(clippy::print_stderr, reason = "this is a program")]
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -72,7 +71,6 @@ async fn write(
     format: &Format,
     max_records: Option<u64>,
 ) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
     let mut left = max_records.unwrap_or(u64::MAX);
     let mut stop = std::pin::pin!(stop_signal());
     while left > 0 {
@@ -82,6 +80,7 @@ async fn write(
             batch = consumer.poll() => batch?,
         };
         let Some(batch) = batch else { break };
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         for record in &batch {
             if left == 0 {
                 break;

@@ -16,6 +16,7 @@ use ottla_broker::cluster::TopicSpec;
 
 /// The options that all programs have.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "it is shown as help, without markup")]
 pub struct Cluster {
     /// Brokers to begin with, as host:port,host:port. Without them, KAFKA_BOOTSTRAP_SERVERS, or a
     /// broker within this program.

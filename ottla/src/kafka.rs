@@ -44,7 +44,6 @@ impl Kafka {
     }
 
     /// A handle with settings from files, the environment and code.
-    #[must_use]
     pub fn builder() -> KafkaBuilder {
         KafkaBuilder { properties: Properties::new(), runtime: None }
     }
@@ -56,14 +55,12 @@ impl Kafka {
     }
 
     /// A producer in the making, with this handle's settings.
-    #[must_use]
     pub fn producer(&self) -> ProducerBuilder {
         let config = ProducerConfig::parse(&self.properties).config;
         ProducerBuilder::new(&self.client).config(config)
     }
 
     /// A consumer in the making, that is a member of `group` or commits for it.
-    #[must_use]
     pub fn consumer(&self, group: &str) -> ConsumerBuilder {
         let mut properties = self.properties.clone();
         properties.set("group.id", group);
@@ -72,7 +69,6 @@ impl Kafka {
 
     /// A consumer in the making, that reads the partitions it is assigned and commits nothing,
     /// unless the settings name a group.
-    #[must_use]
     pub fn standalone_consumer(&self) -> ConsumerBuilder {
         self.consumer_of(&self.properties)
     }
