@@ -85,4 +85,4 @@ async fn call(
 }
 
 /// How long a leader that is well may take.
-const STALL: Duration = Duration::from_millis(1_500);
+const STALL: Duration = Duration::from_secs(1);

@@ -330,7 +330,7 @@ impl SnapshotListener for Shared {
 const MOST_FAILED_COMMITS: usize = 1_000;
 
 /// How long a broker may take beyond the wait that it was asked for.
-const STALL: Duration = Duration::from_millis(1_500);
+const STALL: Duration = Duration::from_secs(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

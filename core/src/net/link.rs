@@ -66,7 +66,7 @@ impl LinkOptions {
 }
 
 /// How long a broker that is well may take to answer, with much room to spare.
-pub(super) const STALL: Duration = Duration::from_millis(1_500);
+pub(super) const STALL: Duration = Duration::from_secs(1);
 
 /// Longer than any request waits, and short enough to be added to any time.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);

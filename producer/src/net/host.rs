@@ -137,4 +137,4 @@ impl fmt::Debug for Works {
 const MOST_WORKERS: usize = 4;
 
 /// How long a leader may take to answer before another broker is asked whether it still is one.
-const STALL: Duration = Duration::from_millis(1_500);
+const STALL: Duration = Duration::from_secs(1);
