@@ -140,6 +140,19 @@ async fn waiting_for_a_closed_client_ends() {
     assert!(other.call(&Target::AnyBroker, &request, soon(&other)).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_topic_ends_when_the_client_is_closed() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let other = client.clone();
+    let begun = other.runtime().now();
+    let deadline = soon(&other);
+    let seen = other.snapshot().version;
+    let (waited, ()) = tokio::join!(other.changed(seen, deadline), client.close());
+    assert!(matches!(waited, Err(RequestError::Closed { .. })), "{waited:?}");
+    assert!(other.runtime().now() - begun < SOON);
+}
+
 struct Bed {
     cluster: Cluster,
 }

@@ -270,6 +270,9 @@ impl Client {
                 if let Some(found) = found {
                     return Some(found);
                 }
+                if self.shared().is_closed() {
+                    return None;
+                }
                 snapshots.changed().await.ok()?;
             }
         };

@@ -244,6 +244,8 @@ impl Shared {
         self.stirred.notify_one();
         self.lookups_stirred.notify_one();
         self.tell_lookups();
+        // Whoever waits for a snapshot looks, and sees that none will come.
+        self.snapshot.send_modify(|_| {});
     }
 
     pub(super) fn too_late(&self, begun: Instant, deadline: Deadline) -> RequestError {
