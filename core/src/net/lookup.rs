@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use ottla_protocol::messages::FindCoordinatorResponse;
 
+use super::anyone;
 use super::calls::Answered;
-use super::race::{PATIENCE, first_success};
 use super::shared::Shared;
 use crate::cluster::{Coordinator, CoordinatorKind, LeaderHints, Lookup};
 use crate::error::{Certainty, RequestError};
@@ -16,7 +16,8 @@ use crate::types::NodeId;
 /// Looks coordinators up whenever somebody waits for one, until the client is closed.
 pub(super) async fn run(shared: Arc<Shared>) {
     while let Some(lookup) = next_lookup(&shared).await {
-        let answered = ask(&shared, &lookup).await;
+        let asked = lookup.clone();
+        let answered = anyone::ask(&shared, move |version| asked.request(version)).await;
         settle(&shared, &lookup, answered);
     }
 }
@@ -74,25 +75,6 @@ async fn next_lookup(shared: &Arc<Shared>) -> Option<Lookup> {
         }
     }
     None
-}
-
-/// Asks one broker after the other: the next joins when one fails or is silent for a while.
-async fn ask(
-    shared: &Arc<Shared>,
-    lookup: &Lookup,
-) -> Result<Answered<FindCoordinatorResponse>, RequestError> {
-    let candidates = shared.metadata().candidates(shared.runtime().random());
-    let attempts = candidates.into_iter().map(|candidate| {
-        let (shared, lookup) = (Arc::clone(shared), lookup.clone());
-        async move {
-            let link = shared.control(candidate.into());
-            let build = move |version| lookup.request(version);
-            link.call_versioned(build, shared.config().request_timeout).await
-        }
-    });
-    first_success(attempts, PATIENCE).await.map_err(|failure| {
-        failure.unwrap_or(RequestError::Closed { certainty: Certainty::NotWritten })
-    })
 }
 
 fn settle(

@@ -1,5 +1,6 @@
 //! The shell: runtime, links, and the [`Client`] that owns them.
 
+mod anyone;
 mod calls;
 mod client;
 mod dial;

@@ -1,21 +1,20 @@
 //! The task that keeps the metadata.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use ottla_protocol::messages::{MetadataRequest, MetadataResponse};
 
+use super::anyone;
 use super::calls::Answered;
 use super::link::LinkTarget;
-use super::race::{PATIENCE, first_success};
 use super::shared::Shared;
-use crate::cluster::{Candidate, Refresh};
+use crate::cluster::Refresh;
 use crate::error::{Certainty, RequestError};
 
 /// Learns which brokers there are, from the first bootstrap server that answers.
 pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), RequestError> {
     match next_refresh(shared).await {
-        Some(refresh) => settle(shared, ask(shared, &refresh).await),
+        Some(refresh) => settle(shared, ask(shared, refresh).await),
         None => Err(RequestError::Closed { certainty: Certainty::NotWritten }),
     }
 }
@@ -23,7 +22,7 @@ pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), RequestError> 
 /// Asks for metadata whenever the machine wants to know something, until the client is closed.
 pub(super) async fn run(shared: Arc<Shared>) {
     while let Some(refresh) = next_refresh(&shared).await {
-        let answered = ask(&shared, &refresh).await;
+        let answered = ask(&shared, refresh).await;
         if let Err(error) = settle(&shared, answered) {
             tracing::warn!(%error, "no broker answers a request for metadata");
         }
@@ -51,30 +50,11 @@ async fn next_refresh(shared: &Arc<Shared>) -> Option<Refresh> {
     None
 }
 
-/// Asks the candidates, the best first: the next joins when one fails, or has not answered for a
-/// while. A broker that hangs costs that while, not its timeout.
 async fn ask(
     shared: &Arc<Shared>,
-    refresh: &Refresh,
+    refresh: Refresh,
 ) -> Result<Answered<MetadataResponse>, RequestError> {
-    let candidates = shared.metadata().candidates(shared.runtime().random());
-    let attempts = candidates.into_iter().map(|candidate| attempt(shared, candidate, refresh));
-    first_success(attempts, PATIENCE).await.map_err(|failure| {
-        failure.unwrap_or(RequestError::Closed { certainty: Certainty::NotWritten })
-    })
-}
-
-fn attempt(
-    shared: &Arc<Shared>,
-    candidate: Candidate,
-    refresh: &Refresh,
-) -> impl Future<Output = Result<Answered<MetadataResponse>, RequestError>> + use<> {
-    let (shared, refresh) = (Arc::clone(shared), refresh.clone());
-    async move {
-        let link = shared.control(candidate.into());
-        let build = move |version| -> MetadataRequest { refresh.request(version) };
-        link.call_versioned(build, shared.config().request_timeout).await
-    }
+    anyone::ask(shared, move |version| -> MetadataRequest { refresh.request(version) }).await
 }
 
 /// Gives the machine what came of its request.
