@@ -57,8 +57,9 @@ impl Client {
         let client = Self(Arc::new(Owner(Shared::new(config, runtime))));
         let shared = client.shared();
         refresh::bootstrap(shared).await?;
-        shared.runtime().spawn("cluster", refresh::run(Arc::clone(shared)));
-        shared.runtime().spawn("coordinators", lookup::run(Arc::clone(shared)));
+        let cluster = shared.runtime().spawn("cluster", refresh::run(Arc::clone(shared)));
+        let lookups = shared.runtime().spawn("coordinators", lookup::run(Arc::clone(shared)));
+        lock(&shared.tasks).extend([cluster, lookups]);
         Ok(client)
     }
 
@@ -253,6 +254,10 @@ impl Client {
         self.shared().close();
         for link in calls.into_values().filter_map(Arc::into_inner) {
             link.close().await;
+        }
+        let tasks = std::mem::take(&mut *lock(&self.shared().tasks));
+        for task in tasks {
+            task.join().await;
         }
     }
 

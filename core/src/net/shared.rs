@@ -12,7 +12,7 @@ use super::calls::CallLink;
 use super::client::SnapshotListener;
 use super::dial::{Dialer, SocketOptions, tcp};
 use super::link::{LinkOptions, LinkShared, LinkTarget, Purpose};
-use super::runtime::Runtime;
+use super::runtime::{Runtime, Task};
 use crate::cluster::{ClusterSnapshot, Coordinators, LeaderHints, Metadata};
 use crate::config::ClientConfig;
 use crate::conn::BufferPool;
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     /// Connections for calls, by whom they reach.
     pub(super) control: Mutex<BTreeMap<LinkTarget, Arc<CallLink>>>,
     links: Mutex<Vec<Weak<LinkShared>>>,
+    /// The tasks that keep metadata and coordinators, for who closes to wait for.
+    pub(super) tasks: Mutex<Vec<Task>>,
     /// Tells the cluster task that the metadata machine wants something.
     stirred: Notify,
     /// Tells the lookup task that somebody waits for a coordinator.
@@ -71,6 +73,7 @@ impl Shared {
             listeners: Mutex::default(),
             control: Mutex::default(),
             links: Mutex::default(),
+            tasks: Mutex::default(),
             stirred: Notify::new(),
             lookups_stirred: Notify::new(),
             lookups_settled: watch::Sender::new(()),
