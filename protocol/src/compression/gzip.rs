@@ -35,7 +35,7 @@ impl Deflater {
     ) -> Result<(), CompressionError> {
         out.extend_from_slice(&HEADER);
         self.deflate(level, input, out)?;
-        out.extend_from_slice(&crc32fast::hash(input).to_le_bytes());
+        out.extend_from_slice(&crc_fast::crc32_iso_hdlc(input).to_le_bytes());
         out.extend_from_slice(&length_modulo_2_pow_32(input.len()));
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Inflater {
             return Err(corrupt(at, "the trailer is missing"));
         };
         let member = out.bytes().get(start..).unwrap_or_default();
-        let crc = crc32fast::hash(member).to_le_bytes();
+        let crc = crc_fast::crc32_iso_hdlc(member).to_le_bytes();
         if !trailer.starts_with(&crc) || !trailer.ends_with(&length_modulo_2_pow_32(member.len())) {
             return Err(corrupt(at, "the checksum or length does not match"));
         }

@@ -57,7 +57,7 @@ impl RecordBatch {
     /// [`RecordsError::CrcMismatch`].
     pub fn verify_crc(&self) -> Result<(), RecordsError> {
         let covered = self.bytes.get(BatchHeader::CRC_END..).unwrap_or_default();
-        let (stored, computed) = (self.header.crc, crc::checksum(covered, &[]));
+        let (stored, computed) = (self.header.crc, crc::checksum(covered));
         if stored == computed {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! The 61 bytes at the front of a batch of magic 2.
 
-use super::{Attributes, BatchFault, TimestampType, fields::take};
+use super::{Attributes, BatchFault, TimestampType, crc, fields::take};
 use crate::compression::{Compression, CompressionError};
 
 /// A batch's producer, and the place of its first record in the producer's sequence (KIP-98).
@@ -193,7 +193,7 @@ impl BatchHeader {
 
     /// CRC of the header's part of what the batch's CRC covers.
     pub(super) fn own_crc(&self) -> u32 {
-        crc32c::crc32c(self.encode().get(Self::CRC_END..).unwrap_or_default())
+        crc::checksum(self.encode().get(Self::CRC_END..).unwrap_or_default())
     }
 }
 

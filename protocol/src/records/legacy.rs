@@ -105,7 +105,7 @@ impl LegacyMessage {
     ///
     /// [`RecordsError::CrcMismatch`].
     pub fn verify_crc(&self) -> Result<(), RecordsError> {
-        let computed = crc32fast::hash(self.bytes.get(CRC_END..).unwrap_or_default());
+        let computed = crc_fast::crc32_iso_hdlc(self.bytes.get(CRC_END..).unwrap_or_default());
         if self.crc == computed {
             return Ok(());
         }

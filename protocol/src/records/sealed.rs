@@ -18,18 +18,16 @@ pub struct SealedBatch {
 
 impl SealedBatch {
     /// Writes the header into the hole at the front of `buffer`, with its length and CRC.
-    pub(super) fn seal(header: BatchHeader, mut buffer: Vec<u8>) -> Self {
+    pub(super) fn seal(header: BatchHeader, buffer: Vec<u8>) -> Self {
         let length = buffer.len() - BatchHeader::LENGTH_END;
         // The builder refuses what would not fit.
         let batch_length = i32::try_from(length).unwrap_or(i32::MAX);
-        let mut header = BatchHeader { batch_length, ..header };
-        if let Some((hole, records)) = buffer.split_first_chunk_mut::<{ BatchHeader::LEN }>() {
-            let hashed = header.encode();
-            header.crc =
-                crc::checksum(hashed.get(BatchHeader::CRC_END..).unwrap_or_default(), records);
-            *hole = header.encode();
-        }
-        Self { header, buffer }
+        let mut sealed = Self { header: BatchHeader { batch_length, ..header }, buffer };
+        sealed.write_header();
+        let hashed = sealed.buffer.get(BatchHeader::CRC_END..);
+        sealed.header.crc = crc::checksum(hashed.unwrap_or_default());
+        sealed.write_header();
+        sealed
     }
 
     pub(super) const fn from_parts(header: BatchHeader, buffer: Vec<u8>) -> Self {

@@ -98,7 +98,9 @@ fn blob(bytes: Option<&[u8]>) -> String {
     match bytes {
         None => "null".to_owned(),
         Some([]) => "-".to_owned(),
-        Some(long) if long.len() > 256 => format!("{}:{:08x}", long.len(), crc32c::crc32c(long)),
+        Some(long) if long.len() > 256 => {
+            format!("{}:{:08x}", long.len(), crc_fast::crc32_iscsi(long))
+        }
         Some(short) => short.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }

@@ -23,7 +23,7 @@ fn message(given: &Given<'_>) -> Vec<u8> {
     hashed.extend(nullable(given.key));
     hashed.extend(nullable(given.value));
     let size = i32::try_from(4 + hashed.len()).unwrap();
-    let crc = crc32fast::hash(&hashed);
+    let crc = crc_fast::crc32_iso_hdlc(&hashed);
     [&given.offset.to_be_bytes()[..], &size.to_be_bytes(), &crc.to_be_bytes(), &hashed].concat()
 }
 

@@ -36,7 +36,8 @@ pub(super) fn with_header(
     let mut header = *batch.header();
     change(&mut header);
     let mut bytes = batch.bytes().to_vec();
-    header.crc = crc::checksum(&header.encode()[21..], &bytes[61..]);
+    bytes[..61].copy_from_slice(&header.encode());
+    header.crc = crc::checksum(&bytes[21..]);
     bytes[..61].copy_from_slice(&header.encode());
     RecordBatch::parse(Bytes::from(bytes))
 }
