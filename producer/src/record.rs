@@ -1,11 +1,14 @@
 //! What goes in, and what is known of it once it is written.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use ottla_core::types::TopicName;
 use ottla_protocol::records::Header;
+
+use crate::machine::delivery::BatchDone;
 
 /// A record to send.
 ///
@@ -167,10 +170,10 @@ const RECORD_OVERHEAD: usize = 36;
 const HEADER_OVERHEAD: usize = 10;
 
 /// Where and when a record was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RecordMetadata {
-    /// The topic.
-    pub topic: TopicName,
+    /// Knows the topic. A name of its own would cost each record another reference count.
+    batch: Arc<BatchDone>,
     /// The partition, from 0.
     pub partition: i32,
     /// The offset, if it is known.
@@ -178,6 +181,40 @@ pub struct RecordMetadata {
     /// Milliseconds since 1970: the record's own time, or that of the broker where the topic keeps
     /// that instead (`message.timestamp.type=LogAppendTime`).
     pub timestamp: i64,
+}
+
+impl RecordMetadata {
+    #[inline]
+    pub(crate) fn new(batch: Arc<BatchDone>, offset: RecordOffset, timestamp: i64) -> Self {
+        let partition = batch.partition_index();
+        Self { batch, partition, offset, timestamp }
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &TopicName {
+        self.batch.topic()
+    }
+}
+
+impl PartialEq for RecordMetadata {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |it: &Self| (it.partition, it.offset, it.timestamp);
+        numbers(self) == numbers(other) && self.topic() == other.topic()
+    }
+}
+
+impl Eq for RecordMetadata {}
+
+impl fmt::Debug for RecordMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordMetadata")
+            .field("topic", self.topic())
+            .field("partition", &self.partition)
+            .field("offset", &self.offset)
+            .field("timestamp", &self.timestamp)
+            .finish()
+    }
 }
 
 /// The offset of an acknowledged record, if it is known.

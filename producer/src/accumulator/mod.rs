@@ -74,10 +74,12 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// The record's future; `None` if no ticket was asked for.
-    pub(crate) fn delivery(self) -> Option<Delivery> {
-        let Self { partition: _, index, timestamp, done } = self;
-        Some(Delivery { done: done?, index, timestamp })
+    /// The record's future. A ticket was asked for.
+    #[inline]
+    pub(crate) fn delivery(self) -> Result<Delivery, SendError> {
+        let Self { partition, index, timestamp, done } = self;
+        let topic = || SendError::Closed { topic: partition.name().clone() };
+        Ok(Delivery::new(done.ok_or_else(topic)?, index, timestamp))
     }
 }
 

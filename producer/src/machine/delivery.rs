@@ -76,6 +76,14 @@ impl BatchDone {
         TopicPartition::new(self.topic.clone(), self.partition)
     }
 
+    pub(crate) fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    pub(crate) fn partition_index(&self) -> i32 {
+        self.partition
+    }
+
     /// A completion like this one, for a part of the batch.
     pub(crate) fn part(&self) -> Arc<Self> {
         Self::new(self.topic.clone(), self.partition)
@@ -115,7 +123,7 @@ impl BatchDone {
         if let Some((part, index)) = self.follow(index) {
             return part.call_back(index, timestamp, callback);
         }
-        if let Some(result) = self.result(index, timestamp) {
+        if let Some(result) = Arc::clone(self).result(index, timestamp) {
             return run(callback, result);
         }
         let mut waiting = self.waiting.lock();
@@ -126,27 +134,14 @@ impl BatchDone {
         waiting.callbacks.push((index, timestamp, callback));
     }
 
-    /// What became of one record; `Pending` registers `cx`.
-    pub(crate) fn poll(
-        &self,
-        index: u32,
-        timestamp: i64,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<RecordMetadata, Undelivered>> {
-        if !self.poll_resolved(cx) {
-            return Poll::Pending;
-        }
-        match self.follow(index) {
-            Some((part, index)) => part.poll(index, timestamp, cx),
-            None => self.result(index, timestamp).map_or(Poll::Pending, Poll::Ready),
-        }
+    /// Whether the batch itself is settled; if not, registers `cx`.
+    #[inline]
+    pub(crate) fn poll_resolved(&self, cx: &mut Context<'_>) -> bool {
+        self.is_resolved() || self.register(cx)
     }
 
-    /// Whether the batch itself is settled; if not, registers `cx`.
-    pub(crate) fn poll_resolved(&self, cx: &mut Context<'_>) -> bool {
-        if self.is_resolved() {
-            return true;
-        }
+    /// Whether the batch was settled in the meantime; if not, registers `cx`.
+    fn register(&self, cx: &Context<'_>) -> bool {
         let mut waiting = self.waiting.lock();
         if self.is_resolved() {
             return true;
@@ -166,14 +161,20 @@ impl BatchDone {
         Some((part, index - first))
     }
 
-    fn result(&self, index: u32, timestamp: i64) -> Option<Result<RecordMetadata, Undelivered>> {
+    /// What became of one record, if that is known here. Takes one count of `self`, as what it gives
+    /// has one: there is no other that a record costs.
+    #[inline]
+    fn result(
+        self: Arc<Self>,
+        index: u32,
+        timestamp: i64,
+    ) -> Option<Result<RecordMetadata, Undelivered>> {
         match self.outcome.get()? {
-            Outcome::Acknowledged { base_offset, log_append_time } => Some(Ok(RecordMetadata {
-                topic: self.topic.clone(),
-                partition: self.partition,
-                offset: RecordOffset::new(base_offset.map(|base| base + i64::from(index))),
-                timestamp: log_append_time.unwrap_or(timestamp),
-            })),
+            Outcome::Acknowledged { base_offset, log_append_time } => {
+                let offset = RecordOffset::new(base_offset.map(|base| base + i64::from(index)));
+                let timestamp = log_append_time.unwrap_or(timestamp);
+                Some(Ok(RecordMetadata::new(self, offset, timestamp)))
+            }
             Outcome::Failed(failure) => Some(Err(self.undelivered(failure, index))),
             Outcome::Split(_) => None,
         }
@@ -237,16 +238,43 @@ impl fmt::Debug for BatchDone {
 #[derive(Debug)]
 #[must_use = "the record is sent all the same, but nobody learns of its failure here"]
 pub struct Delivery {
-    pub(crate) done: Arc<BatchDone>,
-    pub(crate) index: u32,
-    pub(crate) timestamp: i64,
+    /// `None` once the outcome was told.
+    done: Option<Arc<BatchDone>>,
+    index: u32,
+    timestamp: i64,
+}
+
+impl Delivery {
+    #[inline]
+    pub(crate) fn new(done: Arc<BatchDone>, index: u32, timestamp: i64) -> Self {
+        Self { done: Some(done), index, timestamp }
+    }
+
+    /// Calls `callback` once with what becomes of the record.
+    pub(crate) fn call_back(self, callback: Callback) {
+        if let Some(done) = self.done {
+            done.call_back(self.index, self.timestamp, callback);
+        }
+    }
 }
 
 impl Future for Delivery {
     type Output = Result<RecordMetadata, Undelivered>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.done.poll(self.index, self.timestamp, cx)
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let Some(done) = &self.done else { return Poll::Pending };
+            if !done.poll_resolved(cx) {
+                return Poll::Pending;
+            }
+            let Some((part, index)) = done.follow(self.index) else { break };
+            let part = Arc::clone(part);
+            (self.done, self.index) = (Some(part), index);
+        }
+        let (index, timestamp) = (self.index, self.timestamp);
+        let result = self.done.take().and_then(|done| done.result(index, timestamp));
+        result.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -281,9 +309,18 @@ mod tests {
         Outcome::Acknowledged { base_offset: Some(base_offset), log_append_time: None }
     }
 
+    fn poll(
+        done: &Arc<BatchDone>,
+        index: u32,
+        timestamp: i64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<RecordMetadata, Undelivered>> {
+        Pin::new(&mut Delivery::new(Arc::clone(done), index, timestamp)).poll(cx)
+    }
+
     fn offset(done: &Arc<BatchDone>, index: u32) -> Option<i64> {
         let mut cx = Context::from_waker(Waker::noop());
-        match done.poll(index, 0, &mut cx) {
+        match poll(done, index, 0, &mut cx) {
             Poll::Ready(Ok(metadata)) => metadata.offset.known(),
             Poll::Ready(Err(_)) | Poll::Pending => None,
         }
@@ -295,7 +332,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&count));
         let mut cx = Context::from_waker(&waker);
         for index in 0..100 {
-            assert!(done.poll(index, 0, &mut cx).is_pending());
+            assert!(poll(&done, index, 0, &mut cx).is_pending());
         }
         done.resolve(acknowledged(1_000));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -315,7 +352,7 @@ mod tests {
         let done = done();
         let mut cx = Context::from_waker(Waker::noop());
         done.resolve(Outcome::Acknowledged { base_offset: None, log_append_time: Some(50) });
-        let Poll::Ready(Ok(metadata)) = done.poll(2, 40, &mut cx) else { panic!("not resolved") };
+        let Poll::Ready(Ok(metadata)) = poll(&done, 2, 40, &mut cx) else { panic!("not resolved") };
         assert_eq!((metadata.offset.known(), metadata.timestamp), (None, 50));
     }
 
@@ -349,7 +386,7 @@ mod tests {
         let (done, count) = (done(), Arc::new(Count::default()));
         let waker = Waker::from(Arc::clone(&count));
         done.call_back(0, 0, Box::new(|_| panic!("as callbacks do")));
-        assert!(done.poll(1, 0, &mut Context::from_waker(&waker)).is_pending());
+        assert!(poll(&done, 1, 0, &mut Context::from_waker(&waker)).is_pending());
         done.resolve(acknowledged(0));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
@@ -361,7 +398,7 @@ mod tests {
         let error = SendError::SiblingRefused { partition: done.partition() };
         done.resolve(Outcome::Failed(BatchFailure { error, refused, body: None }));
         let texts: Vec<String> = (0..2)
-            .filter_map(|index| done.result(index, 0)?.err())
+            .filter_map(|index| Arc::clone(&done).result(index, 0)?.err())
             .map(|undelivered| undelivered.to_string())
             .collect();
         assert_eq!(

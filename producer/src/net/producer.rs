@@ -126,8 +126,7 @@ impl Producer {
         record: Record,
         callback: impl FnOnce(Result<RecordMetadata, Undelivered>) + Send + 'static,
     ) -> Result<(), Undelivered> {
-        let Delivery { done, index, timestamp } = self.try_enqueue(record)?;
-        done.call_back(index, timestamp, Box::new(callback));
+        self.try_enqueue(record)?.call_back(Box::new(callback));
         Ok(())
     }
 
@@ -144,7 +143,18 @@ impl Producer {
         let mut taken = Vec::new();
         let mut touched = BTreeMap::new();
         for record in records {
-            taken.push(self.take_noting(record, &mut touched).await);
+            let name = record.topic().clone();
+            taken.push(match self.load(&name).await {
+                Ok(topic) => {
+                    let taken = self.take_in(&topic, record, Want::Ticket).await;
+                    taken.map(|(delivery, partition)| {
+                        let touched = touched.entry((name, partition.index()));
+                        touched.or_insert_with(|| Arc::clone(partition));
+                        delivery
+                    })
+                }
+                Err(error) => Err(Undelivered::new(error, Some(record))),
+            });
         }
         for partition in touched.into_values() {
             self.shared().accumulator.hurry(&partition);
@@ -217,35 +227,28 @@ impl Producer {
     }
 
     async fn take(&self, record: Record, want: Want) -> Result<Delivery, Undelivered> {
-        let topic = match self.load(record.topic()).await {
-            Ok(topic) => topic,
-            Err(error) => return Err(Undelivered::new(error, Some(record))),
-        };
-        let taken = self.wait_append(&topic, &record.parts(), want).await;
-        match taken.map(Taken::delivery) {
-            Ok(Some(delivery)) => Ok(delivery),
-            Ok(None) => Err(Undelivered::new(closed(topic.name()), Some(record))),
+        match self.load(record.topic()).await {
+            Ok(topic) => Ok(self.take_in(&topic, record, want).await?.0),
             Err(error) => Err(Undelivered::new(error, Some(record))),
         }
     }
 
-    /// Takes a record, and notes the partition it went to.
-    async fn take_noting(
+    /// Takes a record, and says which partition it went to.
+    async fn take_in<'a>(
         &self,
+        topic: &'a Topic,
         record: Record,
-        touched: &mut BTreeMap<(TopicName, i32), Arc<Partition>>,
-    ) -> Result<Delivery, Undelivered> {
-        let topic = match self.load(record.topic()).await {
-            Ok(topic) => topic,
-            Err(error) => return Err(Undelivered::new(error, Some(record))),
-        };
-        match self.wait_append(&topic, &record.parts(), Want::Ticket).await {
-            Ok(taken) => {
-                let place = (topic.name().clone(), taken.partition.index());
-                touched.entry(place).or_insert_with(|| Arc::clone(taken.partition));
-                let missing = || Undelivered::new(closed(topic.name()), Some(record));
-                taken.delivery().ok_or_else(missing)
+        want: Want,
+    ) -> Result<(Delivery, &'a Arc<Partition>), Undelivered> {
+        let taken = match self.append(topic, &record.parts(), want) {
+            Ok(taken) => Ok(taken),
+            Err(Refusal::Error(error)) => Err(error),
+            Err(Refusal::NoRoom(bytes)) => {
+                self.wait_append(topic, &record.parts(), want, bytes).await
             }
+        };
+        match taken.and_then(|taken| Ok((taken.partition, taken.delivery()?))) {
+            Ok((partition, delivery)) => Ok((delivery, partition)),
             Err(error) => Err(Undelivered::new(error, Some(record))),
         }
     }
@@ -260,31 +263,6 @@ impl Producer {
         }
     }
 
-    /// Appends, and waits for memory if there is none.
-    pub(super) async fn wait_append<'a>(
-        &self,
-        topic: &'a Topic,
-        parts: &RecordParts<'_>,
-        want: Want,
-    ) -> Result<Taken<'a>, SendError> {
-        let shared = self.shared();
-        let mut reserved = None;
-        let mut deadline = None;
-        loop {
-            if shared.is_closed() {
-                return Err(closed(topic.name()));
-            }
-            match shared.accumulator.append(topic, parts, want, &mut reserved) {
-                Ok(taken) => return Ok(taken),
-                Err(Refusal::Error(error)) => return Err(error),
-                Err(Refusal::NoRoom(bytes)) => {
-                    let deadline = *deadline.get_or_insert_with(|| shared.deadline());
-                    reserved = Some(shared.room(topic.name(), bytes, deadline).await?);
-                }
-            }
-        }
-    }
-
     fn try_take(
         &self,
         name: &TopicName,
@@ -294,31 +272,68 @@ impl Producer {
         let Some(topic) = self.shared().accumulator.topic(name) else {
             return Err(SendError::TopicNotLoaded { topic: name.clone() });
         };
-        let taken = self.try_append(&topic, parts, want)?;
-        taken.delivery().ok_or_else(|| closed(name))
+        self.try_append(&topic, parts, want)?.delivery()
+    }
+
+    /// Appends a record, or says how much memory there would have to be.
+    #[inline]
+    pub(super) fn append<'a>(
+        &self,
+        topic: &'a Topic,
+        parts: &RecordParts<'_>,
+        want: Want,
+    ) -> Result<Taken<'a>, Refusal> {
+        let shared = self.shared();
+        if shared.is_closed() {
+            return Err(Refusal::Error(closed(topic.name())));
+        }
+        shared.accumulator.append(topic, parts, want, &mut None)
+    }
+
+    /// Appends a record for which `bytes` of memory were missing, once they are there.
+    pub(super) async fn wait_append<'a>(
+        &self,
+        topic: &'a Topic,
+        parts: &RecordParts<'_>,
+        want: Want,
+        mut bytes: usize,
+    ) -> Result<Taken<'a>, SendError> {
+        let shared = self.shared();
+        let deadline = shared.deadline();
+        loop {
+            let mut reserved = Some(shared.room(topic.name(), bytes, deadline).await?);
+            if shared.is_closed() {
+                return Err(closed(topic.name()));
+            }
+            match shared.accumulator.append(topic, parts, want, &mut reserved) {
+                Ok(taken) => return Ok(taken),
+                Err(Refusal::Error(error)) => return Err(error),
+                Err(Refusal::NoRoom(more)) => bytes = more,
+            }
+        }
     }
 
     /// Appends if there is room.
+    #[inline]
     pub(super) fn try_append<'a>(
         &self,
         topic: &'a Topic,
         parts: &RecordParts<'_>,
         want: Want,
     ) -> Result<Taken<'a>, SendError> {
-        let shared = self.shared();
-        if shared.is_closed() {
-            return Err(closed(topic.name()));
-        }
-        match shared.accumulator.append(topic, parts, want, &mut None) {
-            Ok(taken) => Ok(taken),
-            Err(Refusal::Error(error)) => Err(error),
-            Err(Refusal::NoRoom(_)) => {
-                shared.accumulator.wake_links();
-                Err(SendError::BufferFull {
-                    topic: topic.name().clone(),
-                    buffer_memory: shared.accumulator.common.config.buffer_memory,
-                })
-            }
+        self.append(topic, parts, want).map_err(|refusal| match refusal {
+            Refusal::Error(error) => error,
+            Refusal::NoRoom(_) => self.buffer_full(topic),
+        })
+    }
+
+    #[cold]
+    fn buffer_full(&self, topic: &Topic) -> SendError {
+        let accumulator = &self.shared().accumulator;
+        accumulator.wake_links();
+        SendError::BufferFull {
+            topic: topic.name().clone(),
+            buffer_memory: accumulator.common.config.buffer_memory,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ottla_core::types::TopicName;
 
 use super::producer::Producer;
-use crate::accumulator::{Topic, Want};
+use crate::accumulator::{Refusal, Taken, Topic, Want};
 use crate::error::SendError;
 use crate::machine::delivery::Delivery;
 use crate::record::{RecordMetadata, RecordParts};
@@ -51,7 +51,7 @@ impl TopicHandle {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<RecordMetadata, SendError> {
-        let delivery = self.wait(key, value, Want::Soon).await?;
+        let delivery = self.take(key, value, Want::Soon).await?.delivery()?;
         delivery.await.map_err(|undelivered| undelivered.into_parts().0)
     }
 
@@ -69,7 +69,7 @@ impl TopicHandle {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<Delivery, SendError> {
-        self.wait(key, value, Want::Ticket).await
+        self.take(key, value, Want::Ticket).await?.delivery()
     }
 
     /// As [`Producer::try_enqueue`].
@@ -83,8 +83,7 @@ impl TopicHandle {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<Delivery, SendError> {
-        let taken = self.producer.try_append(&self.topic, &parts(key, value), Want::Ticket)?;
-        taken.delivery().ok_or_else(|| SendError::Closed { topic: self.name().clone() })
+        self.producer.try_append(&self.topic, &parts(key, value), Want::Ticket)?.delivery()
     }
 
     /// Takes a record if there is room, and gives nothing to await: the least that a record can
@@ -108,18 +107,26 @@ impl TopicHandle {
     ///
     /// Cancel safe: dropped, the record was not taken.
     pub async fn post(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), SendError> {
-        let (topic, parts) = (&self.topic, parts(key, value));
-        self.producer.wait_append(topic, &parts, Want::Nothing).await.map(drop)
+        self.take(key, value, Want::Nothing).await.map(drop)
     }
 
-    async fn wait(
+    /// The parts are put together twice rather than kept: what lives across an await is written to
+    /// the future, and read from there, for each record.
+    #[inline]
+    async fn take(
         &self,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         want: Want,
-    ) -> Result<Delivery, SendError> {
-        let taken = self.producer.wait_append(&self.topic, &parts(key, value), want).await?;
-        taken.delivery().ok_or_else(|| SendError::Closed { topic: self.name().clone() })
+    ) -> Result<Taken<'_>, SendError> {
+        match self.producer.append(&self.topic, &parts(key, value), want) {
+            Ok(taken) => Ok(taken),
+            Err(Refusal::Error(error)) => Err(error),
+            Err(Refusal::NoRoom(bytes)) => {
+                let parts = parts(key, value);
+                self.producer.wait_append(&self.topic, &parts, want, bytes).await
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Random sends, answers, errors, disconnects, moves and expiries, against a broker of fifty lines.
 
 use std::collections::{BTreeMap, VecDeque};
+
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use ottla_protocol::records::{BatchDecoder, ProducerStamp, RecordBatch};
 use super::super::*;
 use super::steps::{identity, start, terms};
 use crate::config::ProducerConfig;
+use crate::machine::delivery::Delivery;
 use crate::machine::delivery::Outcome;
 use crate::record::Record;
 
@@ -294,7 +297,9 @@ impl Run {
 
     fn check_record(&self, counter: u64, done: &Arc<BatchDone>, index: u32) {
         let place = self.log.values.iter().position(|value| *value == counter);
-        match done.poll(index, 0, &mut Context::from_waker(Waker::noop())) {
+        match Pin::new(&mut Delivery::new(Arc::clone(done), index, 0))
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             Poll::Pending => panic!("{counter} has no outcome"),
             Poll::Ready(Ok(metadata)) => {
                 let offset = metadata.offset.known().and_then(|it| usize::try_from(it).ok());

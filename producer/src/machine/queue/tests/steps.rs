@@ -1,5 +1,6 @@
 //! One step after the other.
 
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use ottla_protocol::records::{ProducerStamp, RecordBatch};
 use super::super::*;
 use crate::config::ProducerConfig;
 use crate::machine::budget::ByteBudget;
+use crate::machine::delivery::Delivery;
 use crate::record::Record;
 
 pub(super) fn terms(config: &ProducerConfig) -> Arc<Terms> {
@@ -166,7 +168,9 @@ fn result(
     done: &Arc<BatchDone>,
     index: u32,
 ) -> Option<Result<crate::RecordMetadata, crate::Undelivered>> {
-    match done.poll(index, 0, &mut Context::from_waker(Waker::noop())) {
+    match Pin::new(&mut Delivery::new(Arc::clone(done), index, 0))
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         Poll::Ready(result) => Some(result),
         Poll::Pending => None,
     }
