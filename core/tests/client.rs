@@ -98,6 +98,21 @@ async fn a_paused_broker_delays_nothing_that_another_can_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_any_broker_can_answer_waits_a_second_for_a_paused_one() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    bed.cluster.node(2).pause();
+    // Brokers are chosen by chance: some of these ask the paused one first.
+    for _ in 0..FRESH {
+        let begun = client.runtime().now();
+        let request = DescribeClusterRequest::default();
+        client.call(&Target::AnyBroker, &request, soon(&client)).await.unwrap();
+        let took = client.runtime().now() - begun;
+        assert!(took < Duration::from_millis(1_200), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_coordinator_of_a_group_is_found() {
     let bed = Bed::start().await;
     let client = bed.client().await.unwrap();

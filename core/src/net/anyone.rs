@@ -1,19 +1,21 @@
 //! Questions that any broker can answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ottla_protocol::Request;
+use ottla_protocol::{ErrorCode, Request};
 
 use super::calls::Answered;
 use super::race::{PATIENCE, first_success};
 use super::shared::Shared;
-use crate::error::{Certainty, RequestError};
+use crate::error::RequestError;
 
 /// Asks one broker after the other, the best first: the next joins when one fails, or has not
-/// answered for a while. A broker that hangs costs that while, not its timeout.
+/// answered for a while. A broker that hangs costs that while, not `timeout`, which is each one's.
 pub(super) async fn ask<R, F>(
     shared: &Arc<Shared>,
     build: F,
+    timeout: Duration,
 ) -> Result<Answered<R::Response>, RequestError>
 where
     R: Request + 'static,
@@ -25,10 +27,10 @@ where
         let (shared, build) = (Arc::clone(shared), build.clone());
         async move {
             let link = shared.control(candidate.into());
-            link.call_versioned(build, shared.config().request_timeout).await
+            link.call_versioned(build, timeout).await
         }
     });
     first_success(attempts, PATIENCE).await.map_err(|failure| {
-        failure.unwrap_or(RequestError::Closed { certainty: Certainty::NotWritten })
+        failure.unwrap_or(RequestError::Unroutable { code: ErrorCode::BrokerNotAvailable })
     })
 }

@@ -299,9 +299,11 @@ impl Client {
 pub enum Target {
     /// One broker.
     Node(NodeId),
-    /// Any broker that answers.
+    /// Any broker that answers: the next is asked as well once one has been silent for a second, so
+    /// this is for requests that may be answered twice.
     AnyBroker,
-    /// The controller, or the broker that stands for it.
+    /// The controller, or the broker that stands for it. It alone is asked: what it does may not be
+    /// done twice.
     Controller,
     /// The coordinator of a group or a transactional id.
     Coordinator(CoordinatorKind, Arc<str>),

@@ -17,7 +17,8 @@ use crate::types::NodeId;
 pub(super) async fn run(shared: Arc<Shared>) {
     while let Some(lookup) = next_lookup(&shared).await {
         let asked = lookup.clone();
-        let answered = anyone::ask(&shared, move |version| asked.request(version)).await;
+        let timeout = shared.config().request_timeout;
+        let answered = anyone::ask(&shared, move |version| asked.request(version), timeout).await;
         settle(&shared, &lookup, answered);
     }
 }

@@ -54,7 +54,9 @@ async fn ask(
     shared: &Arc<Shared>,
     refresh: Refresh,
 ) -> Result<Answered<MetadataResponse>, RequestError> {
-    anyone::ask(shared, move |version| -> MetadataRequest { refresh.request(version) }).await
+    let timeout = shared.config().request_timeout;
+    anyone::ask(shared, move |version| -> MetadataRequest { refresh.request(version) }, timeout)
+        .await
 }
 
 /// Gives the machine what came of its request.

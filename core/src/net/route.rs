@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ottla_protocol::{ErrorClass, ErrorCode, Request};
 
+use super::anyone;
 use super::calls::Answered;
 use super::client::Target;
 use super::link::LinkTarget;
@@ -28,23 +29,38 @@ where
     let (config, runtime) = (shared.config(), shared.runtime());
     let mut attempts = Attempts::begin(shared, deadline);
     while let Some(timeout) = deadline.attempt(runtime.now(), config.request_timeout) {
-        let error = match route(shared, target, deadline).await {
-            Ok(link) => {
-                match shared.control(link.clone()).call_versioned(build.clone(), timeout).await {
-                    Ok(answered) => return Ok(answered),
-                    Err(error) => {
-                        forget(shared, target, &link);
-                        error
-                    }
-                }
+        let answered = match target {
+            Target::AnyBroker => anyone::ask(shared, build.clone(), timeout).await,
+            Target::Node(_) | Target::Controller | Target::Coordinator(..) => {
+                one(shared, target, build, deadline, timeout).await
             }
-            Err(error) => error,
         };
-        attempts.failed(error)?;
+        match answered {
+            Ok(answered) => return Ok(answered),
+            Err(error) => attempts.failed(error)?,
+        }
         shared.request_refresh();
         attempts.pause().await;
     }
     Err(attempts.too_late())
+}
+
+/// Asks the one broker that answers for `target` now.
+async fn one<R, F>(
+    shared: &Arc<Shared>,
+    target: &Target,
+    build: &F,
+    deadline: Deadline,
+    timeout: Duration,
+) -> Result<Answered<R::Response>, RequestError>
+where
+    R: Request + 'static,
+    R::Response: Send + 'static,
+    F: Fn(i16) -> R + Clone + Send + Sync + 'static,
+{
+    let link = route(shared, target, deadline).await?;
+    let answered = shared.control(link.clone()).call_versioned(build.clone(), timeout).await;
+    answered.inspect_err(|_| forget(shared, target, &link))
 }
 
 /// Who answers for `target` now.
