@@ -134,12 +134,15 @@ pub enum CloseReason {
     SetupTimeout(Duration),
     /// The broker closed before its first answer, as one does that expects TLS.
     #[error(
-        "closed the connection before its first answer; if this port expects TLS, set \
-         security.protocol=SSL"
+        "closed the connection before its first answer; if this port expects TLS, connect to a \
+         plaintext one: security.protocol=PLAINTEXT is all that this version speaks"
     )]
     ClosedBeforeFirstAnswer,
     /// The first bytes are those of a TLS alert.
-    #[error("answers in TLS; set security.protocol=SSL, or connect to its plaintext port")]
+    #[error(
+        "answers in TLS; connect to its plaintext port: security.protocol=PLAINTEXT is all that this \
+         version speaks"
+    )]
     SpeaksTls,
     /// The first bytes are no answer of a Kafka broker.
     #[error("is not a Kafka broker: {0}")]

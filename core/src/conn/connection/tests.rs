@@ -137,7 +137,7 @@ fn an_unanswered_request_is_done_when_it_is_written() {
 #[test]
 fn what_speaks_there_is_named() {
     for (first, expected) in [
-        (&[0x15, 0x03, 0x03, 0x00, 0x02][..], "security.protocol=SSL"),
+        (&[0x15, 0x03, 0x03, 0x00, 0x02][..], "its plaintext port"),
         (b"HTTP/1.1 400 Bad Request", "HTTP server"),
         (&[0xff; 8], "not a Kafka broker"),
     ] {
