@@ -260,7 +260,9 @@ impl Connection {
         self.options.max_in_flight.saturating_sub(self.in_flight.len())
     }
 
-    pub(super) fn versions(&self) -> &BrokerVersions {
+    /// What the broker speaks; nothing before the handshake is done.
+    #[must_use]
+    pub fn versions(&self) -> &BrokerVersions {
         static NONE: std::sync::LazyLock<BrokerVersions> =
             std::sync::LazyLock::new(BrokerVersions::default);
         match &self.state {

@@ -57,6 +57,12 @@ impl BrokerVersions {
         self.features.get(name).copied().unwrap_or(0)
     }
 
+    /// The finalized features and their levels.
+    #[must_use]
+    pub fn features(&self) -> &BTreeMap<String, i16> {
+        &self.features
+    }
+
     /// Grows with each change of the finalized features; `None` where the broker does not say.
     #[must_use]
     pub fn features_epoch(&self) -> Option<i64> {

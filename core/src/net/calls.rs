@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ottla_protocol::{Request, Response};
+use ottla_protocol::{Request, Response, VersionRange};
 use tokio::sync::oneshot;
 
 use super::link::{Link, LinkOptions, LinkTarget};
@@ -81,8 +81,31 @@ impl CallLink {
         R: Request + 'static,
         R::Response: Send + 'static,
     {
+        self.call_within(R::API.stable_versions(), build, timeout).await
+    }
+
+    /// As [`call_versioned`](Self::call_versioned), in the newest version that the broker speaks
+    /// within `ours`.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_within<R>(
+        &self,
+        ours: VersionRange,
+        build: impl Fn(i16) -> R + Send + 'static,
+        timeout: Duration,
+    ) -> Result<Answered<R::Response>, RequestError>
+    where
+        R: Request + 'static,
+        R::Response: Send + 'static,
+    {
         let (done, outcome) = oneshot::channel();
-        let call = Typed { build, done: Some(done), timeout };
+        let call = Typed { ours, build, done: Some(done), timeout };
         let until = self.runtime.now() + timeout;
         self.calls.enqueue(Queued { call: Box::new(call), timeout, until });
         outcome.await.unwrap_or(Err(RequestError::Closed { certainty: Certainty::NotWritten }))
@@ -134,6 +157,7 @@ trait Call: Send + fmt::Debug {
 }
 
 struct Typed<R: Request, F> {
+    ours: VersionRange,
     build: F,
     done: Option<oneshot::Sender<Result<Answered<R::Response>, RequestError>>>,
     timeout: Duration,
@@ -152,7 +176,7 @@ where
     F: Fn(i16) -> R + Send,
 {
     fn send(&self, outbox: &mut Outbox<'_>, token: Token) -> Result<(), RequestError> {
-        let version = outbox.version::<R>()?;
+        let version = outbox.version_within::<R>(self.ours)?;
         outbox.send(&(self.build)(version), version, token, self.timeout)
     }
 

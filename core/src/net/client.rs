@@ -244,6 +244,17 @@ impl Client {
         self.shared().coordinators().forget(kind, key, node);
     }
 
+    /// The level of a feature that the cluster has finalized, such as `transaction.version`, as far
+    /// as the connections made so far tell; 0 if there is none.
+    ///
+    /// # Kafka
+    ///
+    /// KIP-584.
+    #[must_use]
+    pub fn feature(&self, name: &str) -> i16 {
+        self.shared().feature(name)
+    }
+
     /// Ends all connections. Calls that are under way fail.
     ///
     /// # Cancel safety

@@ -59,6 +59,7 @@ impl<'a> Drive<'a> {
             if self.connection.is_ready()
                 && let Some(on_ready) = on_ready.take()
             {
+                self.client.learn_features(self.connection.versions());
                 on_ready();
             }
             polled

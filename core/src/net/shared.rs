@@ -13,9 +13,9 @@ use super::client::SnapshotListener;
 use super::dial::{Dialer, SocketOptions, tcp};
 use super::link::{LinkOptions, LinkShared, LinkTarget, Purpose};
 use super::runtime::{Runtime, Task};
-use crate::cluster::{ClusterSnapshot, Coordinators, LeaderHints, Metadata};
+use crate::cluster::{ClusterSnapshot, Coordinators, Features, LeaderHints, Metadata};
 use crate::config::ClientConfig;
-use crate::conn::BufferPool;
+use crate::conn::{BrokerVersions, BufferPool};
 use crate::error::{Certainty, RequestError};
 use crate::retry::Deadline;
 use crate::types::{HostPort, NodeId};
@@ -30,6 +30,7 @@ pub(super) struct Shared {
     pool: BufferPool,
     metadata: Mutex<Metadata>,
     coordinators: Mutex<Coordinators>,
+    features: Mutex<Features>,
     /// The last snapshot; its receivers are woken by the next.
     pub(super) snapshot: watch::Sender<Arc<ClusterSnapshot>>,
     pub(super) listeners: Mutex<Vec<Weak<dyn SnapshotListener>>>,
@@ -70,6 +71,7 @@ impl Shared {
             snapshot: watch::Sender::new(Arc::clone(metadata.snapshot())),
             metadata: Mutex::new(metadata),
             coordinators: Mutex::new(Coordinators::new(&config)),
+            features: Mutex::default(),
             listeners: Mutex::default(),
             control: Mutex::default(),
             links: Mutex::default(),
@@ -124,6 +126,15 @@ impl Shared {
 
     pub(super) fn coordinators(&self) -> MutexGuard<'_, Coordinators> {
         lock(&self.coordinators)
+    }
+
+    /// Takes what a broker says of features when a connection to it is made.
+    pub(super) fn learn_features(&self, versions: &BrokerVersions) {
+        lock(&self.features).learn(versions);
+    }
+
+    pub(super) fn feature(&self, name: &str) -> i16 {
+        lock(&self.features).level(name)
     }
 
     /// Changes what the metadata machine wants, and lets the cluster task look.

@@ -2,6 +2,8 @@
 
 use bytestring::ByteString;
 
+use super::Offsets;
+
 /// Who commits for which group in which generation.
 ///
 /// A consumer hands it to a transactional producer, so that the offsets of a member that was fenced
@@ -31,5 +33,29 @@ impl ConsumerGroupMetadata {
             member_id: ByteString::new(),
             group_instance_id: None,
         }
+    }
+}
+
+/// How far an application has come in what it reads for a group.
+///
+/// Consumers say it of what they hand out, and a transactional producer commits it together with
+/// what came of that: neither has to know the other.
+pub trait Progress {
+    /// Who reads, as of the moment at which the records were handed out: a member that has lost its
+    /// partitions since is refused then (KIP-447). `None` outside of any group.
+    fn group(&self) -> Option<ConsumerGroupMetadata>;
+
+    /// Of each partition, the next record to be processed.
+    fn offsets(&self) -> Offsets;
+}
+
+/// For those who keep offsets themselves.
+impl Progress for (ConsumerGroupMetadata, Offsets) {
+    fn group(&self) -> Option<ConsumerGroupMetadata> {
+        Some(self.0.clone())
+    }
+
+    fn offsets(&self) -> Offsets {
+        self.1.clone()
     }
 }
