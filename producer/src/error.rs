@@ -1,5 +1,7 @@
 //! Why a record was not taken, or not delivered.
 
+mod transaction;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::records::{AppendError, SealError};
 
 use crate::record::Record;
+
+pub use transaction::{AbortCause, FatalCause, TransactionError};
 
 /// Why a record was not taken, or not delivered.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -192,9 +196,41 @@ pub enum SendError {
         /// Whether the partition may have it.
         certainty: Certainty,
     },
+    /// The transaction that the record is part of cannot be committed. Where the partition has the
+    /// record, nobody who reads committed sees it.
+    #[error("send {topic}: its transaction is not committed ({certainty}), because {cause}")]
+    TransactionAborted {
+        /// The topic it was for.
+        topic: TopicName,
+        /// Whether the partition may have it.
+        certainty: Certainty,
+        /// Why not.
+        cause: Arc<AbortCause>,
+    },
+    /// The producer can write no transaction any more.
+    #[error("send {topic}: {cause} ({certainty})")]
+    TransactionsEnded {
+        /// The topic it was for.
+        topic: TopicName,
+        /// Whether the partition may have it.
+        certainty: Certainty,
+        /// Why not.
+        cause: Arc<FatalCause>,
+    },
 }
 
 impl SendError {
+    /// What a broker said, if one did.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Topic { code, .. }
+            | Self::Refused { code, .. }
+            | Self::NoProducerId { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// Whether the partition may have the record.
     #[must_use]
     pub fn certainty(&self) -> Certainty {
@@ -202,7 +238,9 @@ impl SendError {
             Self::DeliveryTimeout { certainty, .. }
             | Self::Refused { certainty, .. }
             | Self::Request { certainty, .. }
-            | Self::ClosedBeforeDelivery { certainty, .. } => *certainty,
+            | Self::ClosedBeforeDelivery { certainty, .. }
+            | Self::TransactionAborted { certainty, .. }
+            | Self::TransactionsEnded { certainty, .. } => *certainty,
             Self::RecordTooLarge { .. }
             | Self::Encode { .. }
             | Self::BufferFull { .. }
@@ -243,6 +281,8 @@ impl SendError {
             | Self::Refused { code, .. }
             | Self::NoProducerId { code, .. } => code.class().unwrap_or(ErrorClass::Fatal),
             Self::Request { source, .. } => source.class(),
+            Self::TransactionAborted { .. } => ErrorClass::Abortable,
+            Self::TransactionsEnded { .. } => ErrorClass::ApplicationRecoverable,
         }
     }
 
@@ -265,6 +305,8 @@ impl SendError {
             Self::Closed { .. } | Self::ClosedBeforeDelivery { .. } => ErrorKind::Closed,
             Self::Compression { .. } => ErrorKind::Unsupported,
             Self::Request { .. } => ErrorKind::Connect,
+            Self::TransactionAborted { .. } => ErrorKind::TransactionAborted,
+            Self::TransactionsEnded { .. } => ErrorKind::Fenced,
         }
     }
 
@@ -292,12 +334,7 @@ impl SendError {
 
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
-        let code = match &error {
-            SendError::Topic { code, .. }
-            | SendError::Refused { code, .. }
-            | SendError::NoProducerId { code, .. } => Some(*code),
-            _ => None,
-        };
+        let code = error.code();
         let (kind, class, certainty) = (error.kind(), error.class(), error.certainty());
         let builder = Self::of_operation(kind, class, error).certainty(certainty);
         code.into_iter().fold(builder, ottla_core::error::ErrorBuilder::code).build()
@@ -323,6 +360,30 @@ pub enum Trouble {
     /// Nobody leads the partition.
     #[error("the partition has no leader")]
     NoLeader,
+}
+
+impl Trouble {
+    /// What the broker answered, if it did.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Code(code) => *code,
+            Self::Request(_) | Self::NoLeader => ErrorCode::UnknownServerError,
+        }
+    }
+
+    /// Whether the leader waits for a transaction's coordinator, as for some milliseconds after the
+    /// end of the one before (KIP-890).
+    pub(crate) fn is_about_a_coordinator(&self) -> bool {
+        matches!(
+            self,
+            Self::Code(
+                ErrorCode::ConcurrentTransactions
+                    | ErrorCode::CoordinatorLoadInProgress
+                    | ErrorCode::CoordinatorNotAvailable
+                    | ErrorCode::NotCoordinator
+            )
+        )
+    }
 }
 
 /// A record that was not taken or not delivered: why, and the record itself.

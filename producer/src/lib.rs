@@ -18,8 +18,11 @@ pub mod net;
 pub mod partitioner;
 mod record;
 
-pub use error::{SendError, Trouble, Undelivered};
+pub use error::{AbortCause, FatalCause, SendError, TransactionError, Trouble, Undelivered};
 pub use machine::delivery::Delivery;
 #[cfg(feature = "net")]
-pub use net::{CloseReport, Producer, ProducerBuilder, TopicHandle};
+pub use net::{
+    CloseReport, Producer, ProducerBuilder, StartError, TopicHandle, Transaction,
+    TransactionOutcome, TransactionalProducer, TransactionalProducerBuilder,
+};
 pub use record::{Record, RecordHeader, RecordMetadata, RecordOffset};

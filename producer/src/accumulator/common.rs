@@ -13,11 +13,13 @@ use parking_lot::Mutex;
 
 use super::link::BrokerLink;
 use super::partition::Partition;
+use super::transaction::Enlistment;
 use crate::config::ProducerConfig;
 use crate::error::SendError;
 use crate::machine::batch::{Finished, SealWork, Terms};
 use crate::machine::delivery::Outcome;
 use crate::machine::identity::IdentityCell;
+use crate::machine::transaction::Transactions;
 use crate::partitioner::Choice;
 use crate::record::Record;
 
@@ -27,6 +29,8 @@ pub(crate) struct Common {
     pub(crate) config: ProducerConfig,
     pub(crate) terms: Arc<Terms>,
     pub(crate) identity: IdentityCell,
+    /// The transactions of a transactional producer, whose batches go as part of them alone.
+    pub(crate) transaction: Option<Enlistment>,
     pub(crate) choice: Choice,
     pub(crate) host: Box<dyn Host>,
     pub(crate) on_failure: Option<FailureHook>,
@@ -51,6 +55,8 @@ pub(crate) trait Host: Send + Sync + fmt::Debug {
     fn watch_expiries(&self);
     /// Records wait for a partition that has no link, because nobody leads it.
     fn want_leader(&self);
+    /// There may be something to do for the transaction.
+    fn stir_transaction(&self);
     fn open_link(&self, node: NodeId, link: Arc<BrokerLink>);
     /// Does slow work beside the task that has it.
     fn run_beside(&self, work: Box<dyn FnOnce() + Send>);
@@ -75,7 +81,12 @@ impl Common {
         on_failure: Option<FailureHook>,
     ) -> Arc<Self> {
         let terms = Arc::new(Terms::new(&config));
+        let transaction = config.transactional_id.clone().map(|id| {
+            let (timeout, max_block) = (config.transaction_timeout, config.max_block);
+            Enlistment::new(Transactions::new(id, timeout, max_block))
+        });
         Arc::new(Self {
+            transaction,
             config,
             terms,
             identity: IdentityCell::new(),

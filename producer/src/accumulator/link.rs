@@ -167,6 +167,9 @@ impl BrokerLink {
             }
             NextSend::NoIdentity | NextSend::NoRoom | NextSend::Batch(_) => {}
         }
+        if let Some(transaction) = &self.common.transaction {
+            transaction.attend(partition, &mut slot, &mut effects, &self.common);
+        }
         (Some(next), effects)
     }
 
@@ -185,7 +188,8 @@ impl BrokerLink {
         let config = &self.common.config;
         let timeout = config.request_timeout;
         let token = self.new_token();
-        let sent = draft.version(outbox).and_then(|version| {
+        let protocol = self.common.transaction.as_ref().map(|it| it.machine().protocol());
+        let sent = draft.version(outbox, protocol).and_then(|version| {
             let request = draft.request(config);
             match config.acks {
                 Acks::None => outbox.send_unanswered(&request, version, token),

@@ -8,6 +8,7 @@ mod link;
 mod partition;
 mod request;
 mod topic;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) use common::{FailureHook, Host};
 pub(crate) use link::BrokerLink;
 pub(crate) use partition::Partition;
 pub(crate) use topic::Topic;
+pub(crate) use transaction::Enlistment;
 
 use crate::error::{SendError, Trouble};
 use crate::machine::budget::Charge;
@@ -147,6 +149,7 @@ impl Accumulator {
             Err(AppendFault::Closed) => {
                 Err(Refusal::Error(SendError::Closed { topic: topic.name().clone() }))
             }
+            Err(AppendFault::Abandoned) => Err(Refusal::Error(partition.abandonment())),
             Err(AppendFault::NoRoom(bytes)) => Err(Refusal::NoRoom(bytes)),
             Err(AppendFault::Encode(source)) => {
                 Err(Refusal::Error(SendError::Encode { topic: topic.name().clone(), source }))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use ottla_core::error::Certainty;
 use ottla_core::retry::Deadline;
 use ottla_core::types::{NodeId, TopicName};
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use super::common::Common;
 use super::link::BrokerLink;
 use super::topic::TopicShared;
+use crate::error::SendError;
 use crate::machine::queue::{Effects, PartitionQueue};
 
 /// A partition: its batches, and the link that sends them.
@@ -33,6 +35,8 @@ pub(super) struct Slot {
     pub(super) queued: bool,
     /// Whether it has an entry among the expiries.
     pub(super) watched: bool,
+    /// Whether it is part of the transaction that is open.
+    pub(super) enlisted: bool,
 }
 
 impl Partition {
@@ -46,7 +50,13 @@ impl Partition {
             index,
             queue_len: AtomicUsize::new(0),
             leader: AtomicI32::new(NO_LEADER),
-            slot: Mutex::new(Slot { queue, link: None, queued: false, watched: false }),
+            slot: Mutex::new(Slot {
+                queue,
+                link: None,
+                queued: false,
+                watched: false,
+                enlisted: false,
+            }),
         })
     }
 
@@ -86,6 +96,16 @@ impl Partition {
         Some(self.queue_len.load(Ordering::Relaxed))
     }
 
+    /// Why no record is taken for the transaction that is open.
+    #[cold]
+    pub(super) fn abandonment(&self) -> SendError {
+        let topic = self.name().clone();
+        match self.slot.lock().queue.abandonment() {
+            Some(why) => why.error(&topic, Certainty::NotWritten),
+            None => SendError::Closed { topic },
+        }
+    }
+
     /// Lets `change` at the queue, and sees to what follows from it once the lock is gone.
     #[inline]
     pub(super) fn with<T>(
@@ -98,6 +118,9 @@ impl Partition {
         let result = change(&mut slot, &mut effects);
         if effects.is_quiet() {
             return result;
+        }
+        if let Some(transaction) = &common.transaction {
+            transaction.attend(self, &mut slot, &mut effects, common);
         }
         let wake = self.list(&mut slot, &effects);
         let leaderless = slot.link.is_none() && !slot.queue.is_empty();

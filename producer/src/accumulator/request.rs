@@ -21,6 +21,7 @@ use crate::error::{SendError, Trouble};
 use crate::machine::delivery::BatchFailure;
 use crate::machine::outcome::{Verdict, classify};
 use crate::machine::queue::{Answered, Sending};
+use crate::machine::transaction::Protocol;
 
 /// A request in the making: one batch of each partition.
 #[derive(Debug)]
@@ -76,11 +77,21 @@ impl Draft {
         self.entries.push(Entry { partition, attempt, topic_id: topic.id });
     }
 
-    /// The newest version that both speak. From 13 on topics go by their ids, so all must have one.
-    pub(super) fn version(&self, outbox: &Outbox<'_>) -> Result<i16, RequestError> {
+    /// The newest version that both speak. From 13 on topics go by their ids, so all must have one;
+    /// from 12 on leaders take partitions into transactions, which protocol 1 does by itself.
+    pub(super) fn version(
+        &self,
+        outbox: &Outbox<'_>,
+        protocol: Option<Protocol>,
+    ) -> Result<i16, RequestError> {
         let known = self.topics.iter().all(|topic| topic.id.is_some());
         let newest = if known { ProduceRequest::VERSIONS.max } else { LAST_BY_NAME };
-        let ours = VersionRange::new(ProduceRequest::VERSIONS.min, newest);
+        let oldest = ProduceRequest::VERSIONS.min;
+        let ours = match protocol {
+            None => VersionRange::new(oldest, newest),
+            Some(Protocol::One) => VersionRange::new(oldest, FIRST_THAT_ENLISTS - 1),
+            Some(Protocol::Two) => VersionRange::new(FIRST_THAT_ENLISTS, newest),
+        };
         outbox.version_within::<ProduceRequest>(ours)
     }
 
@@ -271,3 +282,6 @@ fn known(number: i64) -> Option<i64> {
 
 /// The last version in which topics go by their names.
 const LAST_BY_NAME: i16 = 12;
+
+/// The first version whose partitions become part of the transaction by being written to (KIP-890).
+const FIRST_THAT_ENLISTS: i16 = 12;

@@ -54,8 +54,11 @@ pub struct ProducerConfig {
     pub retry_backoff: Duration,
     /// The longest wait before sending a batch again.
     pub retry_backoff_max: Duration,
-    /// Who this producer is across restarts (KIP-98). Transactions need it; there are none yet.
+    /// Who this producer is across restarts (KIP-98); makes it a transactional one.
     pub transactional_id: Option<ByteString>,
+    /// How long a transaction may be open before its coordinator aborts it. At most what brokers
+    /// allow by `transaction.max.timeout.ms`, 15 minutes unless they are told otherwise.
+    pub transaction_timeout: Duration,
 }
 
 impl Default for ProducerConfig {
@@ -79,6 +82,7 @@ impl Default for ProducerConfig {
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             transactional_id: None,
+            transaction_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -105,6 +109,15 @@ impl ProducerConfig {
         refuse(
             self.transactional_id.is_some() && !idempotent,
             ConfigProblem::TransactionsWithoutIdempotence,
+        );
+        refuse(
+            self.transactional_id.as_ref().is_some_and(|id| id.is_empty()),
+            ConfigProblem::EmptyTransactionalId,
+        );
+        let timeout_ms = self.transaction_timeout.as_millis();
+        refuse(
+            timeout_ms == 0 || i32::try_from(timeout_ms).is_err(),
+            ConfigProblem::TransactionTimeout,
         );
         refuse(self.delivery_timeout < whole, ConfigProblem::DeliveryTimeout { at_least: whole });
         let largest = self.batch_size.max(self.max_request_size);
@@ -166,6 +179,20 @@ pub enum ConfigProblem {
     /// Transactions rest on idempotence.
     #[error("transactional.id needs enable.idempotence=true")]
     TransactionsWithoutIdempotence,
+    /// Transactions were asked for, and no transactional producer.
+    #[error(
+        "transactional.id is set; build the producer with `transactional`, or leave the setting out"
+    )]
+    TransactionalIdUnused,
+    /// A transactional producer was asked for, and there is no id.
+    #[error("transactional.id is not set; transactions need it")]
+    NoTransactionalId,
+    /// There is no id to be known by.
+    #[error("transactional.id must not be empty")]
+    EmptyTransactionalId,
+    /// No transaction could end in time.
+    #[error("transaction.timeout.ms must be from 1 to 2147483647")]
+    TransactionTimeout,
     /// A batch would expire before its first request could.
     #[error(
         "delivery.timeout.ms must be at least linger.ms + request.timeout.ms = {}",

@@ -294,7 +294,15 @@ const PROPERTIES: &[Setting] = &[
         |_, text| only(text, "false"),
     )
     .kip(939),
-    Setting::refused("transaction.timeout.ms", "this version has no transactions"),
+    Setting::new(
+        "transaction.timeout.ms",
+        "60000",
+        Low,
+        "How long a transaction may be open before its coordinator aborts it. At most the brokers' \
+         `transaction.max.timeout.ms`.",
+        set!(transaction_timeout, wire_millis),
+    )
+    .kip(98),
     Setting::ignored("key.serializer", BYTES),
     Setting::ignored("value.serializer", BYTES),
     Setting::refused(

@@ -27,6 +27,8 @@ pub(crate) struct Terms {
     /// Batches of a partition that may be under way.
     pub(crate) window: usize,
     pub(crate) idempotent: bool,
+    /// Whether batches belong to transactions.
+    pub(crate) transactional: bool,
     pub(crate) codec: Codec,
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
@@ -46,6 +48,7 @@ impl Terms {
             delivery_timeout: config.delivery_timeout,
             window: in_flight.min(most),
             idempotent: config.enable_idempotence,
+            transactional: config.transactional_id.is_some(),
             codec: config.compression,
             retry_backoff: config.retry_backoff,
             retry_backoff_max: config.retry_backoff_max,
@@ -53,6 +56,11 @@ impl Terms {
             budget: ByteBudget::new(config.buffer_memory),
             compressors: Compressors::default(),
         }
+    }
+
+    /// How batches are sealed.
+    pub(crate) fn seal_options(&self) -> SealOptions {
+        SealOptions { transactional: self.transactional, ..SealOptions::default() }
     }
 }
 
@@ -96,6 +104,8 @@ pub(crate) struct Batch {
     pub(crate) place: Place,
     /// Whose sequence it has; `None` before it is stamped, and without idempotence.
     pub(crate) identity: Option<Identity>,
+    /// The sequence of its first record, where it has an identity.
+    pub(crate) sequence: i32,
     /// Counts the batches of one run of sequences.
     pub(crate) ordinal: u64,
     /// Whether the log certainly has it: the leader has acknowledged one that follows it, and takes
@@ -154,6 +164,7 @@ impl Batch {
     /// Stamps it, and gives the bytes to send.
     pub(crate) fn stamp(&mut self, identity: Identity, sequence: i32, terms: &Terms) -> Bytes {
         self.identity = Some(identity);
+        self.sequence = sequence;
         self.bytes(terms, |sealed| sealed.stamp_producer(identity.stamp(sequence)))
     }
 
@@ -223,7 +234,7 @@ impl SealWork {
     pub(crate) fn run(self, terms: &Terms) -> (u64, Result<(SealedBatch, Charge), SealError>) {
         let Self { id, builder, mut charge } = self;
         let out = terms.pool.take(BatchPool::class(builder.len()));
-        let options = SealOptions::default();
+        let options = terms.seal_options();
         let sealed = terms
             .compressors
             .with(|compressor| builder.seal_compressed(&options, terms.codec, compressor, out));
@@ -256,7 +267,9 @@ pub(crate) struct Finished {
 /// The batch `whole` in two, in its place; `None` if it cannot be split.
 pub(crate) fn split(whole: &Batch, terms: &Terms) -> Option<(Finished, [Batch; 2])> {
     let bytes = whole.body_copy()?;
-    let halves = terms.compressors.with(|it| split::halves(&bytes, terms.codec, it))?;
+    let halves = terms
+        .compressors
+        .with(|it| split::halves(&bytes, &terms.seal_options(), terms.codec, it))?;
     let parts = halves.map(|(first, sealed)| (first, part(whole, sealed, terms)));
     let done = parts.each_ref().map(|(first, part)| (*first, Arc::clone(&part.done)));
     let finished = Finished {
@@ -277,6 +290,7 @@ fn part(whole: &Batch, sealed: SealedBatch, terms: &Terms) -> Batch {
         body: Body::Fresh(sealed, charge),
         place: Place::Waiting,
         identity: None,
+        sequence: 0,
         ordinal: 0,
         written: false,
         unknown: false,

@@ -8,3 +8,4 @@ pub(crate) mod outcome;
 pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod split;
+pub(crate) mod transaction;

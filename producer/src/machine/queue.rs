@@ -17,6 +17,7 @@ use super::batch::{Batch, Body, Finished, OpenBatch, Place, SealWork, Terms};
 use super::budget::Charge;
 use super::delivery::{BatchDone, BatchFailure};
 use super::identity::{Identity, IdentityCell, Sequences};
+use super::transaction::{Abandonment, Patience};
 use crate::error::{SendError, Trouble};
 use crate::record::RecordParts;
 
@@ -53,7 +54,13 @@ pub(crate) struct PartitionQueue {
     gap: Option<u64>,
     retry_at: Option<Instant>,
     backoff: Backoff,
+    patience: Patience,
     trouble: Option<Trouble>,
+    /// Whether batches may be sent: of a transactional producer, once the partition is part of the
+    /// transaction.
+    admitted: bool,
+    /// Why the batches of the transaction are given up, if they are.
+    abandoned: Option<Abandonment>,
     next_id: u64,
     next_attempt: u64,
     /// Bytes of the last batch: the next one begins in a buffer of that size.
@@ -92,6 +99,8 @@ pub(crate) enum AppendFault {
     NoRoom(usize),
     /// Nothing is taken any more.
     Closed,
+    /// Nothing is taken any more in this transaction.
+    Abandoned,
     /// It cannot be encoded.
     Encode(AppendError),
 }
@@ -148,6 +157,7 @@ pub(crate) enum Answered {
 impl PartitionQueue {
     pub(crate) fn new(terms: Arc<Terms>, topic: TopicName, partition: i32) -> Self {
         let backoff = Backoff::new(terms.retry_backoff, terms.retry_backoff_max);
+        let admits = terms.transactional;
         Self {
             terms,
             topic,
@@ -161,7 +171,10 @@ impl PartitionQueue {
             gap: None,
             retry_at: None,
             backoff,
+            patience: Patience::default(),
             trouble: None,
+            admitted: !admits,
+            abandoned: None,
             next_id: 0,
             next_attempt: 0,
             recent_len: 0,
@@ -187,6 +200,9 @@ impl PartitionQueue {
         if !self.has_room(len_bound, reserved) {
             if self.closed {
                 return Err(AppendFault::Closed);
+            }
+            if self.abandoned.is_some() {
+                return Err(AppendFault::Abandoned);
             }
             self.seal_open(effects);
             self.begin(len_bound, reserved, now(), effects)?;
@@ -269,6 +285,9 @@ impl PartitionQueue {
             return NextSend::Nothing;
         }
         self.draining = false;
+        if !self.admitted || (self.terms.transactional && self.gap.is_some()) {
+            return NextSend::Nothing;
+        }
         if self.gap.is_some() {
             return self.close_gap(identity, room, effects);
         }
@@ -345,6 +364,52 @@ impl PartitionQueue {
         }
         self.on_wire = 0;
         self.draining = false;
+        self.give_up_waiting(effects);
+    }
+
+    /// Lets batches be sent, as `identity`: the partition is part of the transaction.
+    pub(crate) fn admit(&mut self, identity: Identity, effects: &mut Effects) {
+        if self.sequences.identity() != Some(identity) {
+            self.sequences.begin(identity);
+            self.gap = None;
+        }
+        self.admitted = true;
+        effects.ready = true;
+    }
+
+    /// Gives up on what is not under way, and on what is as soon as it is known not to be written.
+    pub(crate) fn abandon(&mut self, why: &Abandonment, effects: &mut Effects) {
+        if self.abandoned.is_some() {
+            return;
+        }
+        self.abandoned = Some(why.clone());
+        self.fail_open(effects, Self::given_up);
+        self.give_up_waiting(effects);
+    }
+
+    /// Why nothing is taken in this transaction.
+    pub(crate) fn abandonment(&self) -> Option<&Abandonment> {
+        self.abandoned.as_ref()
+    }
+
+    /// Whether sequences were spent on batches that are not written.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.gap.is_some()
+    }
+
+    /// Ends the transaction: nothing is sent before the partition is part of the next.
+    pub(crate) fn end_transaction(&mut self) {
+        self.admitted = false;
+        self.abandoned = None;
+    }
+
+    fn give_up_waiting(&mut self, effects: &mut Effects) {
+        if self.abandoned.is_none() {
+            return;
+        }
+        while let Some(index) = self.batches.iter().position(Batch::is_waiting) {
+            self.fail(index, effects, Self::given_up);
+        }
     }
 
     /// Gives up on batches whose time is over, and says when the next one's is. What is under way

@@ -15,6 +15,7 @@ use crate::record::Record;
 /// each; `None` where it has but one, or cannot be read.
 pub(crate) fn halves(
     batch: &Bytes,
+    options: &SealOptions,
     codec: Codec,
     compressor: &mut Compressor,
 ) -> Option<[(u32, SealedBatch); 2]> {
@@ -22,22 +23,22 @@ pub(crate) fn halves(
     let middle = records.len() / 2;
     let (low, high) = records.split_at_checked(middle).filter(|_| middle > 0)?;
     let first = u32::try_from(middle).ok()?;
-    let low = seal(pack(low)?, codec, compressor).ok()?;
-    let high = seal(pack(high)?, codec, compressor).ok()?;
+    let low = seal(pack(low)?, options, codec, compressor).ok()?;
+    let high = seal(pack(high)?, options, codec, compressor).ok()?;
     Some([(0, low), (first, high)])
 }
 
 /// Seals `builder` with `codec`.
 pub(crate) fn seal(
     builder: BatchBuilder,
+    options: &SealOptions,
     codec: Codec,
     compressor: &mut Compressor,
 ) -> Result<SealedBatch, SealError> {
-    let options = SealOptions::default();
     if codec == Codec::NONE {
-        return Ok(builder.seal(&options));
+        return Ok(builder.seal(options));
     }
-    builder.seal_compressed(&options, codec, compressor, Vec::new())
+    builder.seal_compressed(options, codec, compressor, Vec::new())
 }
 
 /// One record of `batch`, as it was handed in.
@@ -110,14 +111,18 @@ mod tests {
             let timestamp = 1_000 + i64::from(index);
             builder.append(NewRecord { timestamp, key, value, headers }).unwrap();
         }
-        seal(builder, codec, &mut Compressor::new()).unwrap().into_buffer().into()
+        seal(builder, &SealOptions::default(), codec, &mut Compressor::new())
+            .unwrap()
+            .into_buffer()
+            .into()
     }
 
     #[test]
     fn halves_have_all_records_in_order_whatever_the_codec() {
         for codec in [Codec::NONE, Codec::new(Compression::Lz4)] {
             let whole = batch(7, codec);
-            let parts = halves(&whole, codec, &mut Compressor::new()).unwrap();
+            let parts =
+                halves(&whole, &SealOptions::default(), codec, &mut Compressor::new()).unwrap();
             assert_eq!(parts.each_ref().map(|(first, _)| *first), [0, 3]);
             let of_parts =
                 parts.into_iter().flat_map(|(_, part)| read(&part.into_buffer().into()).unwrap());
@@ -131,7 +136,15 @@ mod tests {
 
     #[test]
     fn a_single_record_cannot_be_halved() {
-        assert!(halves(&batch(1, Codec::NONE), Codec::NONE, &mut Compressor::new()).is_none());
+        assert!(
+            halves(
+                &batch(1, Codec::NONE),
+                &SealOptions::default(),
+                Codec::NONE,
+                &mut Compressor::new()
+            )
+            .is_none()
+        );
     }
 
     #[test]

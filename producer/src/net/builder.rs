@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytestring::ByteString;
 use ottla_core::error::{Error, ErrorClass, ErrorKind};
 use ottla_core::net::Client;
 use ottla_protocol::compression::Codec;
@@ -11,6 +12,7 @@ use ottla_protocol::compression::Codec;
 use super::host::{NetHost, Signals};
 use super::producer::Producer;
 use super::shared::Shared;
+use super::transaction::{StartError, TransactionalProducer, TransactionalProducerBuilder};
 use crate::accumulator::{Accumulator, Common, FailureHook};
 use crate::config::{Acks, ConfigProblem, PartitionerKind, ProducerConfig};
 use crate::error::SendError;
@@ -124,6 +126,13 @@ impl ProducerBuilder {
         self
     }
 
+    /// Makes it a producer whose records are written in transactions, and that is known by `id`
+    /// across restarts: `transactional.id`. Of two with one id, the newer one fences the older.
+    pub fn transactional(mut self, id: impl Into<ByteString>) -> TransactionalProducerBuilder {
+        self.config.transactional_id = Some(id.into());
+        TransactionalProducerBuilder::new(self)
+    }
+
     /// Makes the producer. Nothing is asked of a broker before the first record.
     ///
     /// # Errors
@@ -133,8 +142,38 @@ impl ProducerBuilder {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    #[expect(clippy::unused_async, reason = "one that is transactional will wait for its id")]
+    #[expect(clippy::unused_async, reason = "the other builder waits, and looks the same")]
     pub async fn build(self) -> Result<Producer, BuildError> {
+        if self.config.transactional_id.is_some() {
+            return Err(BuildError { problems: vec![ConfigProblem::TransactionalIdUnused] });
+        }
+        self.make().map(Producer::new)
+    }
+
+    /// How long a transaction may be open: `transaction.timeout.ms`.
+    pub(super) fn transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.config.transaction_timeout = timeout;
+        self
+    }
+
+    /// As [`transactional`](Self::transactional), with the `transactional.id` of the settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`TransactionalProducerBuilder::build`]; without an id in the settings, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`TransactionalProducerBuilder::build`].
+    pub async fn build_transactional(self) -> Result<TransactionalProducer, StartError> {
+        if self.config.transactional_id.is_none() {
+            let problems = vec![ConfigProblem::NoTransactionalId];
+            return Err(BuildError { problems }.into());
+        }
+        TransactionalProducerBuilder::new(self).build().await
+    }
+
+    pub(super) fn make(self) -> Result<Arc<Shared>, BuildError> {
         let Self { client, config, partitioner, on_failure } = self;
         let problems = config.problems();
         if !problems.is_empty() {
@@ -152,7 +191,7 @@ impl ProducerBuilder {
         let max_in_flight = config.max_in_flight_requests_per_connection;
         let host = NetHost::new(client.clone(), max_in_flight, Arc::clone(&signals));
         let common = Common::new(config, choice, Box::new(host), on_failure);
-        Ok(Producer::new(Shared::new(Accumulator::new(common), client, signals)))
+        Ok(Shared::new(Accumulator::new(common), client, signals))
     }
 }
 

@@ -45,9 +45,13 @@ impl Shared {
     /// Closes, and gives up on what is not settled within `timeout`.
     pub(super) async fn finish(&self, timeout: Duration) -> Vec<Undelivered> {
         let late = self.client.runtime().sleep(timeout);
+        let settled = async {
+            self.end_transaction().await;
+            self.flush().await;
+        };
         tokio::select! {
             biased;
-            () = self.flush() => {}
+            () = settled => {}
             () = late => {}
         }
         self.end()

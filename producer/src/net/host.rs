@@ -9,7 +9,7 @@ use ottla_core::cluster::LeaderHints;
 use ottla_core::net::{Client, Link, LinkOptions, Purpose, Runtime};
 use ottla_core::types::NodeId;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::accumulator::{BrokerLink, Host};
 
@@ -27,6 +27,10 @@ pub(super) struct NetHost {
 pub(super) struct Signals {
     /// A producer id is needed.
     pub(super) identity: Notify,
+    /// There may be something to do for the transaction.
+    pub(super) transaction: Notify,
+    /// Something may have become of the transaction.
+    pub(super) transactions: watch::Sender<()>,
     /// The first expiry is earlier than it was.
     pub(super) expiries: Notify,
     /// Records wait for a partition that nobody leads.
@@ -68,6 +72,10 @@ impl Host for NetHost {
 
     fn want_identity(&self) {
         self.signals.identity.notify_one();
+    }
+
+    fn stir_transaction(&self) {
+        self.signals.transaction.notify_one();
     }
 
     fn watch_expiries(&self) {

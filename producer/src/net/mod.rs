@@ -6,8 +6,13 @@ mod host;
 mod producer;
 mod shared;
 mod topic;
+mod transaction;
 
 pub use builder::{BuildError, ProducerBuilder};
 pub use close::{AlreadyClosed, CloseReport};
 pub use producer::Producer;
 pub use topic::TopicHandle;
+pub use transaction::{
+    StartError, Transaction, TransactionOutcome, TransactionalProducer,
+    TransactionalProducerBuilder,
+};

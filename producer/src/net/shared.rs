@@ -13,6 +13,7 @@ use ottla_protocol::messages::InitProducerIdRequest;
 use parking_lot::Mutex;
 
 use super::host::Signals;
+use super::transaction;
 use crate::accumulator::{Accumulator, Topic};
 use crate::error::SendError;
 use crate::machine::budget::Charge;
@@ -62,6 +63,10 @@ impl Shared {
         let identify = runtime.spawn("producer-identity", identify(Arc::clone(self)));
         let follow = runtime.spawn("producer-leaders", follow(Arc::clone(self)));
         self.tasks.lock().extend([expire, identify, follow]);
+        if self.accumulator.common.transaction.is_some() {
+            let transact = runtime.spawn("transactions", transaction::run(Arc::clone(self)));
+            self.tasks.lock().push(transact);
+        }
     }
 
     /// Closes to new records; whether it was open.
@@ -88,7 +93,8 @@ impl Shared {
         if let Some(topic) = self.accumulator.topic(name) {
             return Ok(topic);
         }
-        if self.accumulator.common.terms.idempotent {
+        let terms = &self.accumulator.common.terms;
+        if terms.idempotent && !terms.transactional {
             // Both are needed, so neither waits for the other.
             self.signals.identity.notify_one();
         }

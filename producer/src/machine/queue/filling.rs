@@ -5,7 +5,7 @@ use std::time::Instant;
 use ottla_core::error::Certainty;
 use ottla_core::retry::Deadline;
 use ottla_protocol::compression::Codec;
-use ottla_protocol::records::{AppendError, BatchBuilder, BatchHeader, SealOptions};
+use ottla_protocol::records::{AppendError, BatchBuilder, BatchHeader};
 
 use super::{AppendFault, Effects, PartitionQueue};
 use crate::machine::batch::{Batch, Body, OpenBatch, Place, SealWork, Terms};
@@ -84,7 +84,7 @@ impl PartitionQueue {
         effects.sealed_bytes += builder.len();
         effects.ready = true;
         let body = if self.terms.codec == Codec::NONE {
-            Body::Fresh(builder.seal(&SealOptions::default()), charge)
+            Body::Fresh(builder.seal(&self.terms.seal_options()), charge)
         } else {
             effects.work.push(SealWork { id, builder, charge });
             Body::Sealing
@@ -97,6 +97,7 @@ impl PartitionQueue {
             body,
             place: Place::Waiting,
             identity: None,
+            sequence: 0,
             ordinal: 0,
             written: false,
             unknown: false,

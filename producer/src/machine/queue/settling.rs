@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use ottla_core::error::Certainty;
 use ottla_core::retry::Deadline;
-use ottla_protocol::records::SealOptions;
 
 use super::{Effects, PartitionQueue};
 use crate::error::{SendError, Trouble};
@@ -22,6 +21,7 @@ impl PartitionQueue {
         effects: &mut Effects,
     ) {
         self.backoff.reset();
+        self.patience.reset();
         self.sequences.prove();
         // What is written proves that all before it with a sequence is: nothing is missing.
         let all_stamped = self.batches.iter().take(index).all(|batch| batch.identity.is_some());
@@ -48,6 +48,7 @@ impl PartitionQueue {
         effects: &mut Effects,
     ) {
         self.weaken(index, certainty);
+        let soon = trouble.is_about_a_coordinator();
         self.trouble = Some(trouble);
         let Some(batch) = self.batches.get_mut(index) else { return };
         batch.place = Place::Waiting;
@@ -55,9 +56,11 @@ impl PartitionQueue {
             self.remove_unwritten(index);
         } else if batch.expires <= now {
             self.fail(index, effects, Self::timed_out);
+        } else if self.abandoned.is_some() {
+            self.fail(index, effects, Self::given_up);
         }
         self.draining = self.on_wire > 0;
-        let backoff = self.backoff.fail(random);
+        let backoff = if soon { self.patience.next(random) } else { self.backoff.fail(random) };
         self.retry_at = Some(Deadline::after(now, backoff).instant());
     }
 
@@ -76,6 +79,13 @@ impl PartitionQueue {
             return;
         }
         let stamped = self.batches.get(index).is_some_and(|batch| batch.identity.is_some());
+        if stamped && index == 0 && self.terms.transactional {
+            // What is lost is part of the transaction, which must not be committed without it.
+            let (partition, code) = (self.place(), trouble.code());
+            let (message, certainty) = (None, Certainty::NotWritten);
+            let error = SendError::Refused { partition, code, message, certainty };
+            return self.fail(index, effects, |_, batch| error.leaving_open(batch.certainty));
+        }
         if stamped && index == 0 {
             let id = self.batches.front().map(|batch| batch.id);
             self.gap = self.gap.or(id);
@@ -92,8 +102,12 @@ impl PartitionQueue {
         }
         let Some(whole) = self.batches.get(index) else { return };
         match batch::split(whole, &self.terms).filter(|_| !whole.resolved) {
-            Some((finished, parts)) => {
-                self.remove_unwritten(index);
+            Some((finished, mut parts)) => {
+                if self.terms.transactional {
+                    self.pass_on_sequences(index, &mut parts);
+                } else {
+                    self.remove_unwritten(index);
+                }
                 for (place, part) in (index..).zip(parts) {
                     self.batches.insert(place, part);
                 }
@@ -103,6 +117,19 @@ impl PartitionQueue {
                 partition: queue.place(),
                 size: batch.len(),
             }),
+        }
+    }
+
+    /// Takes a batch out whose parts take its place, its sequences included: a transaction cannot
+    /// begin them anew.
+    fn pass_on_sequences(&mut self, index: usize, parts: &mut [Batch]) {
+        let Some(whole) = self.batches.remove(index) else { return };
+        let Some(identity) = whole.identity else { return };
+        let mut sequence = whole.sequence;
+        for part in parts {
+            part.ordinal = whole.ordinal;
+            part.stamp(identity, sequence, &self.terms);
+            sequence = sequence.wrapping_add(part.records) & i32::MAX;
         }
     }
 
@@ -133,6 +160,17 @@ impl PartitionQueue {
 
 /// Giving up.
 impl PartitionQueue {
+    /// A record of a transaction that is not committed.
+    pub(super) fn given_up(&self, batch: &Batch) -> SendError {
+        match &self.abandoned {
+            Some(why) => why.error(&self.topic, batch.left_open()),
+            None => SendError::ClosedBeforeDelivery {
+                partition: self.place(),
+                certainty: batch.left_open(),
+            },
+        }
+    }
+
     pub(super) fn timed_out(&self, batch: &Batch) -> SendError {
         let trouble = self.trouble.clone();
         SendError::DeliveryTimeout {
@@ -192,7 +230,8 @@ impl PartitionQueue {
             if let Some(batch) = self.batches.get_mut(index)
                 && let Some(work) = effects.work.pop_if(|work| work.id == id)
             {
-                batch.body = Body::Fresh(work.builder.seal(&SealOptions::default()), work.charge);
+                batch.body =
+                    Body::Fresh(work.builder.seal(&self.terms.seal_options()), work.charge);
             }
             self.fail(index, effects, error);
         }
