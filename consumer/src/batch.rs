@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ottla_core::conn::BufferPool;
 use ottla_core::retry::Deadline;
-use ottla_core::types::{LeaderEpoch, TopicPartition};
+use ottla_core::types::{ConsumerGroupMetadata, LeaderEpoch, Offsets, Progress, TopicPartition};
 use ottla_protocol::compression::{Compression, Decompressor};
 use ottla_protocol::records::{
     self, Batch as Stored, BatchBuilder, BatchDecoder, BatchHeader, LegacyMessage, NewRecord,
@@ -47,6 +47,8 @@ pub(crate) struct Section {
     generation: Generation,
     /// Weak, so that a record which is kept does not keep the consumer's connections.
     shared: Weak<Shared>,
+    /// Who read it, for which group.
+    reader: Option<ConsumerGroupMetadata>,
     /// Where its records note that they are acknowledged.
     marks: Option<Arc<MarkedPartition>>,
     /// The first offset that cannot be read, once somebody has come to it.
@@ -150,6 +152,12 @@ impl Batch {
         }
     }
 
+    /// Where it was read: the place it has in the fetcher, and the position in front of it.
+    pub(crate) fn origin(&self) -> (Slot, Generation, Position) {
+        let Section { slot, generation, leader_epoch, .. } = &*self.section;
+        (*slot, *generation, Position { offset: self.from, leader_epoch: *leader_epoch })
+    }
+
     /// The offset that its records begin at, or behind.
     pub(crate) fn first_offset(&self) -> i64 {
         self.from
@@ -174,6 +182,17 @@ impl Batch {
     /// Where to go on after it.
     pub(crate) fn next(&self) -> Position {
         Position { offset: self.next_offset(), ..self.next }
+    }
+}
+
+impl Progress for Batch {
+    fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.section.reader.clone()
+    }
+
+    fn offsets(&self) -> Offsets {
+        let offset = Offset::new(self.next_offset()).with_leader_epoch(self.next.leader_epoch);
+        [(self.section.partition.clone(), offset)].into()
     }
 }
 
@@ -346,6 +365,7 @@ impl Opener {
     pub(crate) fn open(
         &mut self,
         taken: Taken,
+        reader: Option<ConsumerGroupMetadata>,
         shared: &Arc<Shared>,
     ) -> Result<Batch, RecordsError> {
         let (header, bytes) = match self.opened(&taken) {
@@ -367,6 +387,7 @@ impl Opener {
             slot,
             generation,
             shared: Arc::downgrade(shared),
+            reader,
             marks,
             fault: OnceLock::new(),
         };

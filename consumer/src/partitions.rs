@@ -120,6 +120,7 @@ impl PartitionStream {
         // Registered before looking, so that what comes in between is not missed.
         self.cell.register(cx.waker());
         let now = self.shared.now();
+        let reader = self.shared.group().map(|group| group.reader());
         let found = self.shared.with(|fetcher| {
             if fetcher.tenure(self.slot) != Some(self.tenure) {
                 return Found::End;
@@ -138,7 +139,7 @@ impl PartitionStream {
             Found::Nothing => Poll::Pending,
             Found::Batch(taken) => {
                 let (generation, from) = (taken.generation, taken.from);
-                match self.opener.open(taken, &self.shared) {
+                match self.opener.open(taken, reader, &self.shared) {
                     Ok(batch) => {
                         let batch = batch.cut(self.shared.config().max_poll_records, now);
                         batch.hand_out();

@@ -27,6 +27,8 @@
 //! | to | see |
 //! |---|---|
 //! | send | [`Producer`], [`Record`], [`Delivery`] |
+//! | send all or nothing | [`TransactionalProducer`], [`Transaction`] |
+//! | read, process and write, exactly once | [`Pipeline`] |
 //! | read | [`Consumer`], [`Batch`], [`ConsumerRecord`], [`RebalanceListener`] |
 //! | manage | [`Admin`] |
 //! | configure | [`KafkaBuilder`], [`manual::configuration`] |
@@ -38,6 +40,7 @@
 
 mod kafka;
 pub mod manual;
+mod pipeline;
 mod settings;
 
 pub use kafka::{Kafka, KafkaBuilder};
@@ -56,14 +59,17 @@ pub use ottla_core::config::{
 };
 pub use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind};
 pub use ottla_core::types::{
-    ConsumerGroupMetadata, HostPort, LeaderEpoch, NodeId, TopicName, TopicPartition, Uuid,
+    ConsumerGroupMetadata, HostPort, LeaderEpoch, NodeId, Progress, TopicName, TopicPartition, Uuid,
 };
 pub use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
 pub use ottla_producer::partitioner::Partitioner;
 pub use ottla_producer::{
-    CloseReport, Delivery, Producer, ProducerBuilder, Record, RecordHeader, RecordMetadata,
-    RecordOffset, SendError, TopicHandle, Undelivered,
+    AbortCause, CloseReport, Delivery, FatalCause, Producer, ProducerBuilder, Record, RecordHeader,
+    RecordMetadata, RecordOffset, SendError, StartError, TopicHandle, Transaction,
+    TransactionError, TransactionOutcome, TransactionalProducer, TransactionalProducerBuilder,
+    Undelivered,
 };
+pub use pipeline::Pipeline;
 
 /// What clocks, randomness and sockets are taken from, for tests that have their own.
 pub mod runtime {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::{Consumer, Current, Returned};
 use crate::batch::Batch;
-use crate::driver::group::PollGuard;
+use crate::driver::group::{GroupHandle, PollGuard};
 use crate::error::ConsumerError;
 use crate::record::ConsumerRecord;
 
@@ -41,6 +41,22 @@ impl Consumer {
             }
             self.arrival().await;
         }
+    }
+
+    /// Lends the next batch if it is there: what a call to [`poll`](Self::poll) would return without
+    /// waiting. Partitions neither come nor go with it: while that is to be done, there is nothing.
+    ///
+    /// Calling it says that the batch before is processed.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll`](Self::poll).
+    pub fn try_poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
+        self.finish_returned();
+        if self.group.as_ref().is_some_and(|group| group.current_event().is_some()) {
+            return Ok(None);
+        }
+        self.next_batch()
     }
 
     /// Gives the next record as a value of its own, and waits for one if there is none; `None` once
@@ -116,6 +132,7 @@ impl Consumer {
         }
         loop {
             let now = self.shared.now();
+            let reader = self.group.as_ref().map(GroupHandle::reader);
             let (error, taken) = self.shared.with(|fetcher| match fetcher.poll_error() {
                 Some(error) => (Some(error), None),
                 None => (None, fetcher.take(now)),
@@ -130,7 +147,7 @@ impl Consumer {
             };
             let (slot, generation, from) = (taken.slot, taken.generation, taken.from);
             let partition = taken.partition.clone();
-            match self.opener.open(taken, &self.shared) {
+            match self.opener.open(taken, reader, &self.shared) {
                 Ok(batch) => {
                     let batch = batch.cut(self.shared.config().max_poll_records, now);
                     batch.hand_out();

@@ -3,6 +3,7 @@
 use ottla_core::types::TopicPartition;
 
 use super::Consumer;
+use crate::batch::Batch;
 use crate::error::ConsumerError;
 use crate::machine::fetch::{Fetcher, Slot};
 use crate::machine::{OffsetSpec, Position};
@@ -17,6 +18,32 @@ impl Consumer {
         let now = self.shared.now();
         let position = Position::at(offset.max(0));
         self.sought(partition, |fetcher, slot| fetcher.seek(slot, position, now))
+    }
+
+    /// Has batches read again: each partition goes on in front of the first of these that is of it.
+    /// A partition that was given up or sought since is passed over.
+    ///
+    /// For who processed them in a transaction that was aborted.
+    pub fn rewind<'a>(&mut self, batches: impl IntoIterator<Item = &'a Batch>) {
+        let now = self.shared.now();
+        for batch in batches {
+            let (slot, generation, position) = batch.origin();
+            let sought = self.shared.with(|fetcher| {
+                let is_there = fetcher.generation(slot) == Some(generation);
+                if is_there {
+                    fetcher.seek(slot, position, now);
+                }
+                is_there
+            });
+            if !sought {
+                continue;
+            }
+            if self.is_within(slot) {
+                self.current = None;
+                self.returned = None;
+            }
+            self.prepare_commits(batch.topic_partition());
+        }
     }
 
     /// Goes on at the oldest record that is left.

@@ -231,6 +231,21 @@ impl GroupHandle {
         self.published.borrow().metadata.clone()
     }
 
+    /// Who reads what is taken from now on, as [`group_metadata`](Self::group_metadata), for somebody
+    /// who commits it with a transaction later. To be asked before the records are taken: then a
+    /// member that loses its place commits nothing of what it had (KIP-447).
+    #[must_use]
+    pub fn reader(&self) -> ConsumerGroupMetadata {
+        let published = self.published.borrow();
+        let is_pending = |notice: &Arc<GroupNotice>| self.cells.is_unfinished(notice.id);
+        let metadata = published.metadata.clone();
+        // The generation may be one in which what is taken now belongs to somebody else already.
+        if published.notice.as_ref().is_some_and(is_pending) {
+            return ConsumerGroupMetadata { generation_id: NO_GENERATION, ..metadata };
+        }
+        metadata
+    }
+
     /// Commits what was stored, where commits are automatic, leaves the group and ends the task.
     /// Notices that are left are not waited for: run the listener before.
     ///
@@ -262,6 +277,10 @@ impl Drop for PollGuard {
         self.cells.leave_poll(self.runtime.now());
     }
 }
+
+/// A generation that no group has: coordinators refuse it. They do not check −1, which is for those
+/// who are no members.
+const NO_GENERATION: i32 = 0;
 
 /// Commits and look-ups that may wait for the task to take them.
 const COMMANDS: usize = 256;

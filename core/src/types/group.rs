@@ -49,6 +49,18 @@ pub trait Progress {
     fn offsets(&self) -> Offsets;
 }
 
+/// Of several batches, the last of each partition counts. Whoever read the first must have read them
+/// all.
+impl<P: Progress> Progress for [P] {
+    fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.first()?.group()
+    }
+
+    fn offsets(&self) -> Offsets {
+        self.iter().flat_map(P::offsets).collect()
+    }
+}
+
 /// For those who keep offsets themselves.
 impl Progress for (ConsumerGroupMetadata, Offsets) {
     fn group(&self) -> Option<ConsumerGroupMetadata> {

@@ -316,7 +316,10 @@ impl GroupTask {
         if self.membership.awaits_poll() {
             self.cells.await_poll(now);
         }
-        let metadata = self.membership.metadata();
+        let mut metadata = self.membership.metadata();
+        if metadata.generation_id < 0 && self.membership.phase() != Phase::Standalone {
+            metadata.generation_id = super::NO_GENERATION;
+        }
         self.publisher.send_if_modified(|published| {
             let same = published.notice.as_ref().map(|notice| notice.id)
                 == notice.map(|notice| notice.id)

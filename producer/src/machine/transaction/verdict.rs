@@ -127,7 +127,11 @@ pub(crate) fn of_end(code: ErrorCode, decision: Decision, protocol: Protocol) ->
             (Decision::Commit, Protocol::One) => Fatal,
             (Decision::Abort, _) => NothingToEnd,
         },
-        ErrorCode::TransactionAbortable if decision == Decision::Commit => Abort,
+        ErrorCode::TransactionAbortable => match decision {
+            Decision::Commit => Abort,
+            // That is what is being asked for.
+            Decision::Abort => Retry,
+        },
         code if code.is_retriable() => Retry,
         _ => Fatal,
     }

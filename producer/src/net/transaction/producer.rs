@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ottla_core::net::Client;
 use ottla_core::retry::Backoff;
+use ottla_core::types::Progress;
 
 use super::handle::Transaction;
 use crate::error::TransactionError;
@@ -137,29 +138,62 @@ impl TransactionalProducer {
     where
         E: From<TransactionError>,
     {
-        let config = &self.shared().accumulator.common.config;
-        let mut backoff = Backoff::new(config.retry_backoff, config.retry_backoff_max);
+        let mut runs = Runs::begin(self.shared());
         loop {
             let transaction = self.begin().await?;
-            let (failure, error) = match work(&transaction).await {
-                Ok(value) => match transaction.commit().await {
-                    Ok(()) => return Ok(value),
-                    Err(error) => (Some(error.clone()), error.into()),
-                },
-                Err(error) => {
-                    let failure = transaction.failure();
-                    // Why it was given up says more than why that took long.
-                    drop(transaction.abort().await);
-                    (failure, error)
+            let worked = work(&transaction).await;
+            match finish(transaction, worked).await {
+                Ok(value) => return Ok(value),
+                Err((failure, error)) => {
+                    if !runs.another(self.shared(), failure).await {
+                        return Err(error);
+                    }
                 }
-            };
-            let again = failure.is_some_and(|failure| failure.may_run_again());
-            let runtime = self.shared().client.runtime();
-            let wait = backoff.fail(runtime.random());
-            if !again || backoff.failures() >= MOST_RUNS {
-                return Err(error);
             }
-            runtime.sleep(wait).await;
+        }
+    }
+
+    /// As [`transaction`](Self::transaction), for something that was read: `work` is given it, and
+    /// how far it goes is committed with the transaction. `work` is lent, as it is run for one batch after
+    /// the other.
+    ///
+    /// Where the group has given the partitions to another member since, nothing is written, and the
+    /// error is one of a [lost group](TransactionError::is_group_lost).
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction), and
+    /// [`commit_offsets`](Transaction::commit_offsets).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`transaction`](Self::transaction).
+    pub async fn transaction_over<P, T, E>(
+        &mut self,
+        read: &P,
+        work: &mut impl AsyncFnMut(&Transaction<'_>, &P) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        P: Progress + ?Sized + Sync,
+        E: From<TransactionError>,
+    {
+        let mut runs = Runs::begin(self.shared());
+        loop {
+            let transaction = self.begin().await?;
+            let mut worked = work(&transaction, read).await;
+            if worked.is_ok()
+                && let Err(error) = transaction.commit_offsets(read).await
+            {
+                worked = Err(error.into());
+            }
+            match finish(transaction, worked).await {
+                Ok(value) => return Ok(value),
+                Err((failure, error)) => {
+                    if !runs.another(self.shared(), failure).await {
+                        return Err(error);
+                    }
+                }
+            }
         }
     }
 
@@ -224,6 +258,47 @@ impl TransactionalProducer {
 
     fn shared(&self) -> &Shared {
         self.producer.shared()
+    }
+}
+
+/// Ends a transaction as its work did: gives back why it failed, if it did, and what to return.
+async fn finish<T, E: From<TransactionError>>(
+    transaction: Transaction<'_>,
+    worked: Result<T, E>,
+) -> Result<T, (Option<TransactionError>, E)> {
+    match worked {
+        Ok(value) => match transaction.commit().await {
+            Ok(()) => Ok(value),
+            Err(error) => Err((Some(error.clone()), error.into())),
+        },
+        Err(error) => {
+            let failure = transaction.failure();
+            // Why it was given up says more than why that took long.
+            drop(transaction.abort().await);
+            Err((failure, error))
+        }
+    }
+}
+
+/// How often the work of a transaction was run.
+struct Runs(Backoff);
+
+impl Runs {
+    fn begin(shared: &Shared) -> Self {
+        let config = &shared.accumulator.common.config;
+        Self(Backoff::new(config.retry_backoff, config.retry_backoff_max))
+    }
+
+    /// Waits for another run, if there is to be one after a transaction that failed so.
+    async fn another(&mut self, shared: &Shared, failure: Option<TransactionError>) -> bool {
+        let runtime = shared.client.runtime();
+        let wait = self.0.fail(runtime.random());
+        let again =
+            failure.is_some_and(|failure| failure.may_run_again()) && self.0.failures() < MOST_RUNS;
+        if again {
+            runtime.sleep(wait).await;
+        }
+        again
     }
 }
 
