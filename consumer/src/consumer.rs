@@ -21,7 +21,7 @@ use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
 use crate::listener::AnyListener;
 use crate::machine::Position;
-use crate::machine::commit::CommitError;
+use crate::machine::commit::{CommitError, Cursor};
 use crate::machine::fetch::{FetchEvent, Generation, Slot};
 use crate::machine::membership::GroupError;
 
@@ -70,6 +70,8 @@ pub struct Consumer {
 struct Current {
     records: OwnedBatchRecords,
     next: Position,
+    /// Tells the commits how far it was processed, where that is when the next record is asked for.
+    cursor: Option<Arc<Cursor>>,
 }
 
 /// How far a partition was returned to the application.

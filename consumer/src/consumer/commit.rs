@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ottla_core::types::{ConsumerGroupMetadata, TopicPartition};
 
 use super::Consumer;
+use crate::batch::Batch;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
-use crate::machine::commit::{CommittedOffsets, Offset, Offsets};
+use crate::machine::commit::{CommittedOffsets, Cursor, Offset, Offsets};
 
 impl Consumer {
     /// Commits all that was returned: whoever takes over begins behind it. With explicit
@@ -98,6 +99,14 @@ impl Consumer {
             let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
             group.store(&returned.partition, offset);
         }
+    }
+
+    /// Lets the commits know how far a batch was processed while its records are given.
+    pub(super) fn follow(&self, batch: &Batch) -> Option<Arc<Cursor>> {
+        let group = self.group.as_ref().filter(|_| !self.explicit)?;
+        let cursor = Arc::new(Cursor::new(batch.first_offset(), batch.leader_epoch()));
+        group.follow(batch.topic_partition(), Arc::clone(&cursor));
+        Some(cursor)
     }
 
     /// Counts what no application sees as processed, where all before it is.

@@ -91,6 +91,9 @@ impl Consumer {
         if self.shared.is_closed() {
             return Err(ConsumerError::Closed);
         }
+        if let Some((cursor, returned)) = current.cursor.as_ref().zip(self.returned.as_ref()) {
+            cursor.advance(returned.next.offset);
+        }
         let record = current.records.next();
         if let Some(group) = &self.group {
             // An application that is slow with each record is there, all the same. The exact clock
@@ -118,8 +121,8 @@ impl Consumer {
         if let Some(returned) = &mut self.returned {
             returned.next.offset = batch.first_offset();
         }
-        let next = batch.next();
-        self.current = Some(Current { records: batch.into_records(), next });
+        let (next, cursor) = (batch.next(), self.follow(&batch));
+        self.current = Some(Current { records: batch.into_records(), next, cursor });
     }
 
     /// The next batch that is there.

@@ -30,7 +30,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::cells::Cells;
 use self::task::{Command, GroupTask, Published};
-use crate::machine::commit::{CommitError, CommittedOffsets, MarkedPartition, Offset, Offsets};
+use crate::machine::commit::{
+    CommitError, CommittedOffsets, Cursor, MarkedPartition, Offset, Offsets,
+};
 use crate::machine::membership::{GroupConfig, GroupNotice, NoticeId};
 
 /// A consumer's seat in its group. Cheap to clone; every clone talks to the same task.
@@ -143,6 +145,12 @@ impl GroupHandle {
     /// [`reset_stored`](Self::reset_stored) came between.
     pub fn store(&self, partition: &TopicPartition, offset: Offset) {
         self.cells.store().store(partition, offset);
+    }
+
+    /// Has what `cursor` says of a partition count as stored, until another takes its place. Called
+    /// once a batch, before its records are given one by one.
+    pub fn follow(&self, partition: &TopicPartition, cursor: Arc<Cursor>) {
+        self.cells.store().follow(partition, cursor);
     }
 
     /// Forgets what was stored or marked of a partition: it was sought, assigned anew or revoked.

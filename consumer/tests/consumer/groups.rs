@@ -102,6 +102,53 @@ async fn automatic_commits_cover_only_what_was_processed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_was_asked_past_is_committed_within_its_batch() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"; 1_000]).await;
+    let look = onlooker(&bed, "g").await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    for _ in 0..701 {
+        within(consumer.recv()).await.unwrap();
+    }
+    // The last one is in the middle of being processed for long.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(committed(&look, 0).await, Some(700));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_repeats_what_the_last_interval_brought() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"; 1_000]).await;
+    let look = onlooker(&bed, "g").await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    for processed in 0..100 {
+        within(consumer.recv()).await.unwrap();
+        // Ten records a second.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let repeated = processed - committed(&look, 0).await.unwrap_or(0);
+        assert!((0..=50).contains(&repeated), "{repeated} after {processed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sought_past_is_not_committed() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"; 100]).await;
+    let look = onlooker(&bed, "g").await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    for _ in 0..50 {
+        within(consumer.recv()).await.unwrap();
+    }
+    consumer.seek(&t(0), 10).unwrap();
+    within(consumer.recv()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(committed(&look, 0).await, None);
+    within(consumer.recv()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(committed(&look, 0).await, Some(11));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_commits_what_was_returned() {
     let bed = Bed::start().await;
     bed.produce(0, &["a", "b", "c"]).await;

@@ -3,6 +3,7 @@
 //! | type | what it decides |
 //! |---|---|
 //! | [`OffsetStore`] | what was processed and is not committed yet |
+//! | [`Cursor`] | what was processed of the batch that is being read record by record |
 //! | [`Marks`] | what was processed, where that happens out of order |
 //! | [`Commits`] | which offsets to commit next, and what became of them |
 //! | [`Lookups`] | which committed offsets to look up next |
@@ -22,7 +23,7 @@ pub use error::CommitError;
 pub use lookups::{LookupCall, LookupId, Lookups};
 pub use marks::{MarkedPartition, Marks};
 pub use offset::{CommittedOffsets, Offset, Offsets};
-pub use store::OffsetStore;
+pub use store::{Cursor, OffsetStore};
 pub use wire::{
     LookedUp, PartitionCodes, TopicIds, commit_codes, commit_request, looked_up, lookup_request,
 };

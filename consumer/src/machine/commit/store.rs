@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use ottla_core::types::TopicPartition;
+use ottla_core::types::{LeaderEpoch, TopicPartition};
 
 use super::{MarkedPartition, Offset, Offsets};
 
@@ -19,6 +20,8 @@ pub struct OffsetStore {
 #[derive(Debug, Default)]
 struct Stored {
     processed: Option<Offset>,
+    /// The batch that is being processed, one record after the other.
+    cursor: Option<Arc<Cursor>>,
     /// Where marks decide what was processed.
     marks: Option<Arc<MarkedPartition>>,
     committed: Option<Offset>,
@@ -28,8 +31,44 @@ impl Stored {
     fn processed(&self) -> Option<Offset> {
         match &self.marks {
             Some(marks) => marks.committable(),
-            None => self.processed.clone(),
+            None => {
+                let within = self.cursor.as_ref().and_then(|cursor| cursor.processed());
+                let done = self.processed.as_ref();
+                let ahead = |within: &Offset| done.is_none_or(|done| done.offset < within.offset);
+                within.filter(ahead).or_else(|| self.processed.clone())
+            }
         }
+    }
+}
+
+/// How far one batch was processed, by whoever takes its records one after the other. What commits
+/// reads it, so that a record costs a store and nothing else.
+#[derive(Debug)]
+pub struct Cursor {
+    first: i64,
+    next: AtomicI64,
+    leader_epoch: Option<LeaderEpoch>,
+}
+
+impl Cursor {
+    /// Nothing of a batch was processed, whose first record is at `first` or behind it.
+    #[must_use]
+    pub fn new(first: i64, leader_epoch: Option<LeaderEpoch>) -> Self {
+        Self { first, next: AtomicI64::new(first), leader_epoch }
+    }
+
+    /// Notes that everything before `offset` was processed.
+    #[inline]
+    pub fn advance(&self, offset: i64) {
+        // Whoever commits it sees what processing did.
+        self.next.store(offset, Ordering::Release);
+    }
+
+    /// What may be committed; `None` before anything of the batch was processed.
+    #[must_use]
+    pub fn processed(&self) -> Option<Offset> {
+        let next = self.next.load(Ordering::Acquire);
+        (next > self.first).then(|| Offset::new(next).with_leader_epoch(self.leader_epoch))
     }
 }
 
@@ -44,6 +83,17 @@ impl OffsetStore {
         };
         if stored.processed.as_ref().is_none_or(|before| before.offset < offset.offset) {
             stored.processed = Some(offset);
+        }
+    }
+
+    /// Has what `cursor` says count as processed, too, until another takes its place.
+    pub fn follow(&mut self, partition: &TopicPartition, cursor: Arc<Cursor>) {
+        match self.partitions.get_mut(partition) {
+            Some(stored) => stored.cursor = Some(cursor),
+            None => {
+                let stored = Stored { cursor: Some(cursor), ..Stored::default() };
+                self.partitions.insert(partition.clone(), stored);
+            }
         }
     }
 
@@ -77,5 +127,55 @@ impl OffsetStore {
                 stored.committed = Some(offset.clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_which_nothing_was_processed_is_not_committed() {
+        let (store, _) = following(10);
+        assert!(store.uncommitted(None).is_empty());
+    }
+
+    #[test]
+    fn what_was_processed_within_a_batch_is_committed_once() {
+        let (mut store, cursor) = following(10);
+        cursor.advance(13);
+        let uncommitted = store.uncommitted(None);
+        assert_eq!(uncommitted, [(partition(), Offset::new(13))].into());
+        store.handle_committed(&uncommitted);
+        assert!(store.uncommitted(None).is_empty());
+    }
+
+    #[test]
+    fn the_higher_of_batch_and_store_counts() {
+        let (mut store, cursor) = following(10);
+        cursor.advance(13);
+        store.store(&partition(), Offset::new(20));
+        assert_eq!(store.uncommitted(None), [(partition(), Offset::new(20))].into());
+        cursor.advance(21);
+        assert_eq!(store.uncommitted(None), [(partition(), Offset::new(21))].into());
+    }
+
+    #[test]
+    fn a_reset_lets_go_of_the_batch() {
+        let (mut store, cursor) = following(10);
+        store.reset(&partition());
+        cursor.advance(13);
+        assert!(store.uncommitted(None).is_empty());
+    }
+
+    fn following(first: i64) -> (OffsetStore, Arc<Cursor>) {
+        let cursor = Arc::new(Cursor::new(first, None));
+        let mut store = OffsetStore::default();
+        store.follow(&partition(), Arc::clone(&cursor));
+        (store, cursor)
+    }
+
+    fn partition() -> TopicPartition {
+        TopicPartition::new("t", 0)
     }
 }
