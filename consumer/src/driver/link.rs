@@ -10,13 +10,14 @@ use ottla_protocol::VersionRange;
 use ottla_protocol::messages::FetchRequest;
 
 use super::Shared;
-use crate::machine::fetch::{ControlReader, FetchAnswer, Wording};
+use crate::machine::fetch::{ControlReader, FetchAnswer, Lane, Wording};
 
-/// The fetches from one broker: at most one is under way, and the next leaves before what the last
-/// brought is delivered.
+/// The fetches from one broker in one lane: at most one is under way, and the next leaves before what
+/// the last brought is delivered.
 #[derive(Debug)]
 pub(super) struct FetchLink {
     node: NodeId,
+    lane: Lane,
     shared: Arc<Shared>,
     cell: WakeCell,
     /// Only the task of the link uses it.
@@ -30,8 +31,8 @@ const BY_NAME: VersionRange = VersionRange::new(4, 12);
 const ALL: VersionRange = VersionRange::new(4, 18);
 
 impl FetchLink {
-    pub(super) fn new(node: NodeId, shared: Arc<Shared>) -> Self {
-        Self { node, shared, cell: WakeCell::default(), control: Mutex::default() }
+    pub(super) fn new(node: NodeId, lane: Lane, shared: Arc<Shared>) -> Self {
+        Self { node, lane, shared, cell: WakeCell::default(), control: Mutex::default() }
     }
 }
 
@@ -47,7 +48,8 @@ impl RequestSource for FetchLink {
             Err(error) => return self.shared.refuse(error),
         };
         let wording = Wording::of(version);
-        let fetch = self.shared.with(|fetcher| fetcher.poll_fetch(self.node, wording, now));
+        let fetch =
+            self.shared.with(|fetcher| fetcher.poll_fetch(self.node, self.lane, wording, now));
         let Some((token, request)) = fetch else { return };
         let timeout = self.shared.client().config().request_timeout;
         if let Err(error) = outbox.send(&request, version, Token(token), timeout) {
@@ -76,14 +78,14 @@ impl RequestSource for FetchLink {
     }
 
     fn handle_disconnected(&self, _now: Instant, error: &RequestError) {
-        self.shared.with(|fetcher| fetcher.handle_disconnected(self.node));
+        self.shared.with(|fetcher| fetcher.handle_disconnected(self.node, self.lane));
         if !error.class().is_retriable() && !self.shared.is_closed() {
             self.shared.refuse(error.clone());
         }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.shared.look(|fetcher| fetcher.next_fetch(self.node))
+        self.shared.look(|fetcher| fetcher.next_fetch(self.node, self.lane))
     }
 
     fn handle_timeout(&self, now: Instant) {
@@ -91,7 +93,8 @@ impl RequestSource for FetchLink {
     }
 
     fn wants_connection(&self) -> bool {
-        !self.shared.is_closed() && self.shared.look(|fetcher| fetcher.wants_connection(self.node))
+        !self.shared.is_closed()
+            && self.shared.look(|fetcher| fetcher.wants_connection(self.node, self.lane))
     }
 
     fn wake_cell(&self) -> &WakeCell {

@@ -17,7 +17,7 @@ use super::link::FetchLink;
 use super::lookups;
 use crate::config::ConsumerConfig;
 use crate::machine::commit::{CommitError, MarkedPartition};
-use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Slot};
+use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Lane, Slot};
 use crate::machine::subscription::{Internal, Subscription};
 
 /// What a consumer, its links and its tasks share.
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     config: ConsumerConfig,
     /// Std: held for one answer's bookkeeping, one batch taken, one seek; never across an await.
     fetcher: Mutex<Fetcher>,
-    links: Mutex<BTreeMap<NodeId, Linked>>,
+    links: Mutex<BTreeMap<(NodeId, Lane), Linked>>,
     /// Who waits for records of any partition.
     reader: WakeCell,
     /// Who waits for records of one partition.
@@ -61,7 +61,7 @@ struct Linked {
 /// What is left to do once the fetcher is not locked any more.
 #[derive(Debug, Default)]
 struct Effects {
-    wakes: Vec<NodeId>,
+    wakes: Vec<(NodeId, Lane)>,
     arrivals: Vec<Slot>,
     news: Vec<FetchEvent>,
     hints: Option<LeaderHints>,
@@ -264,8 +264,8 @@ impl Shared {
                 FetchEvent::Truncated { .. } => tracing::warn!("{event}"),
             }
         }
-        for node in wakes {
-            self.wake_link(node);
+        for (node, lane) in wakes {
+            self.wake_link(node, lane);
         }
         if ready {
             self.reader.wake();
@@ -286,9 +286,9 @@ impl Shared {
     }
 
     /// Wakes the link to a broker, which is opened when it is needed for the first time.
-    fn wake_link(self: &Arc<Self>, node: NodeId) {
+    fn wake_link(self: &Arc<Self>, node: NodeId, lane: Lane) {
         let mut links = lock(&self.links);
-        if let Some(linked) = links.get(&node) {
+        if let Some(linked) = links.get(&(node, lane)) {
             let source = Arc::clone(&linked.source);
             drop(links);
             return source.wake_cell().wake();
@@ -296,14 +296,14 @@ impl Shared {
         if self.is_closed() {
             return;
         }
-        let source = Arc::new(FetchLink::new(node, Arc::clone(self)));
+        let source = Arc::new(FetchLink::new(node, lane, Arc::clone(self)));
         let options = LinkOptions {
             purpose: Purpose::Fetch,
             max_in_flight: 1,
             stall_after: self.config.fetch_max_wait + STALL,
         };
         let link = self.client.open_link(node, options, Arc::clone(&source) as _);
-        links.insert(node, Linked { source, _link: link });
+        links.insert((node, lane), Linked { source, _link: link });
     }
 
     fn wake_everybody(&self) {

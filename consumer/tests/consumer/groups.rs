@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use ottla_consumer::error::ConsumerError;
@@ -10,6 +10,7 @@ use ottla_consumer::listener::{Assigned, ListenerError, RebalanceListener, Revok
 use ottla_consumer::machine::commit::Offset;
 use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream};
 use ottla_core::types::TopicPartition;
+use tokio::sync::mpsc;
 
 use crate::bed::{Bed, next, t, value, values, within};
 
@@ -224,6 +225,49 @@ async fn a_second_member_takes_over_a_part_and_nothing_is_read_twice() {
         };
         assert_eq!(value(&record), "y");
         assert!(seen.insert(record.partition()));
+    }
+}
+
+/// Polls for good; says when which partition gave a record.
+fn reader(bed: &Bed, mut consumer: Consumer) -> mpsc::UnboundedReceiver<(i32, Instant)> {
+    let (seen, receiver) = mpsc::unbounded_channel();
+    let runtime = bed.client.runtime().clone();
+    bed.client.runtime().spawn("reader", async move {
+        while let Ok(Some(record)) = consumer.recv().await {
+            if seen.send((record.partition(), runtime.now())).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_leaves_stalls_a_partition_for_a_heartbeat_at_most() {
+    let bed = Bed::start().await;
+    for round in 0..12 {
+        let group = format!("g{round}");
+        let mut leaver = member(&bed, &group).build().await.unwrap();
+        let stays = member(&bed, &group).build().await.unwrap();
+        let mut seen = reader(&bed, stays);
+        let polls = async { while leaver.poll().await.is_ok() {} };
+        // Each time at another moment between two heartbeats and two fetches.
+        let settle = Duration::from_millis(20_000 + 275 * round);
+        assert!(tokio::time::timeout(settle, polls).await.is_err());
+        let left = leaver.assignment();
+        assert!(!left.is_empty() && left.len() < 3);
+        let begun = bed.client.runtime().now();
+        leaver.close(Duration::from_secs(5)).await.unwrap();
+        while seen.try_recv().is_ok() {}
+        bed.produce(left[0].partition, &["x"]).await;
+        let at = loop {
+            let (partition, at) = within(seen.recv()).await.unwrap();
+            if partition == left[0].partition {
+                break at;
+            }
+        };
+        let stalled = at - begun;
+        assert!(stalled <= Duration::from_millis(3_300), "{stalled:?} in round {round}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ottla_consumer::Consumer;
 use ottla_consumer::error::ConsumerError;
 use ottla_protocol::compression::Compression;
 
@@ -79,6 +80,60 @@ async fn a_record_that_is_written_while_a_poll_waits_is_returned_at_once() {
     assert_eq!(values(&batch), ["late"]);
     let took = bed.client.runtime().now() - begun;
     assert!(took < Duration::from_millis(10_300), "{took:?}");
+}
+
+/// A consumer of partition 0 whose fetch waits for records, while partition 1 has the same leader.
+async fn waiting(bed: &Bed) -> Consumer {
+    let leader = bed.cluster.partition("t", 0).leader().unwrap();
+    bed.cluster.partition("t", 1).move_leader(leader).unwrap();
+    bed.produce(0, &["a"]).await;
+    bed.produce(1, &["b"]).await;
+    let mut consumer = bed.consumer(&[0]).await;
+    next(&mut consumer).await;
+    let idle = tokio::time::timeout(Duration::from_millis(1_300), consumer.poll()).await;
+    assert!(idle.is_err());
+    consumer
+}
+
+/// What is next and how long it takes.
+async fn timed(bed: &Bed, consumer: &mut Consumer) -> (Vec<String>, Duration) {
+    let begun = bed.client.runtime().now();
+    let batch = next(consumer).await;
+    (values(&batch), bed.client.runtime().now() - begun)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sought_while_a_fetch_waits_does_not_wait_for_it() {
+    let bed = Bed::start().await;
+    let mut consumer = waiting(&bed).await;
+    consumer.seek(&t(0), 0).unwrap();
+    let (values, took) = timed(&bed, &mut consumer).await;
+    assert_eq!(values, ["a"]);
+    assert!(took < Duration::from_millis(50), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_assigned_while_a_fetch_waits_does_not_wait_for_it() {
+    let bed = Bed::start().await;
+    let mut consumer = waiting(&bed).await;
+    consumer.assign([t(0), t(1)]).await.unwrap();
+    let (values, took) = timed(&bed, &mut consumer).await;
+    assert_eq!(values, ["b"]);
+    assert!(took < Duration::from_millis(50), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_right_after_an_assignment_is_returned_at_once() {
+    let bed = Bed::start().await;
+    let mut consumer = waiting(&bed).await;
+    consumer.assign([t(0), t(1)]).await.unwrap();
+    next(&mut consumer).await;
+    for _ in 0..20 {
+        bed.produce(1, &["c"]).await;
+        let (_, took) = timed(&bed, &mut consumer).await;
+        assert!(took < Duration::from_millis(50), "{took:?}");
+        tokio::time::sleep(Duration::from_millis(37)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

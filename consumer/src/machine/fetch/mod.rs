@@ -21,6 +21,7 @@ mod config;
 mod deliver;
 mod event;
 mod isolation;
+mod late;
 mod leaders;
 mod lookup;
 mod node;
@@ -39,6 +40,7 @@ pub use deliver::Taken;
 pub use event::{FetchEvent, ResetCause};
 pub use isolation::Filter;
 pub use lookup::{EpochEnd, Found, Lookup, LookupItem, LookupKind};
+pub use node::Lane;
 pub use outcome::{Outcome, classify};
 pub use partition::{Bounds, Generation, Slot};
 pub use session::{FetchSession, Want, Wording};
@@ -82,7 +84,7 @@ pub struct Fetcher {
     /// Brokers that are not asked for want of room.
     starved: BTreeSet<NodeId>,
     /// Brokers that have something new to be asked.
-    wakes: BTreeSet<NodeId>,
+    wakes: BTreeSet<(NodeId, Lane)>,
     last_generation: u64,
     last_token: u64,
     /// Of the jitter of the next backoff.
@@ -271,7 +273,7 @@ impl Fetcher {
     }
 
     /// The next broker that has something new to be asked.
-    pub fn poll_wake(&mut self) -> Option<NodeId> {
+    pub fn poll_wake(&mut self) -> Option<(NodeId, Lane)> {
         self.wakes.pop_first()
     }
 
@@ -389,14 +391,14 @@ impl Fetcher {
             self.lookups.remove(&slot)
         };
         let Some(node) = source else { return };
-        let (idle, news) = {
+        let news = {
             let node = self.nodes.entry(node).or_default();
             if preferred {
                 node.preferred.insert(slot)
             } else {
                 node.preferred.remove(&slot)
             };
-            let news = match wish {
+            match wish {
                 Wish::Fetch(want) => node.put_want(slot, want),
                 Wish::Full => {
                     node.drop_want(slot);
@@ -407,14 +409,13 @@ impl Fetcher {
                     node.drop_want(slot);
                     false
                 }
-            };
-            (node.in_flight.is_none(), news)
+            }
         };
         if let Some(partition) = self.get_mut(slot) {
             partition.node = Some(node);
         }
-        if news && idle {
-            self.wakes.insert(node);
+        if news {
+            self.wake(node, slot, now);
         }
     }
 
@@ -458,8 +459,13 @@ impl Fetcher {
     fn release(&mut self, bytes: usize) {
         self.buffered = self.buffered.saturating_sub(bytes);
         if bytes > 0 {
-            self.wakes.append(&mut self.starved);
+            self.wake_starved();
         }
+    }
+
+    fn wake_starved(&mut self) {
+        let starved = std::mem::take(&mut self.starved);
+        self.wakes.extend(starved.into_iter().map(|node| (node, Lane::Session)));
     }
 
     fn report(&mut self, error: FetchError) {

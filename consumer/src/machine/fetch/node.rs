@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::late::Late;
 use super::{FetchSession, Slot, Want};
 
 /// One broker: what is to be asked of it, and what it has been asked.
@@ -16,6 +17,8 @@ pub(super) struct Node {
     /// Partitions of which the session may know something else than is wanted.
     pub(super) dirty: BTreeSet<Slot>,
     pub(super) in_flight: Option<InFlight>,
+    /// What has come since that request left.
+    pub(super) late: Late,
     /// Partitions that are read here although the leader is elsewhere.
     pub(super) preferred: BTreeSet<Slot>,
     /// Where a request that says everything begins, so that each partition comes first once.
@@ -35,6 +38,17 @@ pub(super) struct InFlight {
     pub(super) token: u64,
     /// Bytes that its answer may bring.
     pub(super) reserved: usize,
+    /// Until when the broker may wait with its answer.
+    pub(super) until: Instant,
+}
+
+/// A way to ask a broker: each is a connection of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// One request after the other, which wait for records.
+    Session,
+    /// Beside a request that waits, for what has come since it left.
+    Late,
 }
 
 impl Node {
@@ -42,6 +56,7 @@ impl Node {
     pub(super) fn drop_want(&mut self, slot: Slot) {
         self.full.remove(&slot);
         self.nameless.remove(&slot);
+        self.late.drop(slot);
         if self.wants.remove(&slot).is_some() {
             self.dirty.insert(slot);
         }

@@ -8,8 +8,11 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::fetch::NodeEndpoint;
 use ottla_protocol::records::{BatchFault, RecordsError};
 
+use super::node::{InFlight, Node};
 use super::partition::{Fetched, Life, Place, Preferred};
-use super::{FetchAnswer, Fetcher, Outcome, PartitionAnswer, ResetCause, Slot, TopicKey, classify};
+use super::{
+    FetchAnswer, Fetcher, Lane, Outcome, PartitionAnswer, ResetCause, Slot, TopicKey, classify,
+};
 use crate::error::FetchError;
 use crate::machine::Position;
 
@@ -17,57 +20,68 @@ impl Fetcher {
     /// Takes the answer to a fetch. Whether there is something to deliver now is for
     /// [`is_ready`](Self::is_ready) to say.
     pub fn handle_fetched(&mut self, node: NodeId, token: u64, answer: FetchAnswer, now: Instant) {
-        if !self.end_flight(node, token) {
-            return;
-        }
+        let Some(lane) = self.end_flight(node, token) else { return };
         let Some(known) = self.nodes.get_mut(&node) else { return };
-        match known.session.handle_answer(answer.code, answer.session_id) {
-            Ok(()) => known.refusals = 0,
-            Err(code) => return self.handle_refusal(node, code, now),
-        }
-        if answer.partitions.iter().all(|partition| partition.next.is_none()) {
-            known.handle_nothing(now);
+        let taken = match lane {
+            Lane::Session => known.handle_answer(&answer, now),
+            Lane::Late => known.late.handle_answer(&answer),
+        };
+        if let Err(code) = taken {
+            return self.handle_refusal(node, lane, code, now);
         }
         self.hints.endpoints.extend(answer.endpoints.iter().filter_map(endpoint));
         for partition in answer.partitions {
-            self.handle_answer(node, partition, now);
+            self.handle_answer(node, lane, partition, now);
         }
     }
 
     /// Takes note that a fetch is not answered: what the broker's session knows is not known here
     /// any more. The link waits before it connects again.
     pub fn handle_fetch_failure(&mut self, node: NodeId, token: u64) {
-        if self.end_flight(node, token)
-            && let Some(node) = self.nodes.get_mut(&node)
-        {
-            node.session.restart();
-        }
+        let lane = self.end_flight(node, token);
+        self.restart(node, lane);
     }
 
     /// Takes note that the broker was never asked what it was to be asked.
-    pub fn handle_disconnected(&mut self, node: NodeId) {
-        self.wants_refresh = true;
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.session.restart();
+    pub fn handle_disconnected(&mut self, node: NodeId, lane: Lane) {
+        self.wants_refresh |= lane == Lane::Session;
+        self.restart(node, Some(lane));
+    }
+
+    fn restart(&mut self, node: NodeId, lane: Option<Lane>) {
+        let Some(node) = self.nodes.get_mut(&node) else { return };
+        match lane {
+            Some(Lane::Session) => node.session.restart(),
+            Some(Lane::Late) => node.late.give_up(),
+            None => {}
         }
     }
 
-    fn end_flight(&mut self, node: NodeId, token: u64) -> bool {
-        let Some(node) = self.nodes.get_mut(&node) else { return false };
-        let Some(flight) = node.in_flight.take_if(|flight| flight.token == token) else {
-            return false;
+    /// Which request it is that is not under way any more.
+    fn end_flight(&mut self, node: NodeId, token: u64) -> Option<Lane> {
+        let node = self.nodes.get_mut(&node)?;
+        let mine = |flight: &mut InFlight| flight.token == token;
+        let (lane, flight) = if let Some(flight) = node.in_flight.take_if(mine) {
+            // The next one knows of those that came late.
+            node.late.give_up();
+            (Lane::Session, flight)
+        } else {
+            (Lane::Late, node.late.in_flight.take_if(mine)?)
         };
         self.reserved = self.reserved.saturating_sub(flight.reserved);
-        self.wakes.append(&mut self.starved);
-        true
+        self.wake_starved();
+        Some(lane)
     }
 
     /// The whole request was refused: the session is gone, or this broker is not well.
-    fn handle_refusal(&mut self, node: NodeId, code: ErrorCode, now: Instant) {
+    fn handle_refusal(&mut self, node: NodeId, lane: Lane, code: ErrorCode, now: Instant) {
         let random = self.draw();
         let backoff = self.config.retry_backoff;
         let Some(node) = self.nodes.get_mut(&node) else { return };
         tracing::debug!(%code, "the whole fetch was refused");
+        if lane == Lane::Late {
+            return node.late.give_up();
+        }
         node.refusals = node.refusals.saturating_add(1);
         // A lost session is made anew at once; if that is lost too, there is more to it.
         if node.refusals > 1 {
@@ -78,10 +92,10 @@ impl Fetcher {
         }
     }
 
-    fn handle_answer(&mut self, node: NodeId, answer: PartitionAnswer, now: Instant) {
+    fn handle_answer(&mut self, node: NodeId, lane: Lane, answer: PartitionAnswer, now: Instant) {
         let Some(slot) = self.slot_of(&answer) else { return };
         self.learn_leader(slot, &answer);
-        if !self.is_current(node, slot) {
+        if !self.is_current(node, lane, slot) {
             return;
         }
         match classify(answer.code) {
@@ -112,8 +126,11 @@ impl Fetcher {
 
     /// Whether an answer from `node` is to what is wanted now: nothing has moved the partition since
     /// it was asked for.
-    fn is_current(&self, node: NodeId, slot: Slot) -> bool {
-        let asked = self.nodes.get(&node).and_then(|node| node.session.known(slot));
+    fn is_current(&self, node: NodeId, lane: Lane, slot: Slot) -> bool {
+        let asked = self.nodes.get(&node).and_then(|node| match lane {
+            Lane::Session => node.session.known(slot),
+            Lane::Late => node.late.asked(slot),
+        });
         let Some((partition, asked)) = self.get(slot).zip(asked) else { return false };
         let Life::Placed(place) = partition.life else { return false };
         partition.generation == asked.generation && place.fetched.offset == asked.offset
@@ -191,6 +208,17 @@ impl Fetcher {
         if let Some(partition) = self.get_mut(slot) {
             partition.preferred = None;
         }
+    }
+}
+
+impl Node {
+    fn handle_answer(&mut self, answer: &FetchAnswer, now: Instant) -> Result<(), ErrorCode> {
+        self.session.handle_answer(answer.code, answer.session_id)?;
+        self.refusals = 0;
+        if answer.partitions.iter().all(|partition| partition.next.is_none()) {
+            self.handle_nothing(now);
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use ottla_core::types::NodeId;
 use ottla_protocol::messages::FetchRequest;
 
 use super::node::{InFlight, Node};
-use super::{Fetcher, Slot, Wording};
+use super::{Fetcher, Lane, Slot, Wording};
 
 impl Fetcher {
     /// The next fetch from `node`, and the number that its answer is to be given back with; `None`
@@ -14,18 +14,46 @@ impl Fetcher {
     pub fn poll_fetch(
         &mut self,
         node: NodeId,
+        lane: Lane,
+        wording: Wording,
+        now: Instant,
+    ) -> Option<(u64, FetchRequest)> {
+        match lane {
+            Lane::Session => self.poll_session(node, wording, now),
+            Lane::Late => self.poll_late(node, now),
+        }
+    }
+
+    fn poll_session(
+        &mut self,
+        node: NodeId,
         wording: Wording,
         now: Instant,
     ) -> Option<(u64, FetchRequest)> {
         self.expire_preferred(node, now);
-        let max_wait = self.nodes.get_mut(&node)?.may_ask(self.config.max_wait, now)?;
-        let Some(reserved) = self.reserve(node) else {
+        let known = self.nodes.get_mut(&node)?;
+        let max_wait = known.may_ask(self.config.max_wait, now)?;
+        let wanted = known.wants.len();
+        let Some(reserved) = self.reserve(wanted) else {
             self.starved.insert(node);
             return None;
         };
+        let (token, mut request) = self.fetch_request(max_wait, reserved);
+        let node = self.nodes.get_mut(&node)?;
+        node.in_flight = Some(InFlight { token, reserved, until: now + max_wait });
+        node.ask(&mut request, wording);
+        Some((token, request))
+    }
+
+    /// A request for at most `reserved` bytes, with no partition in it yet.
+    pub(super) fn fetch_request(
+        &mut self,
+        max_wait: Duration,
+        reserved: usize,
+    ) -> (u64, FetchRequest) {
         self.last_token += 1;
-        let token = self.last_token;
-        let mut request = FetchRequest {
+        self.reserved += reserved;
+        let request = FetchRequest {
             max_wait_ms: to_i32(max_wait.as_millis()),
             min_bytes: if max_wait.is_zero() { 0 } else { to_i32(self.config.min_bytes) },
             max_bytes: to_i32(reserved),
@@ -33,11 +61,7 @@ impl Fetcher {
             rack_id: self.config.rack.clone(),
             ..FetchRequest::default()
         };
-        self.reserved += reserved;
-        let node = self.nodes.get_mut(&node)?;
-        node.in_flight = Some(InFlight { token, reserved });
-        node.ask(&mut request, wording);
-        Some((token, request))
+        (self.last_token, request)
     }
 
     /// Whether topics must go by their names at `node`, because the id of one is not known.
@@ -48,14 +72,19 @@ impl Fetcher {
 
     /// Whether `node` has anything to be asked, or is being asked.
     #[must_use]
-    pub fn wants_connection(&self, node: NodeId) -> bool {
-        let node = self.nodes.get(&node);
-        node.is_some_and(|node| node.in_flight.is_some() || !node.wants.is_empty())
+    pub fn wants_connection(&self, node: NodeId, lane: Lane) -> bool {
+        self.nodes.get(&node).is_some_and(|node| match lane {
+            Lane::Session => node.in_flight.is_some() || !node.wants.is_empty(),
+            Lane::Late => !node.late.is_empty(),
+        })
     }
 
     /// When [`poll_fetch`](Self::poll_fetch) may have something that it has not now.
     #[must_use]
-    pub fn next_fetch(&self, node: NodeId) -> Option<Instant> {
+    pub fn next_fetch(&self, node: NodeId, lane: Lane) -> Option<Instant> {
+        if lane == Lane::Late {
+            return None;
+        }
         let node = self.nodes.get(&node).filter(|node| node.in_flight.is_none())?;
         let held = node.held_until.filter(|_| !node.full.is_empty());
         [held, node.retry_at].into_iter().flatten().max().filter(|_| !node.wants.is_empty())
@@ -86,11 +115,10 @@ impl Fetcher {
         }
     }
 
-    /// Room for an answer from `node`: its share of what is free. `None` when that is not even an
+    /// Room for an answer from one broker about `wanted` partitions: its share of what is free. `None` when that is not even an
     /// answer from one partition.
-    fn reserve(&mut self, node: NodeId) -> Option<usize> {
+    pub(super) fn reserve(&mut self, wanted: usize) -> Option<usize> {
         let active = self.nodes.values().filter(|node| !node.wants.is_empty()).count().max(1);
-        let wanted = self.nodes.get(&node)?.wants.len();
         let wanted = wanted.saturating_mul(self.config.max_partition_bytes as usize);
         let share = self.config.buffer / active;
         let most = wanted.min(self.config.max_bytes as usize).min(share).max(1);

@@ -189,6 +189,12 @@ impl FetchSession {
     }
 }
 
+/// Puts `wants` into `request`, which belongs to no session and begins none.
+pub(super) fn ask_alone<'a>(request: &mut FetchRequest, wants: impl Iterator<Item = &'a Want>) {
+    wants.for_each(|want| ask(&mut request.topics, want));
+    request.session_epoch = -1;
+}
+
 /// Adds a partition, under the topic of the one before where that is the same.
 fn ask(topics: &mut Vec<FetchTopic>, want: &Want) {
     let topic_id = want.topic_id.unwrap_or_default();

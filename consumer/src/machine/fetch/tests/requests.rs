@@ -1,5 +1,6 @@
 //! What is asked of brokers, and when.
 
+use super::super::Lane;
 use super::world::{World, name, node};
 use crate::machine::Position;
 
@@ -146,13 +147,106 @@ fn others_are_asked_without_waiting_while_a_partition_is_full() {
     world.receive(1);
     assert!(world.send(1).is_none(), "nothing came: not at once again");
     assert_eq!(
-        world.fetcher.next_fetch(node(1)),
+        world.fetcher.next_fetch(node(1), Lane::Session),
         Some(world.now + std::time::Duration::from_millis(100))
     );
     while world.fetcher.take(world.now).is_some() {}
-    assert_eq!(world.fetcher.poll_wake(), Some(node(1)));
+    assert_eq!(world.fetcher.poll_wake(), Some((node(1), Lane::Session)));
     let request = world.send(1).unwrap();
     assert_eq!((request.max_wait_ms, partitions(&request)), (500, vec![(0, 3)]));
+}
+
+/// Partition 1 is read from 0 on, while a request that only knows partition 0 waits.
+fn late() -> World {
+    let mut world = together();
+    let slot = world.slot(1);
+    world.fetcher.pause(slot, world.now);
+    world.send(1);
+    while world.fetcher.poll_wake().is_some() {}
+    world.fetcher.resume(slot, world.now);
+    world
+}
+
+#[test]
+fn a_partition_that_comes_while_a_request_waits_is_asked_for_beside_it() {
+    let mut world = late();
+    assert_eq!(world.fetcher.poll_wake(), Some((node(1), Lane::Late)));
+    assert!(world.fetcher.wants_connection(node(1), Lane::Late));
+    world.append(1, 4);
+    let (token, request) = world.send_late(1).unwrap();
+    assert_eq!((request.max_wait_ms, partitions(&request)), (0, vec![(1, 0)]));
+    assert!(world.send_late(1).is_none(), "one is under way");
+    world.receive_late(1, (token, request));
+    assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
+    let (_, request) = world.send_late(1).unwrap();
+    assert_eq!(partitions(&request), [(1, 3)], "and goes on");
+}
+
+#[test]
+fn a_latecomer_with_nothing_to_bring_waits_beside_the_others_and_not_for_them() {
+    let mut world = late();
+    let first = world.send_late(1).unwrap();
+    world.receive_late(1, first);
+    let (token, request) = world.send_late(1).unwrap();
+    assert_eq!(request.max_wait_ms, 100);
+    world.wait(450);
+    world.receive_late(1, (token, request));
+    assert_eq!(world.send_late(1).unwrap().1.max_wait_ms, 50, "no longer than they do");
+}
+
+#[test]
+fn the_next_request_of_the_session_knows_latecomers() {
+    let mut world = late();
+    world.receive(1);
+    assert!(world.send_late(1).is_none());
+    assert!(!world.fetcher.wants_connection(node(1), Lane::Late));
+    assert_eq!(partitions(&world.send(1).unwrap()), [(1, 0)]);
+    assert!(world.send_late(1).is_none());
+}
+
+#[test]
+fn what_both_requests_bring_is_delivered_once() {
+    for late_first in [true, false] {
+        let mut world = late();
+        world.append(1, 3);
+        let request = world.send_late(1).unwrap();
+        world.receive(1);
+        world.send(1);
+        if late_first {
+            world.receive_late(1, request);
+            world.receive(1);
+        } else {
+            world.receive(1);
+            world.receive_late(1, request);
+        }
+        let taken = std::iter::from_fn(|| world.fetcher.take(world.now));
+        assert_eq!(taken.map(|taken| taken.from.offset).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+}
+
+#[test]
+fn a_seek_makes_the_answer_to_a_latecomer_stale() {
+    let mut world = late();
+    world.append(1, 3);
+    let request = world.send_late(1).unwrap();
+    let slot = world.slot(1);
+    world.fetcher.seek(slot, Position::at(2), world.now);
+    world.receive_late(1, request);
+    assert!(world.fetcher.take(world.now).is_none());
+    assert_eq!(partitions(&world.send_late(1).unwrap().1), [(1, 2)]);
+}
+
+#[test]
+fn latecomers_wait_with_the_others_where_they_cannot_be_asked_for() {
+    let mut world = late();
+    let (token, _) = world.send_late(1).unwrap();
+    world.fetcher.handle_fetch_failure(node(1), token);
+    world.fetcher.handle_disconnected(node(1), Lane::Late);
+    assert!(!world.fetcher.wants_connection(node(1), Lane::Late));
+    assert!(!world.fetcher.poll_refresh(), "the other connection knows better");
+    world.receive(1);
+    let request = world.send(1).unwrap();
+    assert_eq!((request.session_epoch, partitions(&request)), (1, vec![(1, 0)]));
 }
 
 #[test]

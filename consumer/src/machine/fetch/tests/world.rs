@@ -153,22 +153,42 @@ impl World {
     /// Sends a fetch to a broker, if there is one to send; its answer is on its way.
     pub(super) fn send(&mut self, to: i32) -> Option<FetchRequest> {
         let to = node(to);
-        let (token, request) = self.fetcher.poll_fetch(to, Wording::of(VERSION), self.now)?;
+        let wording = Wording::of(VERSION);
+        let (token, request) = self.fetcher.poll_fetch(to, Lane::Session, wording, self.now)?;
         let response = self.serve(to, &request);
         self.answers.insert(to, (token, response));
         self.requests.push((to, request.clone()));
         Some(request)
     }
 
+    /// As [`send`](Self::send), for those that have come since that request left.
+    pub(super) fn send_late(&mut self, to: i32) -> Option<(u64, FetchRequest)> {
+        self.fetcher.poll_fetch(node(to), Lane::Late, Wording::of(VERSION), self.now)
+    }
+
+    /// Lets the answer to such a request arrive.
+    pub(super) fn receive_late(&mut self, from: i32, (token, request): (u64, FetchRequest)) {
+        assert_eq!((request.session_id, request.session_epoch), (0, -1));
+        let asked = request.topics.iter().flat_map(|topic| &topic.partitions);
+        let asked: Vec<_> = asked.map(|want| (want.partition, want.fetch_offset)).collect();
+        let rows = asked.into_iter().filter_map(|(p, at)| self.row(node(from), p, at)).collect();
+        let response = self.response(0, rows);
+        self.bring(from, token, &response);
+    }
+
     /// Lets the answer of a broker arrive.
     pub(super) fn receive(&mut self, from: i32) -> bool {
         let Some((token, response)) = self.answers.remove(&node(from)) else { return false };
+        self.bring(from, token, &response);
+        true
+    }
+
+    fn bring(&mut self, from: i32, token: u64, response: &FetchResponse) {
         let body = response.encode(VERSION).unwrap().into_bytes();
         let level = self.fetcher.config.isolation;
         let answer =
             FetchAnswer::read(&body, VERSION, level, &mut ControlReader::default()).unwrap();
         self.fetcher.handle_fetched(node(from), token, answer, self.now);
-        true
     }
 
     /// Loses the connection to a broker, with the answer on it.
@@ -176,7 +196,7 @@ impl World {
         if let Some((token, _)) = self.answers.remove(&node(from)) {
             self.fetcher.handle_fetch_failure(node(from), token);
         }
-        self.fetcher.handle_disconnected(node(from));
+        self.fetcher.handle_disconnected(node(from), Lane::Session);
     }
 
     /// Loses the sessions that a broker keeps.
@@ -256,6 +276,10 @@ impl World {
         }
         let (known, session_id) = (server.known.clone(), server.id);
         let rows = known.into_iter().filter_map(|(p, offset)| self.row(at, p, offset)).collect();
+        self.response(session_id, rows)
+    }
+
+    fn response(&self, session_id: i32, rows: Vec<PartitionData>) -> FetchResponse {
         let topic = FetchableTopicResponse {
             topic_id: Uuid::from(self.topic_id),
             partitions: rows,
