@@ -30,8 +30,8 @@ impl Consumer {
         ShutdownHandle(Arc::clone(&self.shared))
     }
 
-    /// Commits what was processed, where commits are automatic, leaves the group and closes the
-    /// connections. Later calls fail with [`ConsumerError::Closed`].
+    /// Commits what was processed, where commits are automatic, leaves the group, ends the fetch
+    /// sessions and closes the connections. Later calls fail with [`ConsumerError::Closed`].
     ///
     /// # Errors
     ///
@@ -52,9 +52,22 @@ impl Consumer {
         let deadline = Deadline::after(self.shared.now(), timeout);
         // Nothing more is fetched; what was is returned to nobody, and no stream goes on.
         self.shared.close();
+        let sessions = self.shared.end_sessions(deadline);
+        let ((), left) = tokio::join!(sessions, self.leave_in_time(deadline, timeout));
+        self.group = None;
+        left
+    }
+}
+
+impl Consumer {
+    async fn leave_in_time(
+        &mut self,
+        deadline: Deadline,
+        timeout: Duration,
+    ) -> Result<(), ConsumerError> {
         let Some(group) = self.group.clone() else { return Ok(()) };
         let runtime = self.shared.client().runtime().clone();
-        let left = tokio::select! {
+        tokio::select! {
             biased;
             left = self.leave(&group, deadline) => left,
             () = runtime.sleep_until(Some(deadline.instant())) => Err(CommitError::DeadlineExceeded {
@@ -62,13 +75,9 @@ impl Consumer {
                 last: None,
             }
             .into()),
-        };
-        self.group = None;
-        left
+        }
     }
-}
 
-impl Consumer {
     /// Gives up what is owned, as in any other revocation, and leaves the group.
     async fn leave(
         &mut self,

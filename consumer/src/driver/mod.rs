@@ -3,6 +3,7 @@
 pub mod group;
 mod link;
 mod lookups;
+mod sessions;
 mod shared;
 
 pub(crate) use shared::Shared;

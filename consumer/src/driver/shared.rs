@@ -1,6 +1,7 @@
 //! What a consumer, its links and its tasks share.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -9,12 +10,13 @@ use ottla_core::cluster::{ClusterSnapshot, LeaderHints};
 use ottla_core::conn::{BufferPool, RequestSource, WakeCell};
 use ottla_core::error::RequestError;
 use ottla_core::net::{Client, Link, LinkOptions, Purpose, SnapshotListener};
+use ottla_core::retry::Deadline;
 use ottla_core::types::{NodeId, TopicPartition};
 use tokio::sync::Notify;
 
 use super::group::GroupHandle;
 use super::link::FetchLink;
-use super::lookups;
+use super::{lookups, sessions};
 use crate::config::ConsumerConfig;
 use crate::machine::commit::{CommitError, MarkedPartition};
 use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Lane, Slot};
@@ -173,6 +175,16 @@ impl Shared {
         drop(lock(&self.group).take());
         self.lookups.notify_one();
         self.wake_everybody();
+    }
+
+    /// Tells brokers that the fetch sessions are over. To be called once closed, so that no other
+    /// begins.
+    pub(crate) fn end_sessions(
+        self: &Arc<Self>,
+        deadline: Deadline,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let last = self.with(|fetcher| fetcher.close_sessions());
+        sessions::end(self.client.clone(), last, deadline)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ottla_consumer::Consumer;
 use ottla_consumer::error::ConsumerError;
+use ottla_protocol::ApiKey;
 use ottla_protocol::compression::Compression;
 
 use crate::bed::{Bed, next, t, value, values, within};
@@ -188,6 +189,37 @@ async fn a_poll_after_the_close_is_an_error() {
     consumer.close(Duration::from_secs(5)).await.unwrap();
     assert!(matches!(consumer.poll().await, Err(ConsumerError::Closed)));
     assert!(matches!(consumer.recv().await, Err(ConsumerError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_the_fetch_session_beside_the_fetch_that_waits() {
+    let bed = Bed::start().await;
+    let mut consumer = waiting(&bed).await;
+    let fetches = || {
+        let requests = bed.cluster.requests().into_iter();
+        requests.filter(|seen| seen.api == ApiKey::Fetch).map(|seen| seen.connection)
+    };
+    let before: Vec<u64> = fetches().collect();
+    let begun = bed.client.runtime().now();
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_millis(50), "{took:?}");
+    let after: Vec<u64> = fetches().skip(before.len()).collect();
+    assert_eq!(after.len(), 1);
+    assert_ne!(after.last(), before.last(), "another connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_waits_for_no_silent_broker() {
+    let bed = Bed::start().await;
+    let mut consumer = waiting(&bed).await;
+    for node in [1, 2, 3] {
+        bed.cluster.node(node).pause();
+    }
+    let begun = bed.client.runtime().now();
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    let took = bed.client.runtime().now() - begun;
+    assert!(took <= Duration::from_millis(101), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,10 +98,11 @@ impl Fetcher {
         }
     }
 
-    /// The last request of the session with `node`, if there is one.
-    pub fn close_session(&mut self, node: NodeId) -> Option<FetchRequest> {
-        let node = self.nodes.get_mut(&node).filter(|node| node.in_flight.is_none())?;
-        node.session.close()
+    /// The last request of each session. Brokers know sessions by their numbers, so it need not go
+    /// over the connection on which another may wait.
+    pub fn close_sessions(&mut self) -> Vec<(NodeId, FetchRequest)> {
+        let nodes = self.nodes.iter_mut();
+        nodes.filter_map(|(id, node)| Some((*id, node.session.close()?))).collect()
     }
 
     /// Goes back to the leader where a nearer replica's time is over.

@@ -96,6 +96,19 @@ fn after_a_lost_connection_everything_is_said_again() {
 }
 
 #[test]
+fn each_session_ends_with_its_number_and_nothing_else() {
+    let mut world = World::begun(|_| {});
+    world.send(1);
+    world.receive(1);
+    world.send(1);
+    let ends = world.fetcher.close_sessions();
+    let [(to, request)] = ends.as_slice() else { panic!("{ends:?}") };
+    assert_eq!((*to, request.session_id, request.session_epoch), (node(1), 100, -1));
+    assert!(request.topics.is_empty() && request.max_wait_ms == 0);
+    assert!(world.fetcher.close_sessions().is_empty(), "once");
+}
+
+#[test]
 fn one_budget_bounds_what_is_fetched_and_not_delivered() {
     let mut world = World::begun(|config| {
         config.fetch_buffer_memory = 1_000;
