@@ -133,7 +133,9 @@ impl ConsumerBuilder {
             .map(|config| GroupHandle::start(&client, config));
         match source {
             Source::Partitions(partitions) if !partitions.is_empty() => {
-                check(&client, &partitions).await?;
+                let budget = client.config().default_api_timeout;
+                let deadline = Deadline::after(client.runtime().now(), budget);
+                check_partitions(&client, partitions.iter(), deadline).await?;
                 let shared = Shared::start(client, config, group.clone());
                 let mut consumer = Consumer::new(shared, group, listener, explicit);
                 consumer.assign(partitions).await?;
@@ -196,9 +198,11 @@ fn assignor(strategy: AssignmentStrategy) -> Arc<dyn Assignor> {
 }
 
 /// Looks whether the partitions are there.
-async fn check(client: &Client, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
-    let budget = client.config().default_api_timeout;
-    let deadline = Deadline::after(client.runtime().now(), budget);
+pub(crate) async fn check_partitions(
+    client: &Client,
+    partitions: impl Iterator<Item = &TopicPartition> + Send,
+    deadline: Deadline,
+) -> Result<(), ConsumerError> {
     for partition in partitions {
         let topic = client.topic(&partition.topic, deadline).await?;
         let refused = |code| refusal(&partition.topic, code);

@@ -4,6 +4,7 @@ mod assign;
 mod commit;
 mod group;
 mod lifecycle;
+mod offsets;
 mod poll;
 mod seek;
 mod streams;

@@ -35,6 +35,7 @@ pub use batch::{Batch, BatchRecords, OwnedBatchRecords};
 pub use builder::ConsumerBuilder;
 #[cfg(feature = "net")]
 pub use consumer::{Consumer, ConsumerEvent, ShutdownHandle};
+pub use machine::offsets::OffsetAndTimestamp;
 #[cfg(feature = "net")]
 pub use partitions::{PartitionStream, Partitions};
 #[cfg(feature = "net")]

@@ -52,7 +52,7 @@ pub use ottla_consumer::listener::{Assigned, ListenerError, Lost, RebalanceListe
 pub use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
 pub use ottla_consumer::{
     Batch, BatchRecords, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerRecord, ConsumerStream,
-    PartitionStream, Partitions, RecordRef, ShutdownHandle,
+    OffsetAndTimestamp, PartitionStream, Partitions, RecordRef, ShutdownHandle,
 };
 pub use ottla_core::config::{
     ConfigError, ConfigProblem, ConfigWarning, Explanation, Origin, Properties,

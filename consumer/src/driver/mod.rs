@@ -3,6 +3,7 @@
 pub mod group;
 mod link;
 mod lookups;
+pub(crate) mod offsets;
 mod sessions;
 mod shared;
 

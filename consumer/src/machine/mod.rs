@@ -5,6 +5,7 @@ pub mod assignor;
 pub mod commit;
 pub mod fetch;
 pub mod membership;
+pub mod offsets;
 mod position;
 pub mod subscription;
 

@@ -61,14 +61,25 @@ impl Bed {
         values: &[&str],
         compression: Compression,
     ) -> i64 {
+        self.write(partition, values, compression, &SealOptions::default(), None).await
+    }
+
+    /// Writes a batch, perhaps in a transaction.
+    pub(crate) async fn write(
+        &self,
+        partition: i32,
+        values: &[&str],
+        compression: Compression,
+        options: &SealOptions,
+        transactional_id: Option<&'static str>,
+    ) -> i64 {
         let mut builder = BatchBuilder::new();
         for value in values {
             builder.append(NewRecord::new(1_000, Some(b"key"), Some(value.as_bytes()))).unwrap();
         }
         let codec = Codec::new(compression);
-        let sealed = builder
-            .seal_compressed(&SealOptions::default(), codec, &mut Default::default(), Vec::new())
-            .unwrap();
+        let sealed =
+            builder.seal_compressed(options, codec, &mut Default::default(), Vec::new()).unwrap();
         let topic = self.client.topic(&"t".into(), soon(&self.client)).await.unwrap();
         let data = PartitionProduceData {
             index: partition,
@@ -76,6 +87,7 @@ impl Bed {
             ..Default::default()
         };
         let request = ProduceRequest {
+            transactional_id: transactional_id.map(Into::into),
             acks: -1,
             timeout_ms: 10_000,
             topic_data: vec![TopicProduceData {

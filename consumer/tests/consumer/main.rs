@@ -9,5 +9,6 @@
 mod bed;
 mod faults;
 mod groups;
+mod offsets;
 mod reading;
 mod seeking;

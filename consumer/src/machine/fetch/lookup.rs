@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use ottla_core::types::{LeaderEpoch, NodeId, TopicName};
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -18,6 +17,7 @@ use super::partition::{Check, Life, Place, Seeking, Target};
 use super::{FetchEvent, Fetcher, Generation, Outcome, Slot, classify};
 use crate::config::IsolationLevel;
 use crate::error::FetchError;
+use crate::machine::offsets::{OffsetAsk, list_offsets, rows};
 use crate::machine::{OffsetSpec, Position};
 
 /// Something to be asked of one leader, for some of its partitions. Nothing else is asked for them
@@ -202,25 +202,13 @@ impl Lookup {
     /// The request for offsets.
     #[must_use]
     pub fn list_offsets(&self, isolation: IsolationLevel) -> ListOffsetsRequest {
-        let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-        for item in &self.items {
-            let partition = ListOffsetsPartition {
-                partition_index: item.partition,
-                current_leader_epoch: LeaderEpoch::to_wire(item.leader_epoch),
-                timestamp: item.asked,
-                ..ListOffsetsPartition::default()
-            };
-            match topics.last_mut().filter(|topic| *topic.name == *item.topic) {
-                Some(topic) => topic.partitions.push(partition),
-                None => topics.push(ListOffsetsTopic {
-                    name: item.topic.to_wire(),
-                    partitions: vec![partition],
-                    ..ListOffsetsTopic::default()
-                }),
-            }
-        }
-        let isolation_level = isolation.to_wire();
-        ListOffsetsRequest { replica_id: -1, isolation_level, topics, ..Default::default() }
+        let asks = self.items.iter().map(|item| OffsetAsk {
+            topic: &item.topic,
+            partition: item.partition,
+            leader_epoch: item.leader_epoch,
+            timestamp: item.asked,
+        });
+        list_offsets(asks, isolation)
     }
 
     /// The request for the ends of epochs.
@@ -250,15 +238,13 @@ impl Lookup {
     #[must_use]
     pub fn read_offsets(&self, answer: &ListOffsetsResponse) -> Vec<Found> {
         let mut found = BTreeMap::new();
-        for topic in &answer.topics {
-            for row in &topic.partitions {
-                let position = Position {
-                    offset: row.offset,
-                    leader_epoch: LeaderEpoch::from_wire(row.leader_epoch),
-                };
-                let code = ErrorCode::from_code(row.error_code);
-                found.insert((&*topic.name, row.partition_index), read(code, position));
-            }
+        for (topic, row) in rows(answer) {
+            let position = Position {
+                offset: row.offset,
+                leader_epoch: LeaderEpoch::from_wire(row.leader_epoch),
+            };
+            let code = ErrorCode::from_code(row.error_code);
+            found.insert((topic, row.partition_index), read(code, position));
         }
         self.read(&found)
     }
