@@ -183,7 +183,6 @@ fn group_config(
         assignors,
         client_rack: client.config().client_rack.as_deref().map(Into::into),
         auto_commit_interval: config.enable_auto_commit.then_some(config.auto_commit_interval),
-        require_stable: config.isolation_level == IsolationLevel::ReadCommitted,
         on_close: OnClose::Default,
     })
 }

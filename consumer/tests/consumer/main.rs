@@ -12,3 +12,4 @@ mod groups;
 mod offsets;
 mod reading;
 mod seeking;
+mod transactions;

@@ -119,7 +119,6 @@ impl Links {
         &self,
         client: Client,
         group: ByteString,
-        require_stable: bool,
         call: LookupCall,
         timeout: Duration,
     ) -> impl Future<Output = Outcome> + Send + 'static {
@@ -128,8 +127,7 @@ impl Links {
             let LookupCall { id, partitions } = call;
             let ids = topic_ids(&client, partitions.iter()).await;
             let asked = ids.clone();
-            let build =
-                move |version| lookup_request(&group, &partitions, &asked, require_stable, version);
+            let build = move |version| lookup_request(&group, &partitions, &asked, version);
             let answer = link.call_versioned(build, timeout).await;
             let answer = answer.map(|answered| looked_up(&answered.response, &ids));
             Outcome::LookedUp(id, answer)

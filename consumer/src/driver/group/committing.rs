@@ -85,8 +85,8 @@ impl GroupTask {
         let Some(links) = &self.links else { return };
         let Some(call) = self.lookups.poll_call(now) else { return };
         let timeout = self.client.config().request_timeout;
-        let (group, stable) = (self.config.group_id.clone(), self.config.require_stable);
-        let answer = links.look_up(self.client.clone(), group, stable, call, timeout);
+        let group = self.config.group_id.clone();
+        let answer = links.look_up(self.client.clone(), group, call, timeout);
         self.slots.put(Slot::LookUp, answer);
         self.note_unanswered(Slot::LookUp, now);
     }

@@ -1,7 +1,7 @@
 //! Committed offsets, looked up.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
 use ottla_core::retry::{Backoff, Deadline};
@@ -20,6 +20,8 @@ pub struct Lookups {
     done: VecDeque<(LookupId, Result<CommittedOffsets, CommitError>)>,
     retry_at: Option<Instant>,
     backoff: Backoff,
+    /// Where nothing but the end of a transaction is waited for.
+    unstable: Backoff,
     random: u64,
     next_id: u64,
 }
@@ -57,6 +59,7 @@ impl Lookups {
             done: VecDeque::new(),
             retry_at: None,
             backoff: Backoff::new(RETRY, RETRY_MAX),
+            unstable: Backoff::new(RETRY, UNSTABLE_MAX),
             random,
             next_id: 0,
         }
@@ -100,7 +103,7 @@ impl Lookups {
     /// Takes the answer to a call. Whether it says that the coordinator is another broker.
     pub fn handle_answer(&mut self, id: LookupId, answer: &LookedUp, now: Instant) -> bool {
         let Some(mut job) = self.take(id) else { return false };
-        let mut lost = false;
+        let (mut lost, mut unstable) = (false, true);
         for partition in std::mem::take(&mut job.pending) {
             let found = match &answer.group_code {
                 ErrorCode::None => answer.partitions.get(&partition).cloned(),
@@ -112,12 +115,9 @@ impl Lookups {
                     job.found.insert(partition, offset);
                 }
                 Err(code) => match fetch_answer(code) {
-                    Answer::Retry | Answer::Rejoin => {
-                        job.last = Some(code);
-                        job.pending.insert(partition);
-                    }
-                    Answer::Rediscover => {
-                        lost = true;
+                    Answer::Retry | Answer::Rejoin | Answer::Rediscover => {
+                        lost |= fetch_answer(code) == Answer::Rediscover;
+                        unstable &= code == ErrorCode::UnstableOffsetCommit;
                         job.last = Some(code);
                         job.pending.insert(partition);
                     }
@@ -139,8 +139,14 @@ impl Lookups {
         }
         if job.pending.is_empty() {
             self.backoff.reset();
+            self.unstable.reset();
             self.retry_at = None;
             self.done.push_back((id, Ok(job.found)));
+        } else if unstable {
+            // Others need not wait for that transaction.
+            self.queue.push_back(job);
+            let random = self.draw();
+            self.retry_at = Some(now + self.unstable.fail(random));
         } else {
             self.queue.push_front(job);
             self.retry(now);
@@ -216,7 +222,15 @@ impl Lookups {
     }
 
     fn retry(&mut self, now: Instant) {
+        let random = self.draw();
+        self.retry_at = Some(now + self.backoff.fail(random));
+    }
+
+    fn draw(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.retry_at = Some(now + self.backoff.fail(self.random >> 32));
+        self.random >> 32
     }
 }
+
+/// The longest wait for a transaction to end: the application waits all that time.
+const UNSTABLE_MAX: Duration = Duration::from_millis(100);

@@ -246,6 +246,19 @@ fn an_unstable_offset_is_waited_for_and_never_none() {
 }
 
 #[test]
+fn the_end_of_a_transaction_is_asked_for_every_tenth_of_a_second() {
+    let mut bed = Bed::member("");
+    bed.look_up("t-0");
+    for round in 0..20 {
+        bed.asks("t-0");
+        bed.tells(ErrorCode::None, "", "t-0", ErrorCode::UnstableOffsetCommit);
+        let wait = bed.lookups.next_call().unwrap() - bed.now;
+        assert!((15..=125).contains(&wait.as_millis()), "{wait:?} in round {round}");
+        bed.later(125);
+    }
+}
+
+#[test]
 fn an_error_is_never_taken_for_none() {
     for code in ErrorCode::ALL.iter().copied().filter(|code| code.is_error()) {
         let mut bed = Bed::member("");
@@ -283,7 +296,7 @@ fn requests_can_be_written_in_every_version() {
     }
     let partitions = BTreeSet::from([partition("t-0"), partition("t-1")]);
     for version in 1..=10 {
-        let request = lookup_request(&"g".into(), &partitions, &ids, true, version);
+        let request = lookup_request(&"g".into(), &partitions, &ids, version);
         let bytes = request.encode(version).unwrap().into_bytes();
         OffsetFetchRequest::decode(&bytes, version).unwrap();
     }

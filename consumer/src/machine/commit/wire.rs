@@ -82,13 +82,14 @@ pub fn commit_codes(response: &OffsetCommitResponse, ids: &TopicIds) -> Partitio
     codes
 }
 
-/// The request that looks committed offsets up.
+/// The request that looks committed offsets up. Those that an open transaction may still change are
+/// waited for, whatever of transactions this consumer sees: they are of its group's transactions, not
+/// of those that it reads (KIP-447).
 #[must_use]
 pub fn lookup_request(
     group_id: &ByteString,
     partitions: &BTreeSet<TopicPartition>,
     ids: &TopicIds,
-    require_stable: bool,
     version: i16,
 ) -> OffsetFetchRequest {
     let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
@@ -104,7 +105,7 @@ pub fn lookup_request(
         return OffsetFetchRequest {
             group_id: group_id.clone(),
             topics: Some(topics.collect()),
-            require_stable: require_stable && version >= FIRST_STABLE,
+            require_stable: version >= FIRST_STABLE,
             ..Default::default()
         };
     }
@@ -119,7 +120,7 @@ pub fn lookup_request(
         topics: Some(topics.collect()),
         ..Default::default()
     };
-    OffsetFetchRequest { groups: vec![group], require_stable, ..Default::default() }
+    OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() }
 }
 
 /// What the answer to a lookup says.

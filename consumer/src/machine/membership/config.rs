@@ -28,9 +28,6 @@ pub struct GroupConfig {
     pub client_rack: Option<ByteString>,
     /// `auto.commit.interval.ms`, or `None` where `enable.auto.commit` is false.
     pub auto_commit_interval: Option<Duration>,
-    /// Whether committed offsets are waited for while a transaction that changes them is open: so
-    /// with `isolation.level=read_committed` (KIP-447).
-    pub require_stable: bool,
     /// Whether the member leaves when it is closed.
     pub on_close: OnClose,
 }
@@ -48,7 +45,6 @@ impl GroupConfig {
             assignors: vec![Arc::new(RangeAssignor), Arc::new(CooperativeStickyAssignor)],
             client_rack: None,
             auto_commit_interval: Some(Duration::from_secs(5)),
-            require_stable: false,
             on_close: OnClose::Default,
         }
     }
