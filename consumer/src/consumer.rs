@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ottla_core::net::TopicUse;
-use ottla_core::types::TopicPartition;
+use ottla_core::types::{TopicPartition, Uuid};
 
 use crate::batch::{Opener, OwnedBatchRecords};
 use crate::driver::Shared;
@@ -81,6 +81,8 @@ struct Returned {
     partition: TopicPartition,
     slot: Slot,
     generation: Generation,
+    /// Of the topic that it was read from: offsets mean nothing in another of its name.
+    topic_id: Option<Uuid>,
     next: Position,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ottla_core::conn::WakeCell;
-use ottla_core::types::TopicPartition;
+use ottla_core::types::{TopicPartition, Uuid};
 
 use crate::batch::{Batch, Opener};
 use crate::consumer::Consumer;
@@ -68,6 +68,8 @@ pub struct PartitionStream {
     cell: Arc<WakeCell>,
     /// Where to go on once what was returned is processed.
     returned: Option<Position>,
+    /// Of the topic that it was read from.
+    topic_id: Option<Uuid>,
     /// Whether only what was acknowledged counts as processed.
     explicit: bool,
 }
@@ -90,6 +92,7 @@ impl PartitionStream {
             tenure,
             cell: shared.stream_cell(slot),
             returned: None,
+            topic_id: None,
             explicit,
         })
     }
@@ -138,12 +141,12 @@ impl PartitionStream {
             }
             Found::Nothing => Poll::Pending,
             Found::Batch(taken) => {
-                let (generation, from) = (taken.generation, taken.from);
+                let (generation, from, topic_id) = (taken.generation, taken.from, taken.topic_id);
                 match self.opener.open(taken, reader, &self.shared) {
                     Ok(batch) => {
                         let batch = batch.cut(self.shared.config().max_poll_records, now);
                         batch.hand_out();
-                        self.returned = Some(batch.next());
+                        (self.returned, self.topic_id) = (Some(batch.next()), topic_id);
                         Poll::Ready(Ok(Some(batch)))
                     }
                     Err(fault) => {
@@ -162,7 +165,11 @@ impl PartitionStream {
     /// Counts what was returned as processed.
     fn store_returned(&mut self) {
         let Some(next) = self.returned.take().filter(|_| !self.explicit) else { return };
-        let mine = self.shared.look(|fetcher| fetcher.tenure(self.slot) == Some(self.tenure));
+        let mine = self.shared.look(|fetcher| {
+            let same_topic =
+                self.topic_id.is_none() || self.topic_id == fetcher.topic_id(self.slot);
+            same_topic && fetcher.tenure(self.slot) == Some(self.tenure)
+        });
         if let Some(group) = self.shared.group().filter(|_| mine) {
             let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
             group.store(&self.partition, offset);

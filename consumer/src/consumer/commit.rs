@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use ottla_core::types::{ConsumerGroupMetadata, TopicPartition};
 
-use super::Consumer;
+use super::{Consumer, Returned};
 use crate::batch::Batch;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
-use crate::machine::commit::{CommittedOffsets, Cursor, Offset, Offsets};
+use crate::machine::commit::{CommitError, CommittedOffsets, Cursor, Offset, Offsets};
 
 impl Consumer {
     /// Commits all that was returned: whoever takes over begins behind it. With explicit
@@ -81,7 +81,12 @@ impl Consumer {
         partitions: impl IntoIterator<Item = P>,
     ) -> Result<CommittedOffsets, ConsumerError> {
         let partitions: BTreeSet<TopicPartition> = partitions.into_iter().map(Into::into).collect();
-        Ok(self.group()?.committed(partitions, self.deadline()).await?)
+        let committed = self.group()?.committed(partitions, self.deadline()).await?;
+        let told = committed.into_iter().map(|(partition, offset)| match offset {
+            Ok(offset) => Ok((partition, offset)),
+            Err(code) => Err(CommitError::Partition { partition, code }),
+        });
+        Ok(told.collect::<Result<CommittedOffsets, CommitError>>()?)
     }
 
     /// Who commits for which group in which generation, for a transactional producer (KIP-447);
@@ -94,7 +99,11 @@ impl Consumer {
     /// Counts what was returned so far as processed.
     pub(super) fn store_returned(&self) {
         let Some(group) = self.group.as_ref().filter(|_| !self.explicit) else { return };
-        if let Some(returned) = &self.returned {
+        let of_same_topic = |returned: &&Returned| {
+            let id = self.shared.look(|fetcher| fetcher.topic_id(returned.slot));
+            returned.topic_id.is_none() || returned.topic_id == id
+        };
+        if let Some(returned) = self.returned.as_ref().filter(of_same_topic) {
             let next = returned.next;
             let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
             group.store(&returned.partition, offset);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ottla_core::error::ErrorCode;
 use ottla_core::retry::Deadline;
 use ottla_core::types::TopicPartition;
 
@@ -11,7 +12,7 @@ use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
 use crate::listener::{Assigned, BoxFuture, Committer, ListenerError, Lost, Revoking};
 use crate::machine::Position;
-use crate::machine::commit::CommitError;
+use crate::machine::commit::{CommitError, Offset};
 use crate::machine::fetch::Slot;
 use crate::machine::membership::{GroupEvent, GroupNotice};
 
@@ -72,25 +73,33 @@ impl Consumer {
         for ((slot, partition), committed) in waiting.into_iter().zip(committed) {
             self.prepare_commits(&partition);
             let now = self.shared.now();
-            self.shared.with(|fetcher| fetcher.begin(slot, committed, now));
+            self.shared.with(|fetcher| match committed {
+                Ok(committed) => fetcher.begin(slot, committed, now),
+                Err(code) => fetcher.refuse(slot, code, now),
+            });
         }
         Ok(())
     }
 
-    /// Where the group has come to in each partition; nowhere without a group.
+    /// Where the group has come to in each partition, or why the coordinator does not say; nowhere
+    /// without a group.
     async fn look_up_committed(
         &self,
         waiting: &[(Slot, TopicPartition)],
-    ) -> Result<Vec<Option<Position>>, ConsumerError> {
+    ) -> Result<Vec<Result<Option<Position>, ErrorCode>>, ConsumerError> {
         let Some(group) = self.group.as_ref().filter(|_| !waiting.is_empty()) else {
-            return Ok(vec![None; waiting.len()]);
+            return Ok(vec![Ok(None); waiting.len()]);
         };
         let names: BTreeSet<TopicPartition> =
             waiting.iter().map(|(_, partition)| partition.clone()).collect();
         let committed = group.committed(names, self.deadline()).await?;
         let position = |(_, partition): &(Slot, TopicPartition)| {
-            let offset = committed.get(partition)?.as_ref()?;
-            Some(Position { offset: offset.offset, leader_epoch: offset.leader_epoch })
+            let offset = committed.get(partition).cloned().unwrap_or(Ok(None))?;
+            let position = |offset: Offset| Position {
+                offset: offset.offset,
+                leader_epoch: offset.leader_epoch,
+            };
+            Ok(offset.map(position))
         };
         Ok(waiting.iter().map(position).collect())
     }

@@ -149,13 +149,13 @@ impl Consumer {
                 return error.map_or(Ok(None), |error| Err(error.into()));
             };
             let (slot, generation, from) = (taken.slot, taken.generation, taken.from);
-            let partition = taken.partition.clone();
+            let (partition, topic_id) = (taken.partition.clone(), taken.topic_id);
             match self.opener.open(taken, reader, &self.shared) {
                 Ok(batch) => {
                     let batch = batch.cut(self.shared.config().max_poll_records, now);
                     batch.hand_out();
                     let next = batch.next();
-                    self.returned = Some(Returned { partition, slot, generation, next });
+                    self.returned = Some(Returned { partition, slot, generation, topic_id, next });
                     return Ok(Some(batch));
                 }
                 Err(fault) => {

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::cells::Cells;
 use self::task::{Command, GroupTask, Published};
 use crate::machine::commit::{
-    CommitError, CommittedOffsets, Cursor, MarkedPartition, Offset, Offsets,
+    CommitError, Cursor, LookedUpOffsets, MarkedPartition, Offset, Offsets,
 };
 use crate::machine::membership::{GroupConfig, GroupNotice, NoticeId};
 
@@ -213,11 +213,12 @@ impl GroupHandle {
         }
     }
 
-    /// The committed offsets of `partitions`; of those without one, `None`.
+    /// The committed offsets of `partitions`: of those without one, `None`, and of those that the
+    /// coordinator refuses, its code; never "none" in place of an error (KIP-447).
     ///
     /// # Errors
     ///
-    /// [`CommitError`]; never "none" in place of an error (KIP-447).
+    /// [`CommitError`], where it says nothing of any.
     ///
     /// # Cancel safety
     ///
@@ -226,7 +227,7 @@ impl GroupHandle {
         &self,
         partitions: BTreeSet<TopicPartition>,
         deadline: Deadline,
-    ) -> Result<CommittedOffsets, CommitError> {
+    ) -> Result<LookedUpOffsets, CommitError> {
         let (done, outcome) = oneshot::channel();
         let command = Command::LookUp { partitions, deadline, done };
         self.commands.send(command).await.map_err(|_| CommitError::Closed)?;

@@ -66,6 +66,7 @@ struct Effects {
     wakes: Vec<(NodeId, Lane)>,
     arrivals: Vec<Slot>,
     news: Vec<FetchEvent>,
+    recreated: Vec<TopicPartition>,
     hints: Option<LeaderHints>,
     refresh: bool,
     lookups: bool,
@@ -78,6 +79,7 @@ impl Effects {
             wakes: std::iter::from_fn(|| fetcher.poll_wake()).collect(),
             arrivals: std::iter::from_fn(|| fetcher.poll_arrival()).collect(),
             news: fetcher.poll_news(),
+            recreated: fetcher.poll_recreated(),
             hints: fetcher.poll_hints(),
             refresh: fetcher.poll_refresh(),
             lookups: fetcher.poll_rearm() | fetcher.has_lookups(),
@@ -204,6 +206,15 @@ impl Shared {
         lock(&self.marks).get(partition).cloned()
     }
 
+    /// Commits nothing more of what was processed of a partition so far.
+    fn forget_processed(&self, partition: &TopicPartition) {
+        let Some(group) = self.group() else { return };
+        group.reset_stored(partition);
+        if self.marks(partition).is_some() {
+            self.put_marks(partition, group.track_marks(partition));
+        }
+    }
+
     pub(crate) fn drop_marks(&self, partition: &TopicPartition) {
         lock(&self.marks).remove(partition);
     }
@@ -269,13 +280,14 @@ impl Shared {
     }
 
     fn follow(self: &Arc<Self>, effects: Effects) {
-        let Effects { wakes, arrivals, news, hints, refresh, lookups, ready } = effects;
+        let Effects { wakes, arrivals, news, recreated, hints, refresh, lookups, ready } = effects;
         for event in news {
             match event {
                 FetchEvent::Reset { .. } => tracing::info!("{event}"),
                 FetchEvent::Truncated { .. } => tracing::warn!("{event}"),
             }
         }
+        recreated.iter().for_each(|partition| self.forget_processed(partition));
         for (node, lane) in wakes {
             self.wake_link(node, lane);
         }

@@ -11,8 +11,10 @@ use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{HostPort, NodeId, TopicPartition};
 use ottla_protocol::compression::{Codec, Compression};
-use ottla_protocol::messages::ProduceRequest;
+use ottla_protocol::messages::create_topics::CreatableTopic;
+use ottla_protocol::messages::delete_topics::DeleteTopicState;
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
+use ottla_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
 use ottla_protocol::records::{BatchBuilder, NewRecord, SealOptions};
 use ottla_protocol::wire::RecordChunks;
 
@@ -48,6 +50,30 @@ impl Bed {
     ) -> Consumer {
         let partitions = partitions.iter().map(|partition| t(*partition));
         self.builder().configure(change).assign(partitions).build().await.unwrap()
+    }
+
+    /// Deletes `t`.
+    pub(crate) async fn delete(&self) {
+        let name = Some("t".into());
+        let topics = vec![DeleteTopicState { name, ..Default::default() }];
+        let request = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
+        let client = &self.client;
+        let answer = client.call(&Target::Controller, &request, soon(client)).await.unwrap();
+        assert_eq!(answer.responses[0].error_code, 0);
+    }
+
+    /// Makes `t` anew after it was deleted.
+    pub(crate) async fn create(&self) {
+        let topics = vec![CreatableTopic {
+            name: "t".into(),
+            num_partitions: 3,
+            replication_factor: 3,
+            ..Default::default()
+        }];
+        let request = CreateTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
+        let client = &self.client;
+        let answer = client.call(&Target::Controller, &request, soon(client)).await.unwrap();
+        assert_eq!(answer.topics[0].error_code, 0);
     }
 
     /// Writes a batch, and returns its base offset.

@@ -12,4 +12,5 @@ mod groups;
 mod offsets;
 mod reading;
 mod seeking;
+mod topics;
 mod transactions;

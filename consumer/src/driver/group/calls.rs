@@ -30,7 +30,13 @@ pub(super) enum Outcome {
     Synced(CallId, Result<SyncGroupResponse, RequestError>),
     Beaten(CallId, Result<HeartbeatResponse, RequestError>),
     Left(CallId, Result<LeaveGroupResponse, RequestError>),
-    Committed { id: CommitId, sent_at: Instant, codes: Result<PartitionCodes, RequestError> },
+    Committed {
+        id: CommitId,
+        sent_at: Instant,
+        codes: Result<PartitionCodes, RequestError>,
+        /// The ids that topics went by.
+        ids: TopicIds,
+    },
     LookedUp(LookupId, Result<LookedUp, RequestError>),
     TopicsKnown,
     SnapshotChanged,
@@ -101,17 +107,18 @@ impl Links {
         &self,
         client: Client,
         call: CommitCall,
+        known: TopicIds,
         timeout: Duration,
     ) -> impl Future<Output = Outcome> + Send + 'static {
         let link = Arc::clone(&self.other);
         async move {
             let CommitCall { id, metadata, offsets } = call;
-            let ids = topic_ids(&client, offsets.keys()).await;
+            let ids = topic_ids(&client, known, offsets.keys()).await;
             let sent_at = client.runtime().now();
             let request = commit_request(&metadata, &offsets, &ids);
             let answer = link.call(&request, timeout).await;
-            let codes = answer.map(|response| commit_codes(&response, &ids));
-            Outcome::Committed { id, sent_at, codes }
+            let codes = answer.map(|response| commit_codes(&response, &offsets, &ids));
+            Outcome::Committed { id, sent_at, codes, ids }
         }
     }
 
@@ -125,11 +132,11 @@ impl Links {
         let link = Arc::clone(&self.other);
         async move {
             let LookupCall { id, partitions } = call;
-            let ids = topic_ids(&client, partitions.iter()).await;
-            let asked = ids.clone();
-            let build = move |version| lookup_request(&group, &partitions, &asked, version);
+            let ids = topic_ids(&client, TopicIds::new(), partitions.iter()).await;
+            let asked = (partitions.clone(), ids.clone());
+            let build = move |version| lookup_request(&group, &asked.0, &asked.1, version);
             let answer = link.call_versioned(build, timeout).await;
-            let answer = answer.map(|answered| looked_up(&answered.response, &ids));
+            let answer = answer.map(|answered| looked_up(&answered.response, &partitions, &ids));
             Outcome::LookedUp(id, answer)
         }
     }
@@ -167,17 +174,20 @@ pub(super) async fn change(client: Client, seen: u64) -> Outcome {
     Outcome::SnapshotChanged
 }
 
-/// The ids of the topics of `partitions`. Newer brokers know topics by nothing else; one that is
-/// unknown is waited for, and then left to the coordinator to refuse.
+/// The ids of the topics of `partitions`, beside those that are known. Newer brokers know topics by
+/// nothing else; one that is unknown is waited for, and then left to the coordinator to refuse.
 async fn topic_ids<'a>(
     client: &Client,
+    mut ids: TopicIds,
     partitions: impl Iterator<Item = &'a TopicPartition> + Send,
 ) -> TopicIds {
     let mut names: Vec<&TopicName> = partitions.map(|partition| &partition.topic).collect();
     names.dedup();
     let deadline = Deadline::after(client.runtime().now(), TOPICS);
-    let mut ids = TopicIds::new();
     for name in names {
+        if ids.contains_key(name) {
+            continue;
+        }
         let known = client.snapshot().topic(name).and_then(|topic| topic.id);
         let id = match known {
             Some(id) => Some(id),

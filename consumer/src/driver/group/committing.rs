@@ -10,7 +10,7 @@ use ottla_core::types::TopicPartition;
 use super::closing::Step;
 use super::slots::Slot;
 use super::task::GroupTask;
-use crate::machine::commit::{CommitError, CommitId, Offsets, PartitionCodes, Seat};
+use crate::machine::commit::{CommitError, CommitId, Offsets, PartitionCodes, Seat, TopicIds};
 use crate::machine::membership::{GroupEvent, GroupNotice, Phase};
 
 impl GroupTask {
@@ -77,7 +77,8 @@ impl GroupTask {
         let seat = Seat { metadata: &metadata, phase, owned };
         let Some(call) = self.commits.poll_call(&seat, now) else { return };
         let timeout = self.client.config().request_timeout;
-        self.slots.put(Slot::Commit, links.commit(self.client.clone(), call, timeout));
+        let ids = self.committing_ids.clone();
+        self.slots.put(Slot::Commit, links.commit(self.client.clone(), call, ids, timeout));
         self.note_unanswered(Slot::Commit, now);
     }
 
@@ -96,8 +97,10 @@ impl GroupTask {
         id: CommitId,
         sent_at: Instant,
         codes: Result<PartitionCodes, RequestError>,
+        ids: TopicIds,
         now: Instant,
     ) {
+        self.committing_ids = ids;
         let codes = match codes {
             Ok(codes) => codes,
             Err(error) => {
@@ -115,6 +118,12 @@ impl GroupTask {
             self.membership.handle_alive(sent_at);
         }
         self.lose_coordinator_if(outcome.coordinator_lost, now);
+        if outcome.topic_unknown {
+            self.client.request_refresh();
+        }
+        if self.commits.is_idle() {
+            self.committing_ids.clear();
+        }
         if let Some(refusal) = outcome.refusal {
             self.membership.handle_commit_refused(refusal.code, refusal.generation, now);
         }

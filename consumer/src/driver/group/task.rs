@@ -14,7 +14,7 @@ use super::cells::{Cells, Wishes};
 use super::closing::{Closing, UNATTENDED};
 use super::slots::{Slot, Slots};
 use crate::machine::commit::{
-    CommitError, CommitId, Commits, CommittedOffsets, LookupId, Lookups, Offsets,
+    CommitError, CommitId, Commits, LookedUpOffsets, LookupId, Lookups, Offsets, TopicIds,
 };
 use crate::machine::membership::{
     ClassicMembership, CoordinatorFinder, GroupConfig, GroupEvent, GroupNotice, IllegalEvent,
@@ -32,7 +32,7 @@ pub(super) enum Command {
     LookUp {
         partitions: BTreeSet<TopicPartition>,
         deadline: Deadline,
-        done: oneshot::Sender<Result<CommittedOffsets, CommitError>>,
+        done: oneshot::Sender<Result<LookedUpOffsets, CommitError>>,
     },
     Leave {
         deadline: Deadline,
@@ -58,9 +58,12 @@ pub(super) struct GroupTask {
     pub(super) finder: CoordinatorFinder,
     pub(super) links: Option<Links>,
     pub(super) slots: Slots,
+    /// What topics were when their offsets were first sent: one that is deleted and made again in
+    /// between does not get them.
+    pub(super) committing_ids: TopicIds,
     pub(super) committing: BTreeMap<CommitId, oneshot::Sender<Result<(), CommitError>>>,
     pub(super) looking_up:
-        BTreeMap<LookupId, oneshot::Sender<Result<CommittedOffsets, CommitError>>>,
+        BTreeMap<LookupId, oneshot::Sender<Result<LookedUpOffsets, CommitError>>>,
     /// When stored offsets are committed next; `None` where commits are not automatic.
     pub(super) auto_commit_at: Option<Instant>,
     /// The automatic commit that is under way.
@@ -94,6 +97,7 @@ impl GroupTask {
             finder: CoordinatorFinder::new(now),
             links: None,
             slots: Slots::default(),
+            committing_ids: TopicIds::new(),
             committing: BTreeMap::new(),
             looking_up: BTreeMap::new(),
             auto_commit_at: config.auto_commit_interval.map(|interval| now + interval),
@@ -279,15 +283,20 @@ impl GroupTask {
                 self.note_answered(Slot::Leave);
                 self.membership.handle_left(id, outcome.as_ref(), now)
             }
-            Outcome::Committed { id, sent_at, codes } => {
+            Outcome::Committed { id, sent_at, codes, ids } => {
                 self.note_answered(Slot::Commit);
-                self.handle_committed(id, sent_at, codes, now);
+                self.handle_committed(id, sent_at, codes, ids, now);
                 Ok(())
             }
             Outcome::LookedUp(id, answer) => {
                 self.note_answered(Slot::LookUp);
                 let lost = match answer {
-                    Ok(answer) => self.lookups.handle_answer(id, &answer, now),
+                    Ok(answer) => {
+                        if answer.names_unknown_topic() {
+                            self.client.request_refresh();
+                        }
+                        self.lookups.handle_answer(id, &answer, now)
+                    }
                     Err(error) => self.lookups.handle_failure(id, &error, now),
                 };
                 self.lose_coordinator_if(lost, now);

@@ -7,7 +7,7 @@ use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
 use ottla_core::retry::{Backoff, Deadline};
 use ottla_core::types::{ConsumerGroupMetadata, TopicPartition};
 
-use super::wire::PartitionCodes;
+use super::wire::{PartitionCodes, UNKNOWN_TOPIC_TRIES, is_unknown_topic};
 use super::{CommitError, Offset, Offsets};
 use crate::machine::membership::{Answer, Phase, RETRY, RETRY_MAX, commit_answer};
 
@@ -26,6 +26,8 @@ pub struct Commits {
     retry_at: Option<Instant>,
     /// The generation that was refused, until there is another.
     refused_in: Option<i32>,
+    /// How often in a row the coordinator did not know these partitions' topics.
+    unknown: BTreeMap<TopicPartition, u32>,
     backoff: Backoff,
     random: u64,
     next_id: u64,
@@ -105,6 +107,7 @@ impl Commits {
             done: VecDeque::new(),
             retry_at: None,
             refused_in: None,
+            unknown: BTreeMap::new(),
             backoff: Backoff::new(RETRY, RETRY_MAX),
             random,
             next_id: 0,
@@ -294,10 +297,24 @@ impl Commits {
                 outcome.refusal = Some(Refusal { code, generation });
                 Settled::Failed(CommitError::Fenced)
             }
+            Answer::UnknownTopic => {
+                outcome.topic_unknown = true;
+                self.settle_unknown(partition, code)
+            }
             Answer::AdoptMemberId | Answer::Refused => {
                 Settled::Failed(CommitError::Partition { partition: partition.clone(), code })
             }
         }
+    }
+
+    /// A coordinator may hear of a new topic late; one that was deleted is not worth the wait.
+    fn settle_unknown(&mut self, partition: &TopicPartition, code: ErrorCode) -> Settled {
+        let tries = self.unknown.entry(partition.clone()).or_default();
+        *tries += 1;
+        if *tries < UNKNOWN_TOPIC_TRIES {
+            return Settled::Again(code);
+        }
+        Settled::Failed(CommitError::Partition { partition: partition.clone(), code })
     }
 
     fn apply(
@@ -306,6 +323,9 @@ impl Commits {
         settled: &BTreeMap<TopicPartition, Settled>,
         now: Instant,
     ) {
+        let is_unknown =
+            |one: &Settled| matches!(one, Settled::Again(code) if is_unknown_topic(*code));
+        self.unknown.retain(|partition, _| settled.get(partition).is_none_or(is_unknown));
         let again = settled.values().any(|one| matches!(one, Settled::Again(_)));
         for job in self.queue.iter_mut().filter(|job| jobs.contains(&job.id)) {
             job.pending.retain(|partition, _| match settled.get(partition) {
@@ -389,4 +409,6 @@ pub struct Outcome {
     pub refusal: Option<Refusal>,
     /// Whether the coordinator is another broker.
     pub coordinator_lost: bool,
+    /// Whether the coordinator does not know a topic: metadata may be stale.
+    pub topic_unknown: bool,
 }

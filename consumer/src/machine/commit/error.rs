@@ -96,6 +96,9 @@ fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
             "; the group has members that subscribe, and only they may commit"
         }
+        ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition => {
+            "; the topic was deleted, or made again since"
+        }
         ErrorCode::GroupAuthorizationFailed => "; it needs READ on the group",
         ErrorCode::TopicAuthorizationFailed => "; it needs READ on the topic",
         _ => "",

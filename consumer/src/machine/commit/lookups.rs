@@ -7,17 +7,17 @@ use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
 use ottla_core::retry::{Backoff, Deadline};
 use ottla_core::types::TopicPartition;
 
-use super::wire::LookedUp;
-use super::{CommitError, CommittedOffsets};
+use super::wire::{LookedUp, UNKNOWN_TOPIC_TRIES};
+use super::{CommitError, LookedUpOffsets};
 use crate::machine::membership::{Answer, RETRY, RETRY_MAX, fetch_answer};
 
-/// Looks committed offsets up, one request at a time. An error is retried or told, and never taken
-/// for "none": where nothing is committed, a consumer starts elsewhere.
+/// Looks committed offsets up, one request at a time. An error is retried or told, partition by
+/// partition, and never taken for "none": where nothing is committed, a consumer starts elsewhere.
 #[derive(Debug)]
 pub struct Lookups {
     queue: VecDeque<Job>,
     under_way: Option<LookupId>,
-    done: VecDeque<(LookupId, Result<CommittedOffsets, CommitError>)>,
+    done: VecDeque<(LookupId, Result<LookedUpOffsets, CommitError>)>,
     retry_at: Option<Instant>,
     backoff: Backoff,
     /// Where nothing but the end of a transaction is waited for.
@@ -43,10 +43,12 @@ pub struct LookupCall {
 struct Job {
     id: LookupId,
     pending: BTreeSet<TopicPartition>,
-    found: CommittedOffsets,
+    found: LookedUpOffsets,
     begun: Instant,
     deadline: Deadline,
     last: Option<ErrorCode>,
+    /// How often in a row a topic was not known.
+    unknown: u32,
 }
 
 impl Lookups {
@@ -75,10 +77,10 @@ impl Lookups {
         self.next_id += 1;
         let id = LookupId(self.next_id);
         if partitions.is_empty() {
-            self.done.push_back((id, Ok(CommittedOffsets::new())));
+            self.done.push_back((id, Ok(LookedUpOffsets::new())));
             return id;
         }
-        let found = CommittedOffsets::new();
+        let found = LookedUpOffsets::new();
         self.queue.push_back(Job {
             id,
             pending: partitions,
@@ -86,6 +88,7 @@ impl Lookups {
             begun: now,
             deadline,
             last: None,
+            unknown: 0,
         });
         id
     }
@@ -103,7 +106,7 @@ impl Lookups {
     /// Takes the answer to a call. Whether it says that the coordinator is another broker.
     pub fn handle_answer(&mut self, id: LookupId, answer: &LookedUp, now: Instant) -> bool {
         let Some(mut job) = self.take(id) else { return false };
-        let (mut lost, mut unstable) = (false, true);
+        let (mut lost, mut unstable, mut unknown) = (false, true, false);
         for partition in std::mem::take(&mut job.pending) {
             let found = match &answer.group_code {
                 ErrorCode::None => answer.partitions.get(&partition).cloned(),
@@ -112,7 +115,7 @@ impl Lookups {
             // A coordinator that says nothing of a partition has not said that there is none.
             match found.unwrap_or(Err(ErrorCode::UnknownServerError)) {
                 Ok(offset) => {
-                    job.found.insert(partition, offset);
+                    job.found.insert(partition, Ok(offset));
                 }
                 Err(code) => match fetch_answer(code) {
                     Answer::Retry | Answer::Rejoin | Answer::Rediscover => {
@@ -121,22 +124,29 @@ impl Lookups {
                         job.last = Some(code);
                         job.pending.insert(partition);
                     }
+                    // A coordinator may hear of a new topic late.
+                    Answer::UnknownTopic if job.unknown + 1 < UNKNOWN_TOPIC_TRIES => {
+                        (unknown, unstable) = (true, false);
+                        job.last = Some(code);
+                        job.pending.insert(partition);
+                    }
                     Answer::Done
                     | Answer::RejoinFenced
                     | Answer::RejoinAnew
+                    | Answer::UnknownTopic
                     | Answer::AdoptMemberId
                     | Answer::FencedInstance
                     | Answer::Refused => {
-                        let error = match answer.group_code {
-                            ErrorCode::None => CommitError::Partition { partition, code },
-                            code => CommitError::Group { code },
-                        };
-                        self.done.push_back((id, Err(error)));
-                        return lost;
+                        if answer.group_code.is_error() {
+                            self.done.push_back((id, Err(CommitError::Group { code })));
+                            return lost;
+                        }
+                        job.found.insert(partition, Err(code));
                     }
                 },
             }
         }
+        job.unknown += u32::from(unknown);
         if job.pending.is_empty() {
             self.backoff.reset();
             self.unstable.reset();
@@ -202,7 +212,7 @@ impl Lookups {
     }
 
     /// The next lookup that is settled.
-    pub fn poll_done(&mut self) -> Option<(LookupId, Result<CommittedOffsets, CommitError>)> {
+    pub fn poll_done(&mut self) -> Option<(LookupId, Result<LookedUpOffsets, CommitError>)> {
         self.done.pop_front()
     }
 

@@ -22,8 +22,9 @@ pub use commits::{CommitCall, CommitId, Commits, Outcome, Refusal, Seat};
 pub use error::CommitError;
 pub use lookups::{LookupCall, LookupId, Lookups};
 pub use marks::{MarkedPartition, Marks};
-pub use offset::{CommittedOffsets, Offset, Offsets};
+pub use offset::{CommittedOffsets, LookedUpOffsets, Offset, Offsets};
 pub use store::{Cursor, OffsetStore};
 pub use wire::{
-    LookedUp, PartitionCodes, TopicIds, commit_codes, commit_request, looked_up, lookup_request,
+    LookedUp, PartitionCodes, TopicIds, commit_codes, commit_request, is_unknown_topic, looked_up,
+    lookup_request,
 };

@@ -281,6 +281,62 @@ fn an_error_is_never_taken_for_none() {
 }
 
 #[test]
+fn a_topic_that_nobody_knows_is_refused_after_a_moment_and_the_others_are_found() {
+    let mut bed = Bed::member("");
+    bed.look_up("gone-0 t-0");
+    bed.asks("gone-0 t-0");
+    bed.tells(ErrorCode::None, "t-0=4", "gone-0", ErrorCode::UnknownTopicId);
+    for _ in 1..6 {
+        bed.later(1_000);
+        bed.asks("gone-0");
+        bed.tells(ErrorCode::None, "", "gone-0", ErrorCode::UnknownTopicId);
+    }
+    bed.later(1_000);
+    bed.asks("");
+    let (_, found) = bed.lookups.poll_done().unwrap();
+    let found = found.unwrap();
+    assert_eq!(found[&partition("gone-0")], Err(ErrorCode::UnknownTopicId));
+    assert_eq!(found[&partition("t-0")], Ok(Some(Offset::new(4))));
+}
+
+#[test]
+fn a_commit_to_a_topic_that_nobody_knows_is_refused_after_a_moment() {
+    let mut bed = Bed::member("t-0 gone-0");
+    let (both, other) = (bed.commit("t-0=1 gone-0=1"), bed.commit("t-0=2"));
+    bed.sends("gone-0=1 t-0=2 @1");
+    let unknown = ErrorCode::UnknownTopicId;
+    let codes = [(partition("gone-0"), unknown), (partition("t-0"), ErrorCode::None)];
+    assert!(bed.answers_each(&codes.into()).topic_unknown);
+    for _ in 1..5 {
+        bed.later(1_000);
+        bed.sends("gone-0=1 @1");
+        assert!(bed.answers("gone-0", unknown).topic_unknown);
+    }
+    bed.later(1_000);
+    bed.sends("gone-0=1 @1");
+    bed.done(other, "ok");
+    bed.answers("gone-0", ErrorCode::UnknownTopicId);
+    bed.later(1_000);
+    bed.sends("");
+    bed.done(
+        both,
+        "gone-0: refused with UNKNOWN_TOPIC_ID (100): the broker does not know the topic id; \
+                   the topic was deleted, or made again since",
+    );
+}
+
+#[test]
+fn a_partition_without_an_id_is_of_no_topic_unless_the_answer_goes_by_names() {
+    let (asked, none) = (offsets("gone-0=1"), TopicIds::new());
+    let codes = commit_codes(&OffsetCommitResponse::default(), &asked, &none);
+    assert_eq!(codes[&partition("gone-0")], ErrorCode::UnknownTopicId);
+    let asked = BTreeSet::from([partition("gone-0")]);
+    let found = looked_up(&OffsetFetchResponse::default(), &asked, &none);
+    assert!(found.names_unknown_topic());
+    assert_eq!(found.partitions[&partition("gone-0")], Err(ErrorCode::UnknownTopicId));
+}
+
+#[test]
 fn requests_can_be_written_in_every_version() {
     let ids = TopicIds::from([("t".into(), Uuid::from(7_u128))]);
     let metadata = ConsumerGroupMetadata {
@@ -316,7 +372,7 @@ fn answers_are_read_by_name_and_by_id() {
             ..Default::default()
         };
         let response = OffsetCommitResponse { topics: vec![topic], ..Default::default() };
-        let codes = commit_codes(&response, &ids);
+        let codes = commit_codes(&response, &offsets("t-0=1"), &ids);
         assert_eq!(codes[&partition("t-0")], ErrorCode::IllegalGeneration);
 
         let row =
@@ -329,7 +385,7 @@ fn answers_are_read_by_name_and_by_id() {
         };
         let group = fetch::OffsetFetchResponseGroup { topics: vec![topic], ..Default::default() };
         let response = OffsetFetchResponse { groups: vec![group], ..Default::default() };
-        let found = looked_up(&response, &ids).partitions;
+        let found = looked_up(&response, &BTreeSet::from([partition("t-0")]), &ids).partitions;
         assert_eq!(found[&partition("t-0")].as_ref().unwrap().as_ref().unwrap().offset, 5);
     }
 }
@@ -452,7 +508,11 @@ impl Bed {
     fn found(&mut self, id: LookupId) -> Result<CommittedOffsets, CommitError> {
         let (done, outcome) = self.lookups.poll_done().expect("it is settled");
         assert_eq!(done, id);
-        outcome
+        let told = outcome?.into_iter().map(|(partition, offset)| match offset {
+            Ok(offset) => Ok((partition, offset)),
+            Err(code) => Err(CommitError::Partition { partition, code }),
+        });
+        told.collect()
     }
 }
 

@@ -14,7 +14,7 @@ use ottla_protocol::messages::offset_fetch::{
     OffsetFetchResponse,
 };
 
-use super::{Offset, Offsets};
+use super::{LookedUpOffsets, Offset, Offsets};
 
 /// The ids of topics, as far as they are known: newer versions name topics by them, so that an
 /// offset never goes to a topic that was deleted and made again.
@@ -23,13 +23,31 @@ pub type TopicIds = BTreeMap<TopicName, Uuid>;
 /// What a coordinator said of each partition of a commit.
 pub type PartitionCodes = BTreeMap<TopicPartition, ErrorCode>;
 
+/// How often in a row a coordinator may not know a topic before that is the answer: with the backoff
+/// between, about half a second.
+pub(super) const UNKNOWN_TOPIC_TRIES: u32 = 6;
+
+/// Whether a coordinator does not know a topic: not yet, or not any more.
+#[must_use]
+pub fn is_unknown_topic(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition)
+}
+
 /// What a coordinator said of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookedUp {
     /// What it said of all of it.
     pub group_code: ErrorCode,
     /// Each partition's offset, or why it is not told.
-    pub partitions: BTreeMap<TopicPartition, Result<Option<Offset>, ErrorCode>>,
+    pub partitions: LookedUpOffsets,
+}
+
+impl LookedUp {
+    /// Whether the coordinator does not know a topic: metadata may be stale.
+    #[must_use]
+    pub fn names_unknown_topic(&self) -> bool {
+        self.partitions.values().any(|row| row.as_ref().is_err_and(|code| is_unknown_topic(*code)))
+    }
 }
 
 /// The request that commits `offsets`.
@@ -68,10 +86,17 @@ pub fn commit_request(
     }
 }
 
-/// What the answer to a commit says.
+/// What the answer to a commit says of `offsets`. Where there is no id to ask by, the topic is
+/// unknown, unless the answer goes by names.
 #[must_use]
-pub fn commit_codes(response: &OffsetCommitResponse, ids: &TopicIds) -> PartitionCodes {
-    let mut codes = PartitionCodes::new();
+pub fn commit_codes(
+    response: &OffsetCommitResponse,
+    offsets: &Offsets,
+    ids: &TopicIds,
+) -> PartitionCodes {
+    let mut codes: PartitionCodes = without_id(offsets.keys(), ids)
+        .map(|partition| (partition.clone(), ErrorCode::UnknownTopicId))
+        .collect();
     for topic in &response.topics {
         let Some(name) = name(&topic.name, topic.topic_id, ids) else { continue };
         for row in &topic.partitions {
@@ -123,10 +148,16 @@ pub fn lookup_request(
     OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() }
 }
 
-/// What the answer to a lookup says.
+/// What the answer to a lookup says of `asked`; see [`commit_codes`].
 #[must_use]
-pub fn looked_up(response: &OffsetFetchResponse, ids: &TopicIds) -> LookedUp {
-    let mut partitions = BTreeMap::new();
+pub fn looked_up(
+    response: &OffsetFetchResponse,
+    asked: &BTreeSet<TopicPartition>,
+    ids: &TopicIds,
+) -> LookedUp {
+    let mut partitions: BTreeMap<_, _> = without_id(asked.iter(), ids)
+        .map(|partition| (partition.clone(), Err(ErrorCode::UnknownTopicId)))
+        .collect();
     for topic in &response.topics {
         for row in &topic.partitions {
             let partition =
@@ -146,6 +177,13 @@ pub fn looked_up(response: &OffsetFetchResponse, ids: &TopicIds) -> LookedUp {
     }
     let code = group.map_or(response.error_code, |group| group.error_code);
     LookedUp { group_code: ErrorCode::from_code(code), partitions }
+}
+
+fn without_id<'a>(
+    partitions: impl Iterator<Item = &'a TopicPartition>,
+    ids: &TopicIds,
+) -> impl Iterator<Item = &'a TopicPartition> {
+    partitions.filter(|partition| !ids.contains_key(&partition.topic))
 }
 
 /// −1 is the wire's "none".

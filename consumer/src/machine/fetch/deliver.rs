@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ottla_core::types::TopicPartition;
+use ottla_protocol::Uuid;
 use ottla_protocol::records::{Batch, RecordsError};
 
 use super::partition::{Fetched, Life};
@@ -19,6 +20,8 @@ pub struct Taken {
     pub generation: Generation,
     /// Its partition.
     pub partition: TopicPartition,
+    /// The id of its topic; `None` where the cluster has none.
+    pub topic_id: Option<Uuid>,
     /// The batch.
     pub batch: Batch,
     /// The first record that is to be delivered: there may be others before it.
@@ -65,6 +68,7 @@ impl Fetcher {
                 partition.queued_bytes = partition.queued_bytes.saturating_sub(bytes);
                 let relieved = was_enough && partition.queued_bytes < enough;
                 let (generation, name) = (partition.generation, partition.name.clone());
+                let topic_id = partition.topic_id;
                 self.release(bytes);
                 if relieved {
                     self.settle(slot, now);
@@ -72,7 +76,7 @@ impl Fetcher {
                     self.line_up(slot);
                 }
                 let (batch, next) = (fetched.batch, fetched.next);
-                Some(Taken { slot, generation, partition: name, batch, from, next })
+                Some(Taken { slot, generation, partition: name, topic_id, batch, from, next })
             }
             Fetched::Fault(fault) => {
                 let generation = partition.generation;

@@ -60,9 +60,11 @@ impl Fetcher {
             partition.topic_id = Some(id);
             if known.is_some() {
                 partition.leader_epoch = None;
-                if partition.position().is_some() {
+                let name = partition.name.clone();
+                if partition.position().is_some() || partition.life == Life::Halted(None) {
                     self.reset(*slot, ResetCause::TopicRecreated, now);
                 }
+                self.recreated.push(name);
             }
             self.settle(*slot, now);
         }

@@ -93,6 +93,8 @@ pub struct Fetcher {
     events: VecDeque<FetchEvent>,
     /// Of the events, those that nobody has logged yet.
     news: Vec<FetchEvent>,
+    /// Partitions that are of another topic than they were.
+    recreated: Vec<TopicPartition>,
     hints: LeaderHints,
     wants_refresh: bool,
     /// Whether the next timeout is earlier than it was.
@@ -134,6 +136,7 @@ impl Fetcher {
             errors: VecDeque::new(),
             events: VecDeque::new(),
             news: Vec::new(),
+            recreated: Vec::new(),
             hints: LeaderHints::default(),
             wants_refresh: false,
             rearm: false,
@@ -281,6 +284,18 @@ impl Fetcher {
     /// records, or what compaction took.
     pub fn poll_passed(&mut self) -> Option<Slot> {
         self.passed.pop_first()
+    }
+
+    /// Partitions whose topic was deleted and made again: what was processed of them says nothing any
+    /// more.
+    pub fn poll_recreated(&mut self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.recreated)
+    }
+
+    /// The id of a partition's topic; `None` where it is not known.
+    #[must_use]
+    pub fn topic_id(&self, slot: Slot) -> Option<Uuid> {
+        self.get(slot)?.topic_id
     }
 
     /// Who leads now, as answers have told (KIP-951).

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use ottla_protocol::ErrorCode;
+
 use super::partition::{Check, Life, Place, Reset, Seeking, Target};
 use super::{FetchEvent, Fetcher, ResetCause, Slot};
 use crate::config::AutoOffsetReset;
@@ -31,6 +33,14 @@ impl Fetcher {
             Some(position) => self.seek(slot, position, now),
             None => self.reset(slot, ResetCause::NoCommittedOffset, now),
         }
+    }
+
+    /// Takes note that nobody says what is committed of a partition: it is not read before the
+    /// application seeks, or the topic is another. Nothing happens if it sought meanwhile.
+    pub fn refuse(&mut self, slot: Slot, code: ErrorCode, now: Instant) {
+        let Some(partition) = self.get(slot).filter(|_| self.is_unplaced(slot)) else { return };
+        let partition = partition.name.clone();
+        self.halt(slot, None, FetchError::Refused { partition, code }, now);
     }
 
     /// Reads on at `position`. What was fetched before is dropped.

@@ -367,6 +367,7 @@ impl ClassicMembership {
             | Answer::Retry
             | Answer::Rediscover
             | Answer::Rejoin
+            | Answer::UnknownTopic
             | Answer::AdoptMemberId
             | Answer::Refused => {}
         }

@@ -19,6 +19,9 @@ pub enum Answer {
     RejoinAnew,
     /// Join again with the id that the answer brings (KIP-394).
     AdoptMemberId,
+    /// The coordinator does not know the topic: not yet, or not any more. The same again for a little
+    /// while.
+    UnknownTopic,
     /// Another consumer has this `group.instance.id` (KIP-345).
     FencedInstance,
     /// Trying again will not help.
@@ -51,8 +54,8 @@ pub fn heartbeat_answer(code: ErrorCode) -> Answer {
 #[must_use]
 pub fn commit_answer(code: ErrorCode) -> Answer {
     match code {
-        // The leader that answers may not know the topic yet.
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::RequestTimedOut => Answer::Retry,
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => Answer::UnknownTopic,
+        ErrorCode::RequestTimedOut => Answer::Retry,
         // Version 9 says so of a group that was deleted, or that nobody joined.
         ErrorCode::StaleMemberEpoch => Answer::Rejoin,
         ErrorCode::GroupIdNotFound => Answer::RejoinAnew,
@@ -65,6 +68,7 @@ pub fn commit_answer(code: ErrorCode) -> Answer {
 pub fn fetch_answer(code: ErrorCode) -> Answer {
     match code {
         ErrorCode::UnstableOffsetCommit => Answer::Retry,
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => Answer::UnknownTopic,
         _ => member_answer(code),
     }
 }

@@ -476,6 +476,10 @@ fn every_code_has_an_answer_in_every_api() {
         (ErrorCode::TopicAuthorizationFailed, [Refused; 5]),
         (ErrorCode::OffsetMetadataTooLarge, [Refused; 5]),
         (ErrorCode::InvalidCommitOffsetSize, [Refused; 5]),
+        (
+            ErrorCode::UnknownTopicId,
+            [Rediscover, Rediscover, Rediscover, UnknownTopic, UnknownTopic],
+        ),
         (ErrorCode::UnstableOffsetCommit, [Retry; 5]),
         (ErrorCode::UnknownServerError, [Refused; 5]),
     ];
