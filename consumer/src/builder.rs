@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_core::net::Client;
 use ottla_core::retry::Deadline;
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
-use crate::config::AutoOffsetReset;
-use crate::config::{AssignmentStrategy, ConsumerConfig, IsolationLevel};
+use crate::config::{
+    AssignmentStrategy, AutoOffsetReset, ConfigDoubt, ConfigProblem, ConsumerConfig, IsolationLevel,
+};
 use crate::consumer::Consumer;
 use crate::driver::Shared;
 use crate::driver::group::GroupHandle;
@@ -121,7 +123,7 @@ impl ConsumerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError`], when there is nothing to read, what is to be read does not exist, or the
+    /// [`ConsumerError`], when settings do not fit one another, there is nothing to read, what is to be read does not exist, or the
     /// committed offsets cannot be looked up.
     ///
     /// # Cancel safety
@@ -129,6 +131,7 @@ impl ConsumerBuilder {
     /// Cancel safe: what was begun ends.
     pub async fn build(self) -> Result<Consumer, ConsumerError> {
         let Self { client, config, source, listener, assignors, explicit } = self;
+        check_settings(&config, &client, &assignors)?;
         let group = group_config(&client, &config, assignors)
             .map(|config| GroupHandle::start(&client, config));
         match source {
@@ -165,6 +168,25 @@ impl fmt::Debug for ConsumerBuilder {
     }
 }
 
+/// Whether the settings fit one another, however they were set.
+fn check_settings(
+    config: &ConsumerConfig,
+    client: &Client,
+    assignors: &[Arc<dyn Assignor>],
+) -> Result<(), ConsumerError> {
+    let mut problems = config.problems(client.config());
+    if config.partition_assignment_strategy.is_empty() && assignors.is_empty() {
+        problems.push(ConfigProblem::NoStrategy);
+    }
+    if !problems.is_empty() {
+        return Err(ConsumerError::Config { problems });
+    }
+    for ConfigDoubt { name, why } in config.doubts() {
+        tracing::warn!("{name}: {why}");
+    }
+    Ok(())
+}
+
 /// How the consumer is a member of its group; `None` without one.
 fn group_config(
     client: &Client,
@@ -182,10 +204,16 @@ fn group_config(
         max_poll_interval: config.max_poll_interval,
         assignors,
         client_rack: client.config().client_rack.as_deref().map(Into::into),
-        auto_commit_interval: config.enable_auto_commit.then_some(config.auto_commit_interval),
+        auto_commit_interval: config
+            .enable_auto_commit
+            .then_some(config.auto_commit_interval.max(LEAST_AUTO_COMMIT)),
         on_close: OnClose::Default,
     })
 }
+
+/// Shorter intervals are this one: a task that is always due would do nothing else. In Java, 0 commits
+/// in every poll.
+const LEAST_AUTO_COMMIT: Duration = Duration::from_millis(10);
 
 fn assignor(strategy: AssignmentStrategy) -> Arc<dyn Assignor> {
     match strategy {

@@ -2,9 +2,11 @@
 
 mod choices;
 mod duration;
+mod problem;
 mod table;
 
 pub use choices::{AssignmentStrategy, AutoOffsetReset, IsolationLevel};
+pub use problem::{ConfigDoubt, ConfigProblem};
 pub use table::CONSUMER;
 
 use std::time::Duration;

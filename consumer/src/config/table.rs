@@ -11,6 +11,7 @@ use ottla_core::config::{
 use ottla_core::set_field;
 
 use super::duration::iso_duration;
+use super::problem::is_legal_name;
 use super::{AssignmentStrategy, AutoOffsetReset, ConsumerConfig, IsolationLevel};
 use Importance::{High, Low, Medium};
 
@@ -25,8 +26,16 @@ impl ConsumerConfig {
         if parsed.config.group_id.is_none() && !parsed.is_set("enable.auto.commit") {
             parsed.config.enable_auto_commit = false;
         }
-        check_group(&mut parsed);
-        check_fetch(&mut parsed, client);
+        parsed.refuse(
+            parsed.config.enable_auto_commit && parsed.config.group_id.is_none(),
+            "enable.auto.commit=true needs a group.id to commit for",
+        );
+        for problem in parsed.config.problems(client) {
+            parsed.refuse(true, problem.to_string());
+        }
+        for doubt in parsed.config.doubts() {
+            parsed.warn(true, doubt.name, doubt.why);
+        }
         parsed
     }
 
@@ -41,66 +50,6 @@ impl ConsumerConfig {
     ) -> Result<Checked<Self>, ConfigError> {
         Self::parse(properties, client).finish()
     }
-}
-
-fn check_group(parsed: &mut Parsed<ConsumerConfig>) {
-    let config = parsed.config.clone();
-    let (heartbeat, session) = (config.heartbeat_interval, config.session_timeout);
-    parsed.refuse(
-        config.enable_auto_commit && config.group_id.is_none(),
-        "enable.auto.commit=true needs a group.id to commit for",
-    );
-    parsed.refuse(
-        config.group_instance_id.is_some() && config.group_id.is_none(),
-        "group.instance.id needs a group.id",
-    );
-    parsed.refuse(
-        heartbeat >= session,
-        format!(
-            "heartbeat.interval.ms={} must be below session.timeout.ms={}; a third is best",
-            heartbeat.as_millis(),
-            session.as_millis()
-        ),
-    );
-    parsed.warn(
-        heartbeat < session && heartbeat > session / 3,
-        "heartbeat.interval.ms",
-        "over a third of session.timeout.ms, two heartbeats that are lost end the membership",
-    );
-    parsed.warn(
-        config.max_poll_interval < session,
-        "max.poll.interval.ms",
-        "below session.timeout.ms, a slow application is found before a dead one",
-    );
-}
-
-fn check_fetch(parsed: &mut Parsed<ConsumerConfig>, client: &ClientConfig) {
-    let config = parsed.config.clone();
-    let (least, most) = (config.fetch_min_bytes, config.fetch_max_bytes);
-    parsed.refuse(
-        config.fetch_max_wait >= client.request_timeout,
-        format!(
-            "fetch.max.wait.ms={} must be below request.timeout.ms={}",
-            config.fetch_max_wait.as_millis(),
-            client.request_timeout.as_millis()
-        ),
-    );
-    parsed.refuse(
-        least > most,
-        format!("fetch.min.bytes={least} must not exceed fetch.max.bytes={most}"),
-    );
-    parsed.refuse(
-        usize::try_from(most).is_ok_and(|most| most > client.max_response),
-        format!(
-            "fetch.max.bytes={most} must not exceed receive.message.max.bytes={}",
-            client.max_response
-        ),
-    );
-    parsed.warn(
-        config.max_partition_fetch_bytes > most,
-        "max.partition.fetch.bytes",
-        "over fetch.max.bytes, it has no effect",
-    );
 }
 
 type Setting = Property<ConsumerConfig>;
@@ -300,10 +249,8 @@ const PROPERTIES: &[Setting] = &[
 const BYTES: &str = "records hold bytes; decode them after they are received";
 const SHARE: &str = "this version has no share groups";
 
-/// Kafka's rules for it: letters, digits, `.`, `_` and `-`, as in names of topics.
 fn instance_id(text: &str) -> Result<Option<String>, String> {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if text.is_empty() || text.len() > 249 || !text.bytes().all(is_legal) {
+    if !is_legal_name(text) {
         return Err("must be 1 to 249 letters, digits, dots, underscores or dashes".into());
     }
     Ok(Some(text.to_owned()))

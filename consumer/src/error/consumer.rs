@@ -7,6 +7,7 @@ use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
 use super::FetchError;
+use crate::config::ConfigProblem;
 use crate::machine::commit::CommitError;
 use crate::machine::membership::GroupError;
 use crate::machine::subscription::PatternError;
@@ -15,6 +16,12 @@ use crate::machine::subscription::PatternError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsumerError {
+    /// Settings do not fit one another.
+    #[error("consumer settings: {}", listed(.problems))]
+    Config {
+        /// All of what is wrong; not empty.
+        problems: Vec<ConfigProblem>,
+    },
     /// A partition cannot be read on; the others can.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -85,7 +92,9 @@ impl ConsumerError {
             Self::Group(error) => error.class(),
             Self::Commit(error) => error.class(),
             Self::Listener { .. } => ErrorClass::ApplicationRecoverable,
-            Self::Pattern(_) | Self::NoGroup => ErrorClass::InvalidConfiguration,
+            Self::Config { .. } | Self::Pattern(_) | Self::NoGroup => {
+                ErrorClass::InvalidConfiguration
+            }
             Self::Request(error) => error.class(),
         }
     }
@@ -107,7 +116,7 @@ impl ConsumerError {
             Self::Closed => ErrorKind::Closed,
             Self::NothingAssigned | Self::NotAssigned { .. } | Self::NoGroup => ErrorKind::State,
             Self::Topic { code, .. } | Self::Offsets { code, .. } => ErrorKind::of(*code),
-            Self::Pattern(_) => ErrorKind::Config,
+            Self::Config { .. } | Self::Pattern(_) => ErrorKind::Config,
             Self::Group(GroupError::FencedInstance { .. }) | Self::Commit(CommitError::Fenced) => {
                 ErrorKind::Fenced
             }
@@ -122,6 +131,10 @@ impl ConsumerError {
             Self::Request(_) => ErrorKind::Connect,
         }
     }
+}
+
+fn listed(problems: &[ConfigProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl From<ConsumerError> for Error {

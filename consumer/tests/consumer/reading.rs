@@ -234,6 +234,39 @@ async fn an_unknown_topic_is_an_error_that_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_that_do_not_fit_are_told_together_before_anything_is_asked() {
+    let bed = Bed::start().await;
+    let before = bed.cluster.requests().len();
+    let builder = bed.builder().group("g").configure(|config| {
+        config.heartbeat_interval = config.session_timeout;
+        config.fetch_max_wait = Duration::from_secs(30);
+        config.partition_assignment_strategy.clear();
+    });
+    let error = builder.subscribe(["t"]).build().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "consumer settings: heartbeat.interval.ms=45000 must be below session.timeout.ms=45000; a \
+         third is best; fetch.max.wait.ms=30000 must be below request.timeout.ms=30000; \
+         partition.assignment.strategy names no strategy"
+    );
+    assert_eq!(bed.cluster.requests().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_of_nothing_commits_often_and_spins_not() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    let builder = bed.builder().group("g").assign([t(0)]);
+    let builder = builder.configure(|config| config.auto_commit_interval = Duration::ZERO);
+    let mut consumer = builder.build().await.unwrap();
+    next(&mut consumer).await;
+    let idle = tokio::time::timeout(Duration::from_secs(1), consumer.poll()).await;
+    assert!(idle.is_err());
+    let committed = within(consumer.committed([t(0)])).await.unwrap();
+    assert_eq!(committed[&t(0)].as_ref().map(|offset| offset.offset), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_poll_lends_no_more_records_than_it_may() {
     for compression in [Compression::None, Compression::Zstd] {
         let bed = Bed::start().await;
