@@ -232,25 +232,6 @@ pub(super) fn in_turn(members: &[MemberSubscription]) -> Vec<&MemberSubscription
     members
 }
 
-/// For each topic of `cluster`, in its order, which of `members` subscribe to it, by index and
-/// ascending. Both are sorted by name, so each member's topics are walked once, side by side.
-pub(super) fn subscribers(
-    cluster: &ClusterTopics,
-    members: &[&MemberSubscription],
-) -> Vec<Vec<usize>> {
-    let mut subscribers = vec![Vec::new(); cluster.topics.len()];
-    for (index, member) in members.iter().enumerate() {
-        let mut wanted = member.topics.iter().peekable();
-        for (topic, subscribers) in cluster.topics.keys().zip(&mut subscribers) {
-            while wanted.next_if(|wanted| *wanted < topic).is_some() {}
-            if wanted.next_if_eq(&topic).is_some() {
-                subscribers.push(index);
-            }
-        }
-    }
-    subscribers
-}
-
 /// An assignment in which nobody has anything.
 pub(super) fn nothing_for(members: &[MemberSubscription]) -> Assignment {
     members.iter().map(|member| (member.member_id.clone(), MemberAssignment::default())).collect()

@@ -14,6 +14,7 @@ mod api;
 mod range;
 mod round_robin;
 mod sticky;
+mod subscribers;
 #[cfg(test)]
 mod tests;
 

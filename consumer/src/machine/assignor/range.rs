@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytestring::ByteString;
 use ottla_core::types::{TopicName, TopicPartition};
 
-use super::api::{in_turn, nothing_for, subscribers};
+use super::api::{in_turn, nothing_for};
+use super::subscribers::subscribers;
 use super::{
     AssignError, Assignment, Assignor, ClusterTopics, MemberSubscription, PartitionReplicas,
 };

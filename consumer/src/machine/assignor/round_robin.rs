@@ -1,6 +1,7 @@
 //! One partition after the other, in turn.
 
-use super::api::{in_turn, nothing_for, subscribers};
+use super::api::{in_turn, nothing_for};
+use super::subscribers::subscribers;
 use super::{AssignError, Assignment, Assignor, ClusterTopics, MemberSubscription};
 use ottla_core::types::TopicPartition;
 
@@ -28,7 +29,7 @@ impl Assignor for RoundRobinAssignor {
         let mut turn = 0;
         for ((topic, partitions), indices) in cluster.iter().zip(subscribers(cluster, &turns)) {
             let mut subscribers = vec![false; turns.len()];
-            for index in &indices {
+            for index in indices.iter() {
                 if let Some(subscribes) = subscribers.get_mut(*index) {
                     *subscribes = true;
                 }

@@ -9,12 +9,13 @@ mod general;
 mod table;
 mod user_data;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ottla_core::types::TopicPartition;
 
-use self::table::Table;
+use self::table::{Claim, Table};
 use super::{
     AssignError, Assignment, Assignor, ClusterTopics, MemberAssignment, MemberSubscription,
     PreviousAssignment, RebalanceProtocol,
@@ -43,10 +44,7 @@ impl Assignor for StickyAssignor {
         cluster: &ClusterTopics,
         members: &[MemberSubscription],
     ) -> Result<Assignment, AssignError> {
-        // Eager members own nothing when they join: what they had is in their user data.
-        let members: Vec<MemberSubscription> =
-            members.iter().map(|member| with_previous(cluster, member)).collect();
-        let table = Table::new(cluster, &members);
+        let table = Table::new(cluster, members, previous);
         Ok(to_assignment(&table, &balance(&table)))
     }
 }
@@ -79,25 +77,25 @@ impl Assignor for CooperativeStickyAssignor {
         cluster: &ClusterTopics,
         members: &[MemberSubscription],
     ) -> Result<Assignment, AssignError> {
-        let members: Vec<MemberSubscription> = members.iter().map(with_generation).collect();
-        let table = Table::new(cluster, &members);
+        let table = Table::new(cluster, members, owned);
         let mut owner = balance(&table);
         withhold(&table, &mut owner);
         Ok(to_assignment(&table, &owner))
     }
 }
 
-fn with_previous(cluster: &ClusterTopics, member: &MemberSubscription) -> MemberSubscription {
+/// Eager members own nothing when they join: what they had is in their user data.
+fn previous(member: &MemberSubscription) -> Claim<'_> {
     let user_data = member.user_data.as_ref();
-    let (mut owned, generation) = user_data.map(user_data::decode_previous).unwrap_or_default();
-    owned.retain(|partition| cluster.contains(partition));
-    MemberSubscription { owned, generation, ..member.clone() }
+    let (owned, generation) = user_data.map(user_data::decode_previous).unwrap_or_default();
+    Claim { owned: Cow::Owned(owned), generation }
 }
 
 /// Before KIP-792 the generation was in the user data.
-fn with_generation(member: &MemberSubscription) -> MemberSubscription {
+fn owned(member: &MemberSubscription) -> Claim<'_> {
     let told = || member.user_data.as_ref().and_then(user_data::decode_generation);
-    MemberSubscription { generation: member.generation.or_else(told), ..member.clone() }
+    let generation = member.generation.or_else(told);
+    Claim { owned: Cow::Borrowed(&member.owned), generation }
 }
 
 /// The new owner of each partition of the table.

@@ -1,12 +1,14 @@
 //! Who subscribes to what, who claims what, and who is believed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use bytestring::ByteString;
 use ottla_core::types::{TopicName, TopicPartition};
 
-use super::super::api::subscribers;
 use super::super::range::racks_matter;
+use super::super::subscribers::subscribers;
 use super::{ClusterTopics, MemberSubscription};
 use crate::machine::assignor::PartitionReplicas;
 
@@ -20,8 +22,6 @@ pub(super) struct Table<'a> {
     pub(super) topics: Vec<Topic<'a>>,
     /// The topic of each partition: partitions are numbered through, topic by topic.
     pub(super) topic_of: Vec<usize>,
-    /// The topics of each member, ascending.
-    pub(super) subscribed: Vec<Vec<usize>>,
     /// What each member says that it owns and may own.
     pub(super) claims: Vec<Vec<usize>>,
     /// The believed owner of each partition: the one claimant of the highest generation. `None`
@@ -33,6 +33,13 @@ pub(super) struct Table<'a> {
     pub(super) racks: Option<Racks>,
 }
 
+/// What a member says that it owns, and the generation in which it came to.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    pub(super) owned: Cow<'a, [TopicPartition]>,
+    pub(super) generation: Option<i32>,
+}
+
 /// A topic of a [`Table`].
 #[derive(Debug)]
 pub(super) struct Topic<'a> {
@@ -41,7 +48,7 @@ pub(super) struct Topic<'a> {
     pub(super) first: usize,
     pub(super) partitions: &'a [PartitionReplicas],
     /// Ascending.
-    pub(super) subscribers: Vec<usize>,
+    pub(super) subscribers: Rc<[usize]>,
 }
 
 /// The racks of members and partitions, by number.
@@ -53,19 +60,17 @@ pub(super) struct Racks {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(cluster: &'a ClusterTopics, members: &'a [MemberSubscription]) -> Self {
+    pub(super) fn new(
+        cluster: &'a ClusterTopics,
+        members: &'a [MemberSubscription],
+        claim: impl Fn(&'a MemberSubscription) -> Claim<'a>,
+    ) -> Self {
         let mut members: Vec<&MemberSubscription> = members.iter().collect();
         members.sort_unstable_by(|left, right| left.member_id.cmp(&right.member_id));
         let topics = subscribed_topics(cluster, &members);
         let mut topic_of = Vec::new();
-        let mut subscribed = vec![Vec::new(); members.len()];
         for (index, topic) in topics.iter().enumerate() {
             topic_of.extend(topic.partitions.iter().map(|_| index));
-            for member in &topic.subscribers {
-                if let Some(mine) = subscribed.get_mut(*member) {
-                    mine.push(index);
-                }
-            }
         }
         let racks = Racks::new(&members, &topics);
         let count = topic_of.len();
@@ -73,19 +78,19 @@ impl<'a> Table<'a> {
             members,
             topics,
             topic_of,
-            subscribed,
             claims: Vec::new(),
             owner: vec![None; count],
             previous: vec![None; count],
             racks,
         };
-        table.read_claims();
+        let claims: Vec<Claim<'_>> = table.members.iter().copied().map(claim).collect();
+        table.read_claims(&claims);
         table
     }
 
     /// Whether all members subscribe to the same of the topics that exist.
     pub(super) fn subscriptions_are_equal(&self) -> bool {
-        self.subscribed.windows(2).all(|pair| matches!(pair, [left, right] if left == right))
+        self.topics.iter().all(|topic| topic.subscribers.len() == self.members.len())
     }
 
     /// How many partitions there are.
@@ -111,27 +116,28 @@ impl<'a> Table<'a> {
         racks.of_member(member).is_some() && !racks.share(member, partition)
     }
 
-    fn read_claims(&mut self) {
+    fn read_claims(&mut self, told: &[Claim<'_>]) {
         let index: BTreeMap<&TopicName, usize> =
             self.topics.iter().enumerate().map(|(index, topic)| (topic.name, index)).collect();
-        let claim = |member: &MemberSubscription, claim: &TopicPartition| {
+        let claim = |member: usize, claim: &TopicPartition| {
             let topic = self.topics.get(*index.get(&claim.topic)?)?;
             let number = usize::try_from(claim.partition).ok()?;
-            let may = number < topic.partitions.len() && member.subscribes_to(&claim.topic);
+            let subscribes = topic.subscribers.binary_search(&member).is_ok();
+            let may = number < topic.partitions.len() && subscribes;
             may.then_some(topic.first + number)
         };
-        let claims = self.members.iter().map(|member| {
-            let mine = member.owned.iter().filter_map(|partition| claim(member, partition));
+        let claims = told.iter().enumerate().map(|(member, told)| {
+            let mine = told.owned.iter().filter_map(|partition| claim(member, partition));
             mine.collect::<BTreeSet<usize>>().into_iter().collect()
         });
         self.claims = claims.collect();
-        self.believe();
+        self.believe(told);
     }
 
-    fn believe(&mut self) {
+    fn believe(&mut self, told: &[Claim<'_>]) {
         let mut claimants: Vec<Vec<(i32, usize)>> = vec![Vec::new(); self.count()];
         for (member, claims) in self.claims.iter().enumerate() {
-            let generation = self.members.get(member).and_then(|member| member.generation);
+            let generation = told.get(member).and_then(|told| told.generation);
             for partition in claims {
                 if let Some(claimants) = claimants.get_mut(*partition) {
                     claimants.push((generation.unwrap_or(-1), member));
