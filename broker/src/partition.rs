@@ -37,6 +37,15 @@ struct View {
     caught_up: Duration,
 }
 
+/// Which replicas may answer a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serving {
+    /// Only the leader.
+    Leader,
+    /// Followers too: what a consumer fetches may come from any replica (KIP-392).
+    AnyReplica,
+}
+
 /// What the rest of the cluster has to say in an append.
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings<'a> {
@@ -124,6 +133,40 @@ impl Partition {
     #[must_use]
     pub fn leader_log(&self) -> Option<&Log> {
         self.leader.and_then(|node| self.logs.get(&node))
+    }
+
+    /// The log at `node`, for a request that knows the leader epoch `known` and that `serving` may
+    /// answer. The epoch is compared first, as in Kafka.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_epoch`](Self::check_epoch); `NOT_LEADER_OR_FOLLOWER` when the node holds no
+    /// replica, or may not answer.
+    pub fn log_at(&self, node: NodeId, known: i32, serving: Serving) -> Result<&Log, ErrorCode> {
+        let log = self.logs.get(&node).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        self.check_epoch(known)?;
+        match serving {
+            Serving::Leader => self.led_by(node),
+            Serving::AnyReplica => Ok(log),
+        }
+    }
+
+    /// The in-sync follower that a consumer had better read `offset` from, among those that are
+    /// near it: the one that has come furthest (KIP-392). None where the leader is as near.
+    #[must_use]
+    pub fn preferred_read_replica(
+        &self,
+        offset: i64,
+        is_near: impl Fn(NodeId) -> bool,
+    ) -> Option<NodeId> {
+        let leader = self.leader.filter(|leader| !is_near(*leader))?;
+        let has = |node: &NodeId| {
+            let start = self.logs.get(node).map_or(i64::MAX, Log::start);
+            (start..=self.known_end(*node)).contains(&offset)
+        };
+        let near = self.in_sync.iter().filter(|node| **node != leader && is_near(**node));
+        let furthest = |node: &NodeId| (self.views.get(node).map(|v| (v.end, v.caught_up)), *node);
+        near.copied().filter(has).max_by_key(furthest)
     }
 
     /// The log at `node`, which must be the leader.

@@ -106,18 +106,20 @@ fn entries(
 
 impl Entry {
     fn tell(self, with_synonyms: bool) -> DescribeConfigsResourceResult {
+        let key = self.key;
         let synonym = |(source, name, value): (Source, &str, String)| DescribeConfigsSynonym {
             name: name.into(),
             value: Some(value.into()),
             source: source as i8,
             ..Default::default()
         };
+        let told = |(_, _, value): &(Source, &str, String)| !key.is_null(value);
         let synonyms = if with_synonyms { self.synonyms } else { Vec::new() };
         DescribeConfigsResourceResult {
             name: self.key.name.into(),
-            value: Some(self.value.into()),
+            value: Some(self.value).filter(|value| !key.is_null(value)).map(Into::into),
             config_source: self.source as i8,
-            synonyms: synonyms.into_iter().map(synonym).collect(),
+            synonyms: synonyms.into_iter().filter(told).map(synonym).collect(),
             config_type: self.key.kind as i8,
             ..Default::default()
         }

@@ -16,7 +16,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::{ErrorCode, Uuid};
 
 use crate::log::{Found, Log};
-use crate::partition::{Partition, Surroundings};
+use crate::partition::{Partition, Serving, Surroundings};
 use crate::world::catalog::{Topic, TopicKey};
 use crate::world::{Context, World};
 
@@ -61,11 +61,13 @@ fn led<'a>(
     cx: &Context,
     topic: &str,
     index: i32,
+    known_epoch: i32,
 ) -> Result<(&'a Topic, &'a Partition, &'a Log), ErrorCode> {
     cx.item(topic, index)?;
     let topic = world.catalog.topic(TopicKey::Name(topic))?;
     let partition = topic.partition(index)?;
-    Ok((topic, partition, partition.led_by(cx.node)?))
+    let log = partition.log_at(cx.node, known_epoch, Serving::Leader)?;
+    Ok((topic, partition, log))
 }
 
 fn look_up(
@@ -75,8 +77,8 @@ fn look_up(
     asked: &ListOffsetsPartition,
     read_committed: bool,
 ) -> Result<Option<Found>, ErrorCode> {
-    let (_, partition, log) = led(world, cx, topic, asked.partition_index)?;
-    partition.check_epoch(asked.current_leader_epoch)?;
+    let (index, epoch) = (asked.partition_index, asked.current_leader_epoch);
+    let (_, partition, log) = led(world, cx, topic, index, epoch)?;
     let at = |offset, epoch| Some(Found { offset, timestamp: -1, epoch });
     let end = if read_committed { log.stable() } else { log.high_watermark() };
     let fetchable = || check_recovered(partition, cx.version);
@@ -128,8 +130,7 @@ fn epoch_end(
     topic: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ErrorCode> {
-    let (_, partition, log) = led(world, cx, topic, asked.partition)?;
-    partition.check_epoch(asked.current_leader_epoch)?;
+    let (_, _, log) = led(world, cx, topic, asked.partition, asked.current_leader_epoch)?;
     Ok(log.epoch_end(asked.leader_epoch).unwrap_or((-1, -1)))
 }
 
@@ -177,7 +178,7 @@ fn delete(
     index: i32,
     offset: i64,
 ) -> Result<i64, ErrorCode> {
-    let (topic, _, log) = led(world, cx, name, index)?;
+    let (topic, _, log) = led(world, cx, name, index, ANY_EPOCH)?;
     if !topic.settings.deletes {
         return Err(ErrorCode::PolicyViolation);
     }
@@ -196,6 +197,8 @@ fn delete(
     low
 }
 
+/// The leader epoch of who knows none.
+const ANY_EPOCH: i32 = -1;
 /// `Timestamp`: the end.
 const LATEST: i64 = -1;
 /// `Timestamp`: the beginning.

@@ -12,7 +12,7 @@ use crate::api::Refused;
 use crate::clock::Clock;
 use crate::net::{Listener, Memory, Power, Shell};
 use crate::world::catalog::Node;
-use crate::world::config::{ConfigError, Settings};
+use crate::world::config::{ConfigError, RACK_AWARE, Settings};
 use crate::world::{MAX_TRANSACTION_VERSION, NodeId, World};
 
 /// What a cluster is to be. By default: three brokers in memory, no topics, nothing created on
@@ -125,7 +125,7 @@ impl ClusterBuilder {
         Self { brokers: brokers.max(1), ..self }
     }
 
-    /// The racks of the brokers, in the order of their ids.
+    /// The racks of the brokers, in the order of their ids (`broker.rack`).
     #[must_use]
     pub fn racks<R: Into<String>>(self, racks: impl IntoIterator<Item = R>) -> Self {
         Self { racks: racks.into_iter().map(Into::into).collect(), ..self }
@@ -161,6 +161,12 @@ impl ClusterBuilder {
     #[must_use]
     pub fn auto_create(self, on: bool) -> Self {
         self.config("auto.create.topics.enable", on.to_string())
+    }
+
+    /// Whether consumers are sent to a replica in their rack (`replica.selector.class`, KIP-392).
+    #[must_use]
+    pub fn follower_reads(self, on: bool) -> Self {
+        self.config("replica.selector.class", if on { RACK_AWARE } else { "" })
     }
 
     /// The wall-clock time at which the cluster starts, in milliseconds since 1970.
@@ -216,7 +222,7 @@ impl ClusterBuilder {
         let mut listeners = Vec::new();
         for at in 0..self.brokers {
             let (listener, running) = self.open(at, memory.as_ref()).await?;
-            world.add_node(self.node(at, &running));
+            world.add_node(node(at, &running, &world.settings));
             listeners.push((node_id(at), listener, running));
         }
         self.create_topics(&mut world)?;
@@ -246,6 +252,9 @@ impl ClusterBuilder {
         settings.give("default.replication.factor", &replicas)?;
         for (name, value) in &self.configs {
             settings.give(name, value)?;
+        }
+        for (at, rack) in (0..self.brokers).zip(&self.racks) {
+            settings.give_to(node_id(at), "broker.rack", rack)?;
         }
         Ok(settings)
     }
@@ -283,15 +292,6 @@ impl ClusterBuilder {
         }
     }
 
-    fn node(&self, at: u16, running: &Running) -> Node {
-        Node {
-            id: node_id(at),
-            host: running.host.as_str().into(),
-            port: running.port,
-            rack: self.racks.get(usize::from(at)).map(|rack| rack.as_str().into()),
-        }
-    }
-
     fn create_topics(&self, world: &mut World) -> Result<(), StartError> {
         for topic in &self.topics {
             let configs: Vec<(&str, &str)> =
@@ -301,6 +301,15 @@ impl ClusterBuilder {
             created.map_err(|reason| StartError::Topic { name: topic.name.clone(), reason })?;
         }
         Ok(())
+    }
+}
+
+fn node(at: u16, running: &Running, settings: &Settings) -> Node {
+    Node {
+        id: node_id(at),
+        host: running.host.as_str().into(),
+        port: running.port,
+        rack: settings.rack(node_id(at)).map(Into::into),
     }
 }
 

@@ -4,7 +4,7 @@ mod keys;
 
 use std::collections::BTreeMap;
 
-pub use keys::{BROKER_KEYS, Check, Key, Kind, TOPIC_KEYS};
+pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS};
 
 use super::{NodeId, Now};
 use crate::log::Roll;
@@ -68,6 +68,8 @@ pub enum Source {
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     given: Values,
+    /// What was given to one broker.
+    given_to: BTreeMap<NodeId, Values>,
     all: Values,
     single: BTreeMap<NodeId, Values>,
 }
@@ -79,11 +81,18 @@ impl Settings {
     ///
     /// [`ConfigError`], when Kafka has no such broker setting, or it does not take this value.
     pub fn give(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
-        let unknown =
-            || ConfigError::UnknownBrokerKey { name: name.to_owned(), nearest: nearest(name) };
-        let key = find(BROKER_KEYS, name).ok_or_else(unknown)?;
-        key.check(value)?;
-        self.given.insert(key.name, value.to_owned());
+        self.given.insert(broker_key(name, value)?.name, value.to_owned());
+        Ok(())
+    }
+
+    /// As [`give`](Self::give), for one broker alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`give`](Self::give).
+    pub fn give_to(&mut self, node: NodeId, name: &str, value: &str) -> Result<(), ConfigError> {
+        let key = broker_key(name, value)?;
+        self.given_to.entry(node).or_default().insert(key.name, value.to_owned());
         Ok(())
     }
 
@@ -98,13 +107,16 @@ impl Settings {
     /// Every place that sets a broker key for `node`, the one that counts first; the default is
     /// always there.
     pub fn sources(&self, key: &'static Key, node: Option<NodeId>) -> Vec<(Source, String)> {
-        let single = node.and_then(|node| self.single.get(&node)).and_then(|v| v.get(key.name));
+        let of = |all: &'_ BTreeMap<NodeId, Values>| {
+            node.and_then(|node| all.get(&node)?.get(key.name).cloned())
+        };
+        let given = of(&self.given_to).or_else(|| self.given.get(key.name).cloned());
         let set = [
-            (Source::Broker, single),
-            (Source::AllBrokers, self.all.get(key.name)),
-            (Source::Static, self.given.get(key.name)),
+            (Source::Broker, of(&self.single)),
+            (Source::AllBrokers, self.all.get(key.name).cloned()),
+            (Source::Static, given),
         ];
-        let set = set.into_iter().filter_map(|(source, value)| Some((source, value?.clone())));
+        let set = set.into_iter().filter_map(|(source, value)| Some((source, value?)));
         set.chain([(Source::Default, key.default.to_owned())]).collect()
     }
 
@@ -127,6 +139,19 @@ impl Settings {
         let name = key.broker_names.first().map_or(key.name, |(name, _)| name);
         sources.push((Source::Default, name, key.default.to_owned()));
         sources
+    }
+
+    /// The rack of a broker (`broker.rack`), if it has one.
+    #[must_use]
+    pub fn rack(&self, node: NodeId) -> Option<String> {
+        let sources = self.sources(find(BROKER_KEYS, "broker.rack")?, Some(node));
+        sources.into_iter().next().map(|(_, rack)| rack).filter(|rack| !rack.is_empty())
+    }
+
+    /// Whether consumers are sent to replicas in their rack (`replica.selector.class`, KIP-392).
+    #[must_use]
+    pub fn reads_near(&self) -> bool {
+        self.text("replica.selector.class") == RACK_AWARE
     }
 
     /// A broker setting as a number; 0 where it is none.
@@ -209,6 +234,15 @@ impl TopicSettings {
     }
 }
 
+/// The row of a broker setting that takes `value`.
+fn broker_key(name: &str, value: &str) -> Result<&'static Key, ConfigError> {
+    let unknown =
+        || ConfigError::UnknownBrokerKey { name: name.to_owned(), nearest: nearest(name) };
+    let key = find(BROKER_KEYS, name).ok_or_else(unknown)?;
+    key.check(value)?;
+    Ok(key)
+}
+
 /// The row of `name`.
 #[must_use]
 pub fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
@@ -233,6 +267,12 @@ pub fn list(value: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Key {
+    /// Whether `value` stands for Kafka's null: no text setting of these has an empty one.
+    #[must_use]
+    pub fn is_null(&self, value: &str) -> bool {
+        self.kind == Kind::String && value.is_empty()
+    }
+
     /// Whether the key takes `value`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ottla_broker::world::catalog::TopicKey;
 use ottla_broker::world::{Flow, Why};
 use ottla_protocol::messages::fetch::ForgottenTopic;
 use ottla_protocol::{ErrorCode, Uuid};
@@ -117,10 +118,20 @@ fn what_is_not_committed_is_not_read() {
 #[test]
 fn a_waiting_fetch_learns_that_its_leader_is_gone() {
     let mut test = Test::new();
-    let waiting = parked(test.send(1, 12, long_fetch(0)));
-    test.world.move_leader("t", 0, NodeId(3), test.now).unwrap();
-    let row = fetched(test.resume(1, 12, waiting, Why::Woken));
-    assert_eq!(row.error_code, ErrorCode::NotLeaderOrFollower.code());
+    // By its leader epoch, or because it could not read from a follower.
+    for (version, code) in
+        [(12, ErrorCode::FencedLeaderEpoch), (10, ErrorCode::NotLeaderOrFollower)]
+    {
+        let leader = test.leader("t").0;
+        let epoch = test.world.catalog().leader(TopicKey::Name("t"), 0).unwrap().1;
+        let mut request = long_fetch(0);
+        let known = if version < 11 { -1 } else { epoch };
+        request.topics[0].partitions[0].current_leader_epoch = known;
+        let waiting = parked(test.send(leader, version, request));
+        test.world.move_leader("t", 0, NodeId(leader % 3 + 1), test.now).unwrap();
+        let row = fetched(test.resume(leader, version, waiting, Why::Woken));
+        assert_eq!(row.error_code, code.code());
+    }
 }
 
 #[test]
@@ -139,8 +150,12 @@ fn an_unknown_topic_is_told_by_how_it_was_named() {
 
 /// A full fetch that makes a session; its id.
 fn session(test: &mut Test, offset: i64) -> i32 {
+    session_in(test, 12, offset)
+}
+
+fn session_in(test: &mut Test, version: i16, offset: i64) -> i32 {
     let request = FetchRequest { session_epoch: 0, ..fetch_request(offset) };
-    let response = fetch_response(test.send(1, 12, request));
+    let response = fetch_response(test.send(1, version, request));
     assert_ne!(response.session_id, 0);
     response.session_id
 }
@@ -222,12 +237,12 @@ fn a_session_emptied_of_its_partitions_is_closed() {
 #[test]
 fn a_recovery_is_reported_after_an_error() {
     let mut test = filled(&[&["a"]]);
-    let id = session(&mut test, 1);
+    let id = session_in(&mut test, 10, 1);
     test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
-    let response = fetch_response(test.send(1, 12, incremental(id, 1)));
+    let response = fetch_response(test.send(1, 10, incremental(id, 1)));
     assert_eq!(response.responses[0].partitions[0].error_code, 6);
     test.world.move_leader("t", 0, NodeId(1), test.now).unwrap();
-    let response = fetch_response(test.send(1, 12, incremental(id, 2)));
+    let response = fetch_response(test.send(1, 10, incremental(id, 2)));
     assert_eq!(response.responses[0].partitions[0].high_watermark, 1);
 }
 

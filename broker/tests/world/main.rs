@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod followers;
 mod groups;
 mod log;
 mod metadata;

@@ -5,19 +5,20 @@ mod sessions;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::fetch::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
     PartitionData,
 };
 use ottla_protocol::messages::{FetchRequest, FetchResponse};
 use ottla_protocol::wire::RecordChunks;
+use ottla_protocol::{ByteString, ErrorCode};
 
 use crate::log::Log;
 use crate::log::batch::{Batch, to_chunks};
 use crate::log::producers::Aborted;
+use crate::partition::{Partition, Serving};
 use crate::world::catalog::{Node, TopicKey};
-use crate::world::{Context, Flow, Resume, WaitKey, Why, World};
+use crate::world::{Context, Flow, NodeId, Resume, WaitKey, Why, World};
 pub(crate) use sessions::Sessions;
 use sessions::{Session, Want};
 
@@ -27,6 +28,8 @@ pub(crate) struct FetchWait {
     wants: Vec<Want>,
     session: Session,
     limits: Limits,
+    /// The consumer's rack (`client.rack`); empty for none.
+    rack: ByteString,
     until: Duration,
 }
 
@@ -49,6 +52,8 @@ struct Found {
     aborted: Option<Vec<Aborted>>,
     /// The epoch, with its end, at which the fetcher's log leaves this one.
     diverging: Option<(i32, i64)>,
+    /// The follower to read from instead (KIP-392).
+    preferred: Option<NodeId>,
 }
 
 /// What is left of an answer's bytes.
@@ -67,7 +72,7 @@ pub(super) fn fetch(world: &mut World, cx: &Context, request: FetchRequest) -> F
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
         read_committed: request.isolation_level == 1,
     };
-    let wait = request.max_wait_ms;
+    let (wait, rack) = (request.max_wait_ms, request.rack_id.clone());
     let (wants, session) = match world.sessions.begin(cx, request) {
         Ok(begun) => begun,
         Err(code) => {
@@ -75,7 +80,7 @@ pub(super) fn fetch(world: &mut World, cx: &Context, request: FetchRequest) -> F
             return FetchResponse { error_code, ..FetchResponse::default() }.into();
         }
     };
-    let fetch = FetchWait { wants, session, limits, until: cx.deadline(wait) };
+    let fetch = FetchWait { wants, session, limits, rack, until: cx.deadline(wait) };
     let may_wait = wait > 0 && !fetch.wants.is_empty();
     fetch.go_on(world, cx, may_wait)
 }
@@ -104,9 +109,16 @@ impl FetchWait {
         self.wants.iter().filter_map(key).collect()
     }
 
+    /// The rack to look for near replicas in, if the brokers do that at all.
+    fn near_rack(&self, world: &World) -> Option<&str> {
+        let wanted = !self.rack.is_empty() && world.settings.reads_near();
+        wanted.then_some(&*self.rack)
+    }
+
     fn gather(&self, world: &World, cx: &Context) -> Vec<Outcome> {
         let mut budget = Budget { left: self.limits.max_bytes, untouched: true };
-        let read = |want| read(world, cx, want, self.limits.read_committed, &mut budget);
+        let reader = Reader { world, cx, rack: self.near_rack(world) };
+        let read = |want| reader.read(want, self.limits.read_committed, &mut budget);
         self.wants.iter().map(read).collect()
     }
 
@@ -130,7 +142,9 @@ fn is_enough(outcomes: &[Outcome], min_bytes: usize) -> bool {
     let mut bytes = 0;
     for outcome in outcomes {
         match outcome {
-            Ok(found) if found.diverging.is_none() => bytes += found.bytes(),
+            Ok(found) if found.diverging.is_none() && found.preferred.is_none() => {
+                bytes += found.bytes();
+            }
             _ => return true,
         }
     }
@@ -143,38 +157,74 @@ impl Found {
     }
 }
 
-fn read(
-    world: &World,
-    cx: &Context,
-    want: &Want,
-    read_committed: bool,
-    budget: &mut Budget,
-) -> Outcome {
-    let topic = world.catalog.topic(want.key())?;
-    cx.item(&topic.name, want.partition)?;
-    let partition = topic.partition(want.partition)?;
-    let log = partition.led_by(cx.node)?;
-    partition.check_epoch(want.current_leader_epoch)?;
-    let mut found = Found {
-        high_watermark: log.high_watermark(),
-        stable: log.stable(),
-        log_start: log.start(),
-        batches: Vec::new(),
-        aborted: read_committed.then(Vec::new),
-        diverging: divergence(log, want)?,
-    };
-    if found.diverging.is_some() {
-        return Ok(found);
+/// Who reads, and where.
+struct Reader<'a> {
+    world: &'a World,
+    cx: &'a Context,
+    rack: Option<&'a str>,
+}
+
+impl Reader<'_> {
+    fn read(&self, want: &Want, read_committed: bool, budget: &mut Budget) -> Outcome {
+        let topic = self.world.catalog.topic(want.key())?;
+        self.cx.item(&topic.name, want.partition)?;
+        let partition = topic.partition(want.partition)?;
+        let log = partition.log_at(self.cx.node, want.current_leader_epoch, self.serving())?;
+        let found = Found {
+            high_watermark: log.high_watermark(),
+            stable: log.stable(),
+            log_start: log.start(),
+            batches: Vec::new(),
+            aborted: None,
+            diverging: None,
+            preferred: self.nearer(partition, want.fetch_offset),
+        };
+        if found.preferred.is_some() {
+            return Ok(found);
+        }
+        found.fill(log, want, read_committed, budget)
     }
-    if !(log.start()..=log.end()).contains(&want.fetch_offset) {
-        return Err(ErrorCode::OffsetOutOfRange);
+
+    /// Only consumers that can be told of a preferred replica may read from one.
+    fn serving(&self) -> Serving {
+        if self.cx.version >= FIRST_WITH_RACKS { Serving::AnyReplica } else { Serving::Leader }
     }
-    let upto = if read_committed { found.stable } else { found.high_watermark };
-    found.batches = budget.read(log, want, upto);
-    if let (Some(aborted), Some(last)) = (&mut found.aborted, found.batches.last()) {
-        *aborted = log.aborted(want.fetch_offset, last.next());
+
+    /// The follower in the consumer's rack, if the leader is asked and is not in it itself.
+    fn nearer(&self, partition: &Partition, offset: i64) -> Option<NodeId> {
+        let rack = self.rack.filter(|_| partition.leader() == Some(self.cx.node))?;
+        let is_near = |id| {
+            let node = self.world.catalog.node(id);
+            node.is_some_and(|node| node.rack.as_deref() == Some(rack))
+        };
+        partition.preferred_read_replica(offset, is_near)
     }
-    Ok(found)
+}
+
+impl Found {
+    /// Reads up to where the reader may see.
+    fn fill(
+        mut self,
+        log: &Log,
+        want: &Want,
+        read_committed: bool,
+        budget: &mut Budget,
+    ) -> Outcome {
+        self.aborted = read_committed.then(Vec::new);
+        self.diverging = divergence(log, want)?;
+        if self.diverging.is_some() {
+            return Ok(self);
+        }
+        if !(log.start()..=log.end()).contains(&want.fetch_offset) {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        let upto = if read_committed { self.stable } else { self.high_watermark };
+        self.batches = budget.read(log, want, upto);
+        if let (Some(aborted), Some(last)) = (&mut self.aborted, self.batches.last()) {
+            *aborted = log.aborted(want.fetch_offset, last.next());
+        }
+        Ok(self)
+    }
 }
 
 impl Budget {
@@ -232,6 +282,7 @@ impl Found {
             // Empty, never null: librdkafka refuses null.
             records: Some(to_chunks(&self.batches)),
             diverging_epoch: self.diverging.map(diverging),
+            preferred_read_replica: self.preferred.map_or(-1, |node| node.0),
             ..PartitionData::default()
         }
     }
@@ -277,3 +328,6 @@ fn endpoint(node: &Node) -> NodeEndpoint {
         ..NodeEndpoint::default()
     }
 }
+
+/// The first version of Fetch in which a consumer says where it stands (KIP-392).
+const FIRST_WITH_RACKS: i16 = 11;

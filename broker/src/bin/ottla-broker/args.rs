@@ -46,6 +46,10 @@ Options:
   --advertise HOST:PORT     What clients are told to connect to, if it is not where the broker
                             listens: behind a container's port mapping, say. Others as above.
   --brokers N               How many brokers, with the ids 1 to N. [1]
+  --racks NAME[,NAME...]    The racks of the brokers, in the order of their ids. Consumers with a
+                            client.rack read from the replica in theirs, if they may:
+                            --config replica.selector.class=\
+                            org.apache.kafka.common.replica.RackAwareReplicaSelector
   --topic NAME:PARTITIONS[:REPLICAS]
                             Creates a topic; may be repeated.
   --auto-create             Creates topics when clients ask for them.
@@ -97,6 +101,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Ask, ArgsE
                 advertise(cluster, value()?)?
             }
             "--brokers" => brokers(cluster, value()?)?,
+            "--racks" => cluster.racks(value()?.split(',')),
             "--topic" => topic(cluster, value()?)?,
             "--config" => config(cluster, value()?)?,
             "--feature" => feature(cluster, value()?)?,

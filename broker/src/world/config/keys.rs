@@ -54,12 +54,16 @@ const fn key(
     Key { name, kind, default, check, broker_names }
 }
 
+/// The `replica.selector.class` that sends consumers to replicas in their rack.
+pub const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 use Check::{Any, AtLeast, OneOf};
 use Kind::{Boolean, Double, Int, List, Long, String};
 
 const FOREVER: &str = "9223372036854775807";
 const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const POLICIES: &[&str] = &["compact", "delete"];
+const SELECTORS: &[&str] = &["", "org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE];
 const TIMES: &[&str] = &["CreateTime", "LogAppendTime"];
 
 /// The settings of a topic, by name.
@@ -105,6 +109,7 @@ pub const TOPIC_KEYS: &[Key] = &[
 #[rustfmt::skip]
 pub const BROKER_KEYS: &[Key] = &[
     key("auto.create.topics.enable", Boolean, "true", Any, &[]),
+    key("broker.rack", String, "", Any, &[]),
     key("compression.gzip.level", Int, "-1", AtLeast(-1), &[]),
     key("compression.lz4.level", Int, "9", AtLeast(1), &[]),
     key("compression.type", String, "producer", OneOf(CODECS), &[]),
@@ -157,6 +162,7 @@ pub const BROKER_KEYS: &[Key] = &[
     key("offsets.topic.replication.factor", Int, "3", AtLeast(1), &[]),
     key("producer.id.expiration.ms", Int, "86400000", AtLeast(1), &[]),
     key("replica.lag.time.max.ms", Long, "30000", Any, &[]),
+    key("replica.selector.class", String, "", OneOf(SELECTORS), &[]),
     key("socket.request.max.bytes", Int, "104857600", AtLeast(1), &[]),
     key("transaction.max.timeout.ms", Int, "900000", AtLeast(1), &[]),
     key("transaction.partition.verification.enable", Boolean, "true", Any, &[]),
