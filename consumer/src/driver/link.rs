@@ -53,7 +53,7 @@ impl RequestSource for FetchLink {
         let Some((token, request)) = fetch else { return };
         let timeout = self.shared.client().config().request_timeout;
         if let Err(error) = outbox.send(&request, version, Token(token), timeout) {
-            self.shared.with(|fetcher| fetcher.handle_fetch_failure(self.node, token));
+            self.shared.with(|fetcher| fetcher.handle_fetch_failure(self.node, token, now));
             self.shared.refuse(error);
         }
     }
@@ -73,12 +73,12 @@ impl RequestSource for FetchLink {
         Ok(throttle)
     }
 
-    fn handle_failure(&self, _now: Instant, token: Token, _error: &RequestError) {
-        self.shared.with(|fetcher| fetcher.handle_fetch_failure(self.node, token.0));
+    fn handle_failure(&self, now: Instant, token: Token, _error: &RequestError) {
+        self.shared.with(|fetcher| fetcher.handle_fetch_failure(self.node, token.0, now));
     }
 
-    fn handle_disconnected(&self, _now: Instant, error: &RequestError) {
-        self.shared.with(|fetcher| fetcher.handle_disconnected(self.node, self.lane));
+    fn handle_disconnected(&self, now: Instant, error: &RequestError) {
+        self.shared.with(|fetcher| fetcher.handle_disconnected(self.node, self.lane, now));
         if !error.class().is_retriable() && !self.shared.is_closed() {
             self.shared.refuse(error.clone());
         }

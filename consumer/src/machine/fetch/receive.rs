@@ -37,23 +37,29 @@ impl Fetcher {
 
     /// Takes note that a fetch is not answered: what the broker's session knows is not known here
     /// any more. The link waits before it connects again.
-    pub fn handle_fetch_failure(&mut self, node: NodeId, token: u64) {
-        let lane = self.end_flight(node, token);
-        self.restart(node, lane);
+    pub fn handle_fetch_failure(&mut self, node: NodeId, token: u64, now: Instant) {
+        if let Some(lane) = self.end_flight(node, token) {
+            self.handle_lost(node, lane, now);
+        }
     }
 
     /// Takes note that the broker was never asked what it was to be asked.
-    pub fn handle_disconnected(&mut self, node: NodeId, lane: Lane) {
+    pub fn handle_disconnected(&mut self, node: NodeId, lane: Lane, now: Instant) {
         self.wants_refresh |= lane == Lane::Session;
-        self.restart(node, Some(lane));
+        self.handle_lost(node, lane, now);
     }
 
-    fn restart(&mut self, node: NodeId, lane: Option<Lane>) {
-        let Some(node) = self.nodes.get_mut(&node) else { return };
+    /// A nearer replica that does not answer may be dead, which only the leader can tell: what was
+    /// read there is read from the leader again, until that one prefers another.
+    fn handle_lost(&mut self, node: NodeId, lane: Lane, now: Instant) {
+        let Some(lost) = self.nodes.get_mut(&node) else { return };
         match lane {
-            Some(Lane::Session) => node.session.restart(),
-            Some(Lane::Late) => node.late.give_up(),
-            None => {}
+            Lane::Session => lost.session.restart(),
+            Lane::Late => lost.late.give_up(),
+        }
+        for slot in lost.preferred.clone() {
+            self.forget_preferred(slot);
+            self.settle(slot, now);
         }
     }
 

@@ -253,8 +253,8 @@ fn a_seek_makes_the_answer_to_a_latecomer_stale() {
 fn latecomers_wait_with_the_others_where_they_cannot_be_asked_for() {
     let mut world = late();
     let (token, _) = world.send_late(1).unwrap();
-    world.fetcher.handle_fetch_failure(node(1), token);
-    world.fetcher.handle_disconnected(node(1), Lane::Late);
+    world.fetcher.handle_fetch_failure(node(1), token, world.now);
+    world.fetcher.handle_disconnected(node(1), Lane::Late, world.now);
     assert!(!world.fetcher.wants_connection(node(1), Lane::Late));
     assert!(!world.fetcher.poll_refresh(), "the other connection knows better");
     world.receive(1);
@@ -319,6 +319,21 @@ fn a_nearer_replica_is_read_until_its_time_is_over() {
     assert!(world.send(1).is_some(), "the leader may know better by now");
     world.receive(1);
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
+}
+
+#[test]
+fn a_nearer_replica_that_is_lost_gives_way_to_the_leader() {
+    for answers in [true, false] {
+        let mut world = World::begun(|_| {});
+        world.send(1);
+        nearer(&mut world, 2);
+        world.receive(1);
+        if answers {
+            world.send(2);
+        }
+        world.lose(2);
+        assert!(world.send(1).is_some(), "answers were outstanding: {answers}");
+    }
 }
 
 #[test]

@@ -194,9 +194,9 @@ impl World {
     /// Loses the connection to a broker, with the answer on it.
     pub(super) fn lose(&mut self, from: i32) {
         if let Some((token, _)) = self.answers.remove(&node(from)) {
-            self.fetcher.handle_fetch_failure(node(from), token);
+            self.fetcher.handle_fetch_failure(node(from), token, self.now);
         }
-        self.fetcher.handle_disconnected(node(from), Lane::Session);
+        self.fetcher.handle_disconnected(node(from), Lane::Session, self.now);
     }
 
     /// Loses the sessions that a broker keeps.
