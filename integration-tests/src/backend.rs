@@ -30,6 +30,12 @@ pub(crate) enum Brokers {
     External(Vec<String>),
 }
 
+/// The rack of a broker: each has its own, on every backend but the external one.
+#[must_use]
+pub fn rack_of(broker: i32) -> String {
+    format!("rack-{broker}")
+}
+
 impl Backend {
     /// Starts such a cluster, and waits until every broker of it serves. `None`, after a loud word
     /// on standard error, where no container engine answers and `CI` is not `true`.
@@ -57,6 +63,7 @@ impl Backend {
 async fn embedded() -> Cluster {
     let any_port = "127.0.0.1:0".parse().expect("it is an address");
     let builder = Cluster::builder().random_seed().listen(any_port);
+    let builder = builder.racks((1..=3).map(rack_of)).follower_reads(true);
     builder.start().await.expect("a cluster on free ports starts")
 }
 

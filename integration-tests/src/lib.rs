@@ -23,7 +23,7 @@ mod run;
 pub mod tools;
 mod topics;
 
-pub use backend::Backend;
+pub use backend::{Backend, rack_of};
 pub use cluster::TestCluster;
 pub use probe::Probe;
 pub use run::{Access, run};

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use ottla_broker::world::config::RACK_AWARE;
 use testcontainers::Image;
 use testcontainers::core::WaitFor;
+
+use crate::rack_of;
 
 /// A member of a cluster.
 #[derive(Debug, Clone)]
@@ -58,6 +61,7 @@ fn environment(member: &Member, members: &[Member]) -> Vec<(&'static str, String
     let replicas = members.len().min(3);
     let own = [
         ("KAFKA_NODE_ID", id.to_string()),
+        ("KAFKA_BROKER_RACK", rack_of(*id)),
         ("KAFKA_CONTROLLER_QUORUM_VOTERS", voters.join(",")),
         ("KAFKA_LISTENERS", format!("EXTERNAL://:{port},INTERNAL://:9092,CONTROLLER://:9093")),
         (
@@ -80,6 +84,7 @@ const COMMON: &[(&str, &str)] = &[
     ("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER"),
     ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1"),
     ("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR", "1"),
+    ("KAFKA_REPLICA_SELECTOR_CLASS", RACK_AWARE),
     // Fifty, Kafka's default, are slow to create.
     ("KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS", "5"),
     ("KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS", "5"),

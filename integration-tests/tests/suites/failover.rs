@@ -8,6 +8,7 @@ use ottla_integration_tests::TestCluster;
 use ottla_protocol::messages::DescribeClusterRequest;
 
 use crate::clients::{connect, producer, soon, within};
+use crate::nearby::Nearby;
 use crate::produce::{enqueue_all, values};
 
 pub(crate) async fn a_moved_leader_is_noticed_and_its_epoch_is_newer(cluster: &TestCluster) {
@@ -82,6 +83,18 @@ pub(crate) async fn nothing_acknowledged_is_lost_when_leaders_move(cluster: &Tes
         }
     })
     .await;
+}
+
+pub(crate) async fn without_its_near_replica_a_consumer_reads_from_the_leader(
+    cluster: &TestCluster,
+) {
+    let mut test = Nearby::new(cluster).await;
+    test.read(10).await;
+    cluster.kill(test.near).await;
+    test.read(10).await;
+    cluster.start(test.near).await;
+    test.read(10).await;
+    test.close().await;
 }
 
 /// Sends while something happens, and then finds every record once and in order.

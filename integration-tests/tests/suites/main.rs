@@ -25,6 +25,7 @@ mod groups;
 mod interop;
 mod lessons;
 mod metadata;
+mod nearby;
 mod produce;
 
 use ottla_integration_tests::{Access, Backend, run};
@@ -105,12 +106,13 @@ macro_rules! with_three_brokers {
                 a_frozen_broker_hides_no_topic
                 a_dead_coordinator_is_looked_up_again
                 nothing_acknowledged_is_lost_with_its_leader
-                nothing_acknowledged_is_lost_when_leaders_move;
+                nothing_acknowledged_is_lost_when_leaders_move
+                without_its_near_replica_a_consumer_reads_from_the_leader;
         }
     };
 }
 
-/// What needs a broker that fails on command.
+/// What needs a broker that fails on command, or tells what it was asked.
 macro_rules! with_faults {
     ($backend:expr) => {
         on! {
@@ -121,6 +123,9 @@ macro_rules! with_faults {
                 a_retry_is_overtaken_with_several_in_flight_and_no_idempotence
                 a_retry_is_not_overtaken_with_one_in_flight
                 a_retry_is_not_overtaken_with_idempotence;
+            nearby:
+                the_near_replica_is_read_from
+                a_near_replica_that_comes_back_is_read_from_again;
         }
     };
 }
