@@ -112,7 +112,8 @@ fn auto_create(
     may_create: bool,
 ) -> Result<(), ErrorCode> {
     topics::check_name(name).map_err(|refusal| refusal.code)?;
-    if !may_create || !world.settings.flag("auto.create.topics.enable") {
+    if !may_create || world.is_frozen(cx.node) || !world.settings.flag("auto.create.topics.enable")
+    {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
     topics::create_default(world, cx, name).map_err(|refusal| refusal.code)

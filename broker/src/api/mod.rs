@@ -121,16 +121,20 @@ impl World {
             }
             AnyRequest::DeleteRecords(request) => offsets::delete_records(self, cx, request).into(),
             AnyRequest::ApiVersions(request) => versions::api_versions(self, cx, &request).into(),
-            AnyRequest::Metadata(request) => metadata::metadata(self, cx, request).into(),
-            AnyRequest::DescribeCluster(request) => {
-                metadata::describe_cluster(self, cx, &request).into()
+            AnyRequest::Metadata(request) => {
+                self.as_known_to(cx.node, |known| metadata::metadata(known, cx, request)).into()
             }
-            AnyRequest::DescribeTopicPartitions(request) => {
-                metadata::describe_topic_partitions(self, cx, request).into()
-            }
-            AnyRequest::FindCoordinator(request) => {
-                metadata::find_coordinator(self, cx, request).into()
-            }
+            AnyRequest::DescribeCluster(request) => self
+                .as_known_to(cx.node, |known| metadata::describe_cluster(known, cx, &request))
+                .into(),
+            AnyRequest::DescribeTopicPartitions(request) => self
+                .as_known_to(cx.node, |known| {
+                    metadata::describe_topic_partitions(known, cx, request)
+                })
+                .into(),
+            AnyRequest::FindCoordinator(request) => self
+                .as_known_to(cx.node, |known| metadata::find_coordinator(known, cx, request))
+                .into(),
             AnyRequest::CreateTopics(request) => topics::create(self, cx, request).into(),
             AnyRequest::DeleteTopics(request) => topics::delete(self, cx, request).into(),
             AnyRequest::CreatePartitions(request) => {

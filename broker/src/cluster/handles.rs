@@ -86,6 +86,16 @@ impl<'a> NodeHandle<'a> {
         self.set_power(Power::Up);
     }
 
+    /// Has the broker describe the cluster as it is now, whatever becomes of it.
+    pub fn freeze_metadata(self) {
+        self.cluster.run(|world, _| world.freeze_metadata(self.id, true));
+    }
+
+    /// Lets the broker describe the cluster as it is again.
+    pub fn unfreeze_metadata(self) {
+        self.cluster.run(|world, _| world.freeze_metadata(self.id, false));
+    }
+
     fn set_power(self, to: Power) {
         self.cluster.with_nodes(|nodes| {
             let node = nodes.get(&self.id);

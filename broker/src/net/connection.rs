@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::{BoxStream, Shell, Step};
 use crate::api::{Admission, admit};
+use crate::fault::Damage;
 use crate::world::{Context, Flow, NodeId, Now, Parked, Prepared, Reply, Why};
 
 /// Whether a node serves.
@@ -177,8 +178,8 @@ impl Connection {
 
     async fn answer(&mut self, call: &Call, flow: Flow) -> Result<(), Closed> {
         match flow {
-            Flow::Reply(Reply { response, mute, cut }) => {
-                self.send(call, &response, call.cx.version, cut).await?;
+            Flow::Reply(Reply { response, mute, damage }) => {
+                self.send(call, &response, call.cx.version, damage).await?;
                 self.mute(mute).await
             }
             Flow::Silent => Ok(()),
@@ -204,7 +205,7 @@ impl Connection {
         call: &Call,
         response: &AnyResponse,
         version: i16,
-        cut: Option<usize>,
+        damage: Option<Damage>,
     ) -> Result<(), Closed> {
         let frame = encode_any_response(response, version, call.correlation_id);
         let mut frame = frame.map_err(|error| {
@@ -212,15 +213,15 @@ impl Connection {
             tracing::error!(api = %call.api, %error, "an answer could not be encoded");
             Closed::ByBroker
         })?;
-        if let Some(bytes) = cut {
-            frame = Frame::from(frame.copy_to_bytes(bytes));
+        if let Some(damage) = damage {
+            frame = damaged(frame, damage);
         }
         tokio::select! {
             biased;
             () = down(&mut self.power) => return Err(Closed::NodeDown),
             sent = self.stream.write_all_buf(&mut frame) => sent.map_err(|_| Closed::ByPeer)?,
         }
-        if cut.is_some() { Err(Closed::ByBroker) } else { Ok(()) }
+        if matches!(damage, Some(Damage::Cut(_))) { Err(Closed::ByBroker) } else { Ok(()) }
     }
 }
 
@@ -230,6 +231,16 @@ fn room(received: &BytesMut) -> usize {
     let claimed = received.first_chunk::<4>().map_or(0, |prefix| i32::from_be_bytes(*prefix));
     let frame = usize::try_from(claimed).map_or(0, |len| len.saturating_add(4));
     frame.saturating_sub(received.len()).clamp(READ, CLAIM)
+}
+
+fn damaged(mut frame: Frame, damage: Damage) -> Frame {
+    let whole = frame.remaining();
+    let len = if let Damage::Cut(len) = damage { len.min(whole) } else { whole };
+    let mut bytes = BytesMut::from(&*frame.copy_to_bytes(len));
+    if damage == Damage::Flip {
+        bytes.iter_mut().skip(LENGTH_AND_CORRELATION_ID).for_each(|byte| *byte = !*byte);
+    }
+    Frame::from(bytes.freeze())
 }
 
 /// Waits until the node is down.
@@ -250,6 +261,9 @@ async fn hung_up(stream: &mut BoxStream, received: &mut BytesMut) {
     }
     std::future::pending::<()>().await;
 }
+
+/// Bytes of an answer that say how long it is and what it answers.
+const LENGTH_AND_CORRELATION_ID: usize = 8;
 
 /// Room to read into, in bytes.
 const READ: usize = 16 * 1024;

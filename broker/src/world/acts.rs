@@ -29,6 +29,32 @@ impl World {
         self.transactions_moved_from(&transactions);
         self.write_markers(now);
         self.sessions.forget_node(node);
+        self.frozen.remove(&node);
+    }
+
+    /// From now on a node describes the cluster as it is at this moment, or as it is again. What
+    /// else it does, it does as ever; it creates no topics on demand. A restart ends it.
+    pub fn freeze_metadata(&mut self, node: NodeId, frozen: bool) {
+        self.frozen.remove(&node);
+        if frozen {
+            self.frozen.insert(node, self.catalog.clone());
+        }
+    }
+
+    /// Whether a node's metadata is frozen.
+    pub(crate) fn is_frozen(&self, node: NodeId) -> bool {
+        self.frozen.contains_key(&node)
+    }
+
+    /// Has a node describe the cluster as it knows it.
+    pub(crate) fn as_known_to<R>(&mut self, node: NodeId, tell: impl FnOnce(&mut Self) -> R) -> R {
+        let Some(known) = self.frozen.get_mut(&node) else { return tell(self) };
+        std::mem::swap(&mut self.catalog, known);
+        let told = tell(self);
+        if let Some(known) = self.frozen.get_mut(&node) {
+            std::mem::swap(&mut self.catalog, known);
+        }
+        told
     }
 
     /// Makes a node the leader of a partition.

@@ -47,7 +47,7 @@ pub enum TopicKey<'a> {
 }
 
 /// The nodes and topics of a cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Catalog {
     cluster_id: ByteString,
     nodes: BTreeMap<NodeId, Node>,

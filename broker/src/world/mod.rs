@@ -16,13 +16,14 @@ mod random;
 mod requests;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ottla_protocol::{AnyRequest, AnyResponse, ApiKey, ByteString, ErrorCode, Uuid};
 
 use crate::api::fetch::{FetchWait, Sessions};
 use crate::api::produce::{AckWait, Checked};
-use crate::fault::{Faults, Injection, Then};
+use crate::fault::{Damage, Faults, Injection, Then};
 use crate::group::{self, GroupConfig, Groups, WaitId};
 pub use crate::txn::{MAX_TRANSACTION_VERSION, TransactionDescription};
 use crate::txn::{TransactionConfig, Transactions};
@@ -146,7 +147,7 @@ pub enum Flow {
 
 impl<R: Into<AnyResponse>> From<R> for Flow {
     fn from(response: R) -> Self {
-        Self::Reply(Reply { response: response.into(), mute: Duration::ZERO, cut: None })
+        Self::Reply(Reply { response: response.into(), mute: Duration::ZERO, damage: None })
     }
 }
 
@@ -157,8 +158,8 @@ pub struct Reply {
     pub response: AnyResponse,
     /// How long the connection is not read after the answer (KIP-219).
     pub mute: Duration,
-    /// Bytes of the frame to send before the connection is closed; `None` sends all.
-    pub cut: Option<usize>,
+    /// What is done to its bytes on the way out.
+    pub damage: Option<Damage>,
 }
 
 /// A request that waits for its ticket to be woken, or for a deadline.
@@ -207,6 +208,8 @@ pub struct World {
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
     pub(crate) random: Random,
+    /// What nodes say of the cluster that are frozen in what they knew.
+    frozen: BTreeMap<NodeId, Catalog>,
     waiters: Waiters,
     timers: Timers,
 }
@@ -228,6 +231,7 @@ impl World {
             faults: Faults::default(),
             requests: Requests::default(),
             random,
+            frozen: BTreeMap::new(),
             waiters: Waiters::default(),
             timers,
         }

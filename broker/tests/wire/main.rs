@@ -262,6 +262,22 @@ async fn half_an_answer_can_be_all_there_is() {
     assert_eq!(rule.hits(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_can_be_garbage_behind_its_correlation_id() {
+    let cluster = in_memory().start().await.unwrap();
+    let mut wire = leader(&cluster).await;
+    let _rule = cluster.fault(Rule::new(ApiKey::Metadata, Act::CorruptAnswer).once());
+    wire.send(&MetadataRequest::default(), 12).await;
+    let garbled = wire.frame().await.unwrap();
+    wire.send(&MetadataRequest::default(), 12).await;
+    let sound = wire.frame().await.unwrap();
+    assert_eq!(
+        (garbled.len(), &garbled[..4], &sound[..4]),
+        (sound.len(), &[0, 0, 0, 1][..], &[0, 0, 0, 2][..])
+    );
+    assert!(garbled[4..].iter().zip(&sound[4..]).all(|(garbled, sound)| *garbled == !sound));
+}
+
 #[tokio::test]
 async fn the_same_seed_gives_the_same_ids() {
     let ids = |cluster: &Cluster| {

@@ -127,6 +127,7 @@ macro_rules! answers {
 }
 
 answers! {
+    Produce ProduceResponse
     Fetch FetchResponse
     ListOffsets ListOffsetsResponse
     Metadata MetadataResponse
@@ -142,6 +143,7 @@ answers! {
     InitProducerId InitProducerIdResponse
     OffsetForLeaderEpoch OffsetForLeaderEpochResponse
     DescribeConfigs DescribeConfigsResponse
+    DescribeCluster DescribeClusterResponse
     CreatePartitions CreatePartitionsResponse
     IncrementalAlterConfigs IncrementalAlterConfigsResponse
     DescribeTopicPartitions DescribeTopicPartitionsResponse
