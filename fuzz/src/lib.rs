@@ -4,11 +4,15 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod broker;
 mod codec;
+mod fetch_view;
 mod frame;
 mod message;
 
 pub use batch::batch;
+pub use broker::{Bed, Step, broker};
 pub use codec::codec;
+pub use fetch_view::fetch_view;
 pub use frame::frame;
 pub use message::{request, response};

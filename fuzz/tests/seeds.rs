@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use ottla_fuzz::{batch, codec, frame, request, response};
+use ottla_fuzz::{batch, broker, codec, fetch_view, frame, request, response};
 use ottla_protocol::compression::Compression;
 
 #[test]
@@ -23,6 +23,16 @@ fn frames_hold_what_their_target_demands() {
 #[test]
 fn batches_hold_what_their_target_demands() {
     run("../protocol/golden/batches", batch);
+}
+
+#[test]
+fn clusters_hold_what_their_target_demands() {
+    run("seeds/broker", broker);
+}
+
+#[test]
+fn walks_hold_what_their_target_demands() {
+    run("seeds/fetch_view", fetch_view);
 }
 
 #[test]
