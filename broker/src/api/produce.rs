@@ -1,7 +1,6 @@
 //! Produce: checks, append, acknowledgement.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ottla_protocol::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
@@ -16,7 +15,7 @@ use crate::partition::{Appended, Partition, Surroundings};
 use crate::txn::{FIRST_PRODUCE_THAT_ADDS, Producer};
 use crate::world::catalog::{Node, TopicKey};
 use crate::world::config::TopicSettings;
-use crate::world::{Context, Flow, Now, Resume, WaitKey, Why, World};
+use crate::world::{Acknowledgements, Context, Flow, Now, Resume, Unacknowledged, Why, World};
 
 /// A produce request whose batches were checked outside the lock.
 #[derive(Debug, Clone)]
@@ -38,19 +37,8 @@ struct CheckedTopic {
 #[derive(Debug)]
 pub struct AckWait {
     response: ProduceResponse,
-    pending: Vec<Pending>,
-    until: Duration,
-}
-
-/// A row of the response that is not settled yet.
-#[derive(Debug)]
-struct Pending {
-    topic: Uuid,
-    partition: i32,
-    /// Where the row is: the topic and the partition within the response.
-    at: (usize, usize),
-    last: i64,
-    epoch: i32,
+    /// By the topic and the partition within the response.
+    acknowledgements: Acknowledgements<(usize, usize)>,
 }
 
 impl Checked {
@@ -78,8 +66,7 @@ impl CheckedTopic {
 pub(super) fn produce(world: &mut World, cx: &Context, request: Checked) -> Flow {
     let mut wait = AckWait {
         response: ProduceResponse::default(),
-        pending: Vec::new(),
-        until: cx.deadline(request.timeout_ms),
+        acknowledgements: Acknowledgements::new(cx.deadline(request.timeout_ms)),
     };
     for topic in &request.topics {
         let rows = topic.partitions.iter().map(|(index, batch)| {
@@ -91,23 +78,17 @@ pub(super) fn produce(world: &mut World, cx: &Context, request: Checked) -> Flow
     match request.acks {
         0 if wait.has_errors() => Flow::Close,
         0 => Flow::Silent,
-        -1 => wait.settle(world, cx),
+        -1 => wait.settle(world, cx, Why::Woken),
         _ => wait.answer(world, cx),
     }
 }
 
-pub(crate) fn resume(world: &mut World, cx: &Context, mut wait: AckWait, why: Why) -> Flow {
-    if why == Why::Expired {
-        wait.check(world, cx);
-        for pending in std::mem::take(&mut wait.pending) {
-            wait.fail(pending.at, ErrorCode::RequestTimedOut);
-        }
-    }
-    wait.settle(world, cx)
+pub(crate) fn resume(world: &mut World, cx: &Context, wait: AckWait, why: Why) -> Flow {
+    wait.settle(world, cx, why)
 }
 
 /// What one partition answered, and what must be committed before it is told.
-type Row = (PartitionProduceResponse, Option<Pending>);
+type Row = (PartitionProduceResponse, Option<Unacknowledged>);
 
 fn append_row(
     world: &mut World,
@@ -118,7 +99,7 @@ fn append_row(
     batch: &Result<Incoming, Refusal>,
 ) -> Row {
     match append(world, cx, request, key, index, batch) {
-        Ok((appended, log_start_offset, pending)) => {
+        Ok((appended, log_start_offset, unacknowledged)) => {
             let row = PartitionProduceResponse {
                 index,
                 base_offset: appended.base,
@@ -126,7 +107,7 @@ fn append_row(
                 log_start_offset,
                 ..PartitionProduceResponse::default()
             };
-            (row, Some(pending))
+            (row, Some(unacknowledged))
         }
         Err(refusal) => (refused(index, refusal), None),
     }
@@ -139,7 +120,7 @@ fn append(
     key: TopicKey<'_>,
     index: i32,
     batch: &Result<Incoming, Refusal>,
-) -> Result<(Appended, i64, Pending), Refusal> {
+) -> Result<(Appended, i64, Unacknowledged), Refusal> {
     let acks = request.acks;
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
@@ -163,8 +144,8 @@ fn append(
         world.watch_lag(cx.now);
     }
     let Done { appended, log_start, epoch, .. } = done;
-    let pending = Pending { topic: id, partition: index, at: (0, 0), last: appended.last, epoch };
-    Ok((appended, log_start, pending))
+    let unacknowledged = Unacknowledged { topic: id, partition: index, last: appended.last, epoch };
+    Ok((appended, log_start, unacknowledged))
 }
 
 /// Asks the transaction coordinator about the first batch of a transaction in this partition
@@ -293,9 +274,11 @@ fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {
 impl AckWait {
     fn add_topic(&mut self, topic: &CheckedTopic, rows: Vec<Row>) {
         let mut partition_responses = Vec::with_capacity(rows.len());
-        for (row, pending) in rows {
+        for (row, unacknowledged) in rows {
             let at = (self.response.responses.len(), partition_responses.len());
-            self.pending.extend(pending.map(|pending| Pending { at, ..pending }));
+            if let Some(append) = unacknowledged {
+                self.acknowledgements.push(at, append);
+            }
             partition_responses.push(row);
         }
         let (name, topic_id) = (topic.name.clone(), topic.id);
@@ -316,24 +299,15 @@ impl AckWait {
     }
 
     /// Answers if every row is settled, and waits on if not.
-    fn settle(mut self, world: &mut World, cx: &Context) -> Flow {
-        self.check(world, cx);
-        if self.pending.is_empty() {
+    fn settle(mut self, world: &mut World, cx: &Context, why: Why) -> Flow {
+        for (at, code) in self.acknowledgements.settle(world, cx, why) {
+            self.fail(at, code);
+        }
+        if self.acknowledgements.is_empty() {
             return self.answer(world, cx);
         }
-        let key = |pending: &Pending| WaitKey::Partition(pending.topic, pending.partition);
-        let keys: Vec<WaitKey> = self.pending.iter().map(key).collect();
-        world.park(&keys, Some(self.until), Resume::Acks(self))
-    }
-
-    fn check(&mut self, world: &World, cx: &Context) {
-        for pending in std::mem::take(&mut self.pending) {
-            match pending.outcome(world, cx) {
-                Ok(true) => {}
-                Ok(false) => self.pending.push(pending),
-                Err(code) => self.fail(pending.at, code),
-            }
-        }
+        let (keys, until) = (self.acknowledgements.keys(), self.acknowledgements.until);
+        world.park(&keys, Some(until), Resume::Acks(self))
     }
 
     fn fail(&mut self, (topic, row): (usize, usize), code: ErrorCode) {
@@ -377,25 +351,5 @@ fn endpoint(node: &Node) -> NodeEndpoint {
         port: i32::from(node.port),
         rack: node.rack.clone(),
         ..NodeEndpoint::default()
-    }
-}
-
-impl Pending {
-    /// Whether the batch is committed.
-    fn outcome(&self, world: &World, cx: &Context) -> Result<bool, ErrorCode> {
-        let topic = world.catalog.topic(TopicKey::Id(self.topic));
-        let topic = topic.map_err(|_| ErrorCode::UnknownTopicOrPartition)?;
-        let partition = topic.partition(self.partition)?;
-        let log = partition.led_by(cx.node)?;
-        if partition.epoch() != self.epoch {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
-        if log.high_watermark() <= self.last {
-            return Ok(false);
-        }
-        if partition.in_sync().len() < partition.min_in_sync(&topic.settings) {
-            return Err(ErrorCode::NotEnoughReplicasAfterAppend);
-        }
-        Ok(true)
     }
 }

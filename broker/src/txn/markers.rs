@@ -15,7 +15,9 @@ use super::{DueMarker, Marker, Producer, Target, WrittenMarker};
 use crate::group::TransactionResult;
 use crate::log::batch::Incoming;
 use crate::world::catalog::{CoordinatorType, TopicKey};
-use crate::world::{Context, Now, Timer, World};
+use crate::world::{
+    Acknowledgements, Context, Flow, Now, Resume, Timer, Unacknowledged, Why, World,
+};
 
 impl World {
     /// Writes the markers that transactions owe, wherever there is a leader to take them; the
@@ -63,7 +65,9 @@ impl World {
                     coordinator_epoch: due.coordinator_epoch,
                 };
                 match self.append_marker(topic, index, &text, now) {
-                    Ok((offset, leader_epoch)) => WrittenMarker { topic: id, leader_epoch, offset },
+                    Ok(Unacknowledged { last: offset, epoch: leader_epoch, .. }) => {
+                        WrittenMarker { topic: id, leader_epoch, offset }
+                    }
                     Err(ErrorCode::UnknownTopicOrPartition) => return None,
                     Err(_) => return Some(Marker::Due),
                 }
@@ -80,19 +84,18 @@ impl World {
         leader.is_some_and(|(_, epoch)| epoch == written.leader_epoch)
     }
 
-    /// Appends a marker to a partition, as with `acks = -1`, and returns its offset and the leader
-    /// epoch.
+    /// Appends a marker to a partition, as with `acks = -1`.
     fn append_marker(
         &mut self,
         topic: &str,
         index: i32,
         text: &MarkerText,
         now: Now,
-    ) -> Result<(i64, i32), ErrorCode> {
+    ) -> Result<Unacknowledged, ErrorCode> {
         let key = TopicKey::Name(topic);
         let id = self.catalog.topic(key)?.id;
         let batch = text.batch(now)?;
-        let (offset, epoch, lagging) =
+        let (last, epoch, lagging) =
             self.catalog.with_partition(key, index, now, |partition, around| {
                 let appended = partition.append_marker(&batch, around)?;
                 Ok::<_, ErrorCode>((appended.last, partition.epoch(), partition.has_laggards()))
@@ -101,7 +104,7 @@ impl World {
         if lagging {
             self.watch_lag(now);
         }
-        Ok((offset, epoch))
+        Ok(Unacknowledged { topic: id, partition: index, last, epoch })
     }
 }
 
@@ -127,41 +130,76 @@ impl MarkerText {
     }
 }
 
-/// `WriteTxnMarkers`: how an operator ends a transaction that hangs (KIP-664).
+/// `WriteTxnMarkers` that waits for its markers to be committed.
+#[derive(Debug)]
+pub(crate) struct MarkerWait {
+    response: WriteTxnMarkersResponse,
+    /// By the marker, the topic and the partition within the response.
+    acknowledgements: Acknowledgements<[usize; 3]>,
+}
+
+/// `WriteTxnMarkers`: how an operator ends a transaction that hangs (KIP-664). It is answered when
+/// the in-sync replicas have every marker.
 pub(super) fn write_txn_markers(
     world: &mut World,
     cx: &Context,
     request: WriteTxnMarkersRequest,
-) -> WriteTxnMarkersResponse {
-    let markers = request.markers.into_iter().map(|marker| {
-        let topics = marker.topics.iter().map(|topic| write_in_topic(world, cx, &marker, topic));
-        WritableTxnMarkerResult {
-            producer_id: marker.producer_id,
-            topics: topics.collect(),
-            ..Default::default()
-        }
-    });
-    WriteTxnMarkersResponse { markers: markers.collect(), ..Default::default() }
+) -> Flow {
+    let timeout = i32::try_from(world.settings.number("request.timeout.ms")).unwrap_or(0);
+    let acknowledgements = Acknowledgements::new(cx.deadline(timeout));
+    let mut wait = MarkerWait { response: WriteTxnMarkersResponse::default(), acknowledgements };
+    for marker in &request.markers {
+        let (producer_id, topics) = (marker.producer_id, Vec::with_capacity(marker.topics.len()));
+        let result = WritableTxnMarkerResult { producer_id, topics, ..Default::default() };
+        wait.response.markers.push(result);
+        marker.topics.iter().for_each(|topic| wait.write_in_topic(world, cx, marker, topic));
+    }
+    wait.settle(world, cx, Why::Woken)
 }
 
-fn write_in_topic(
-    world: &mut World,
-    cx: &Context,
-    marker: &WritableTxnMarker,
-    topic: &WritableTxnMarkerTopic,
-) -> WritableTxnMarkerTopicResult {
-    let rows = topic.partition_indexes.iter().map(|index| {
-        let outcome = write_in_partition(world, cx, marker, &topic.name, *index);
-        WritableTxnMarkerPartitionResult {
-            partition_index: *index,
-            error_code: outcome.err().unwrap_or(ErrorCode::None).code(),
-            ..Default::default()
+impl MarkerWait {
+    fn write_in_topic(
+        &mut self,
+        world: &mut World,
+        cx: &Context,
+        marker: &WritableTxnMarker,
+        topic: &WritableTxnMarkerTopic,
+    ) {
+        let at = self.response.markers.len().saturating_sub(1);
+        let Some(result) = self.response.markers.last_mut() else { return };
+        let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
+        for index in topic.partition_indexes.iter().copied() {
+            let outcome = write_in_partition(world, cx, marker, &topic.name, index);
+            let place = [at, result.topics.len(), partitions.len()];
+            let error = outcome.map(|append| self.acknowledgements.push(place, append)).err();
+            partitions.push(WritableTxnMarkerPartitionResult {
+                partition_index: index,
+                error_code: error.unwrap_or(ErrorCode::None).code(),
+                ..Default::default()
+            });
         }
-    });
-    WritableTxnMarkerTopicResult {
-        name: topic.name.clone(),
-        partitions: rows.collect(),
-        ..Default::default()
+        let name = topic.name.clone();
+        result.topics.push(WritableTxnMarkerTopicResult { name, partitions, ..Default::default() });
+    }
+
+    /// Answers if every marker is settled, and waits on if not.
+    pub(crate) fn settle(mut self, world: &mut World, cx: &Context, why: Why) -> Flow {
+        for (place, code) in self.acknowledgements.settle(world, cx, why) {
+            if let Some(row) = self.row(place) {
+                row.error_code = code.code();
+            }
+        }
+        if self.acknowledgements.is_empty() {
+            return self.response.into();
+        }
+        let (keys, until) = (self.acknowledgements.keys(), self.acknowledgements.until);
+        world.park(&keys, Some(until), Resume::Markers(self))
+    }
+
+    fn row(&mut self, place: [usize; 3]) -> Option<&mut WritableTxnMarkerPartitionResult> {
+        let [marker, topic, row] = place;
+        let marker = self.response.markers.get_mut(marker)?;
+        marker.topics.get_mut(topic)?.partitions.get_mut(row)
     }
 }
 
@@ -171,7 +209,7 @@ fn write_in_partition(
     marker: &WritableTxnMarker,
     topic: &str,
     index: i32,
-) -> Result<(), ErrorCode> {
+) -> Result<Unacknowledged, ErrorCode> {
     cx.item(topic, index)?;
     let partition = world.catalog.topic(TopicKey::Name(topic))?.partition(index)?;
     let producers = partition.led_by(cx.node)?.producers();
@@ -191,7 +229,7 @@ fn write_in_partition(
         result,
         coordinator_epoch: marker.coordinator_epoch,
     };
-    world.append_marker(topic, index, &text, cx.now).map(drop)
+    world.append_marker(topic, index, &text, cx.now)
 }
 
 /// How long a marker waits that no leader takes, unless the cluster changes before.

@@ -28,6 +28,7 @@ pub(crate) use self::admission::{FIRST_PRODUCE_THAT_ADDS, OffsetsAdmission};
 use self::identity::NewId;
 pub(crate) use self::identity::Producer;
 pub use self::listing::TransactionDescription;
+pub(crate) use self::markers::MarkerWait;
 pub(crate) use self::serve::serve;
 pub(crate) use self::transaction::{Marker, Target, WrittenMarker};
 use self::transaction::{Protocol, Transaction};

@@ -51,7 +51,7 @@ pub(crate) fn serve(
             transactions.list_transactions(&caller, request).into()
         }
         AnyRequest::WriteTxnMarkers(request) => {
-            super::markers::write_txn_markers(world, cx, request).into()
+            super::markers::write_txn_markers(world, cx, request)
         }
         other => return Err(Box::new(other)),
     };

@@ -9,6 +9,7 @@
 //! Nothing here reads a clock, a socket or a source of randomness: time comes with each call, ids
 //! from a seed. A test can own it all.
 
+mod acknowledging;
 mod acts;
 pub mod catalog;
 pub mod config;
@@ -26,7 +27,8 @@ use crate::api::produce::{AckWait, Checked};
 use crate::fault::{Damage, Faults, Injection, Then};
 use crate::group::{self, GroupConfig, Groups, WaitId};
 pub use crate::txn::{MAX_TRANSACTION_VERSION, TransactionDescription};
-use crate::txn::{TransactionConfig, Transactions};
+use crate::txn::{MarkerWait, TransactionConfig, Transactions};
+pub(crate) use acknowledging::{Acknowledgements, Unacknowledged};
 use catalog::Catalog;
 use config::Settings;
 use random::Random;
@@ -178,6 +180,8 @@ pub struct Parked {
 pub(crate) enum Resume {
     /// A produce request with `acks = -1` waits for the in-sync replicas.
     Acks(AckWait),
+    /// Markers that an operator wrote wait for the in-sync replicas.
+    Markers(MarkerWait),
     /// A fetch waits for bytes.
     Fetch(FetchWait),
     /// A request is held, or delayed, before it is served.
@@ -248,6 +252,7 @@ impl World {
         self.waiters.forget(parked.ticket);
         let flow = match parked.resume {
             Resume::Acks(wait) => crate::api::produce::resume(self, cx, wait, why),
+            Resume::Markers(wait) => wait.settle(self, cx, why),
             Resume::Fetch(wait) => crate::api::fetch::resume(self, cx, wait, why),
             Resume::Member(wait) => group::resume(self, cx, wait),
             Resume::Held(request) => self.serve(cx, request),

@@ -163,6 +163,7 @@ pub const BROKER_KEYS: &[Key] = &[
     key("producer.id.expiration.ms", Int, "86400000", AtLeast(1), &[]),
     key("replica.lag.time.max.ms", Long, "30000", Any, &[]),
     key("replica.selector.class", String, "", OneOf(SELECTORS), &[]),
+    key("request.timeout.ms", Int, "30000", Any, &[]),
     key("socket.request.max.bytes", Int, "104857600", AtLeast(1), &[]),
     key("transaction.max.timeout.ms", Int, "900000", AtLeast(1), &[]),
     key("transaction.partition.verification.enable", Boolean, "true", Any, &[]),

@@ -179,6 +179,58 @@ fn an_operator_ends_a_transaction_that_hangs() {
     assert_eq!(write_marker(&mut test, 1, &elsewhere), ErrorCode::NotLeaderOrFollower);
 }
 
+fn abort_marker(producer: &Producer) -> WriteTxnMarkersRequest {
+    let topic = WritableTxnMarkerTopic {
+        name: "t".into(),
+        partition_indexes: vec![0].into(),
+        ..Default::default()
+    };
+    let marker = WritableTxnMarker {
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    WriteTxnMarkersRequest { markers: vec![marker], ..Default::default() }
+}
+
+fn marker_code(flow: Flow) -> ErrorCode {
+    let response: WriteTxnMarkersResponse = reply(flow);
+    error(response.markers[0].topics[0].partitions[0].error_code)
+}
+
+#[test]
+fn an_operators_marker_is_answered_when_the_in_sync_replicas_have_it() {
+    for resumed in [true, false] {
+        let mut test = Test::with_topics();
+        let mut producer = Producer::new(&mut test, "a", Protocol::Two);
+        producer.write(&mut test, "t", "x").unwrap();
+        test.world.pause_replication("t", 0, true, test.now).unwrap();
+        let waiting = parked(test.send(1, 1, abort_marker(&producer)));
+        assert_eq!(waiting.until, Some(test.now.mono + Duration::from_secs(30)));
+        let (why, expected) = if resumed {
+            test.world.pause_replication("t", 0, false, test.now).unwrap();
+            assert!(test.world.take_woken().contains(&waiting.ticket));
+            (Why::Woken, ErrorCode::None)
+        } else {
+            (Why::Expired, ErrorCode::RequestTimedOut)
+        };
+        assert_eq!(marker_code(test.resume(1, 1, waiting, why)), expected);
+    }
+}
+
+#[test]
+fn an_operators_marker_that_lost_its_leader_is_said_to_be_lost() {
+    let mut test = Test::with_topics();
+    let mut producer = Producer::new(&mut test, "a", Protocol::Two);
+    producer.write(&mut test, "t", "x").unwrap();
+    test.world.pause_replication("t", 0, true, test.now).unwrap();
+    let waiting = parked(test.send(1, 1, abort_marker(&producer)));
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    let code = marker_code(test.resume(1, 1, waiting, Why::Woken));
+    assert_eq!(code, ErrorCode::NotLeaderOrFollower);
+}
+
 #[test]
 fn features_with_minimum_zero_are_hidden_below_v4() {
     for (version, supported) in [(3, 0), (4, 1), (5, 1)] {
