@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use builder::{ClusterBuilder, StartError, TopicSpec};
@@ -19,7 +18,7 @@ pub use handles::{FaultHandle, NodeHandle, PartitionHandle};
 
 use crate::clock::spawn;
 use crate::fault::Rule;
-use crate::net::{BoxStream, Listener, Memory, Power, Shell, down, serve};
+use crate::net::{BoxStream, Listener, Memory, Power, Shell, down, serve, watch};
 use crate::world::catalog::CoordinatorType;
 use crate::world::{NodeId, Now, Seen, World};
 

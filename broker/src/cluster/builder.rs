@@ -5,12 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
-use tokio::sync::watch;
-
 use super::{Cluster, Connector, Running, bind};
 use crate::api::Refused;
 use crate::clock::Clock;
-use crate::net::{Listener, Memory, Power, Shell};
+use crate::net::{Listener, Memory, Power, Shell, watch};
 use crate::world::catalog::Node;
 use crate::world::config::{ConfigError, RACK_AWARE, Settings};
 use crate::world::{MAX_TRANSACTION_VERSION, NodeId, World};
@@ -226,7 +224,8 @@ impl ClusterBuilder {
             listeners.push((node_id(at), listener, running));
         }
         self.create_topics(&mut world)?;
-        let (alive, stop) = watch::channel(());
+        let alive = watch::Sender::new(());
+        let stop = alive.subscribe();
         let shell = Shell::new(world, Clock::start(self.epoch_ms));
         shell.spawn_timers(stop);
         let cluster = Cluster {
@@ -264,7 +263,7 @@ impl ClusterBuilder {
         at: u16,
         memory: Option<&Memory>,
     ) -> Result<(Listener, Running), StartError> {
-        let (power, _) = watch::channel(Power::Up);
+        let power = watch::Sender::new(Power::Up);
         let Some(address) = self.listen else {
             let (host, port) = (format!("n{}.mem", at + 1), 9092);
             let memory = memory.cloned().unwrap_or_default();

@@ -35,7 +35,7 @@ impl<'a> NodeHandle<'a> {
     pub async fn kill(self) {
         let accepting = self.cluster.with_nodes(|nodes| {
             let node = nodes.get_mut(&self.id)?;
-            node.power.send_replace(Power::Down);
+            node.power.change(|_| Some(Power::Down));
             if let Some(memory) = &self.cluster.connector.memory {
                 memory.close(&node.host, node.port);
             }
@@ -69,7 +69,7 @@ impl<'a> NodeHandle<'a> {
         self.cluster.run(|world, now| world.set_alive(self.id, true, now));
         self.cluster.with_nodes(|nodes| {
             if let Some(node) = nodes.get_mut(&self.id) {
-                node.power.send_replace(Power::Up);
+                node.power.change(|_| Some(Power::Up));
                 node.accepting = Some(self.cluster.accept(self.id, listener, &node.power));
             }
         });
@@ -98,16 +98,9 @@ impl<'a> NodeHandle<'a> {
 
     fn set_power(self, to: Power) {
         self.cluster.with_nodes(|nodes| {
-            let node = nodes.get(&self.id);
-            node.map(|node| {
-                node.power.send_if_modified(|power| {
-                    let changes = *power != Power::Down && *power != to;
-                    if changes {
-                        *power = to;
-                    }
-                    changes
-                })
-            })
+            if let Some(node) = nodes.get(&self.id) {
+                node.power.change(|now| (now != Power::Down && now != to).then_some(to));
+            }
         });
     }
 }

@@ -8,9 +8,8 @@ use ottla_protocol::frames::{RequestFrame, encode_any_response};
 use ottla_protocol::wire::{Frame, take_frame};
 use ottla_protocol::{AnyResponse, ApiKey, ByteString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 
-use super::{BoxStream, Shell, Step};
+use super::{BoxStream, Shell, Step, watch};
 use crate::api::{Admission, admit};
 use crate::fault::Damage;
 use crate::world::{Context, Flow, NodeId, Now, Parked, Prepared, Reply, Why};
@@ -170,7 +169,7 @@ impl Connection {
 
     /// A paused node takes nothing up.
     async fn until_up(&mut self) -> Result<(), Closed> {
-        match self.power.wait_for(|power| *power != Power::Paused).await.as_deref() {
+        match self.power.wait_for(|power| power != Power::Paused).await {
             Ok(Power::Up) => Ok(()),
             _ => Err(Closed::NodeDown),
         }
@@ -246,7 +245,7 @@ fn damaged(mut frame: Frame, damage: Damage) -> Frame {
 /// Waits until the node is down.
 pub(crate) async fn down(power: &mut watch::Receiver<Power>) {
     // An error means that the whole cluster is gone.
-    drop(power.wait_for(|power| *power == Power::Down).await);
+    let _gone = power.wait_for(|power| power == Power::Down).await;
 }
 
 /// Waits until the client has gone. What it sends meanwhile is kept, up to a limit: it must not

@@ -2,12 +2,13 @@
 
 mod connection;
 mod transport;
+pub(crate) mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 pub(crate) use connection::{Power, down, serve};
 pub use transport::{BoxStream, Stream};
@@ -26,7 +27,7 @@ pub(crate) struct Shell {
     /// The world's next deadline may have moved.
     deadline: Notify,
     /// Something happened; for those who wait for a fact.
-    changed: watch::Sender<u64>,
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Shell {
     pub(crate) fn new(world: World, clock: Clock) -> Arc<Self> {
         let deadline = world.next_deadline();
         let inner = Inner { world, parked: HashMap::new(), deadline, connections: 0 };
-        let (inner, deadline, changed) = (Mutex::new(inner), Notify::new(), watch::Sender::new(0));
+        let (inner, deadline, changed) = (Mutex::new(inner), Notify::new(), watch::Sender::new(()));
         Arc::new(Self { inner, clock, deadline, changed })
     }
 
@@ -120,7 +121,7 @@ impl Shell {
     pub(crate) async fn until<R>(&self, mut fact: impl FnMut(&mut World) -> Option<R>) -> R {
         let mut changes = self.changed.subscribe();
         loop {
-            changes.borrow_and_update();
+            changes.take_note();
             if let Some(found) = fact(&mut self.lock().world) {
                 return found;
             }
@@ -143,9 +144,7 @@ impl Shell {
             inner.deadline = deadline;
             self.deadline.notify_one();
         }
-        if self.changed.receiver_count() > 0 {
-            self.changed.send_modify(|count| *count += 1);
-        }
+        self.changed.change(|()| Some(()));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

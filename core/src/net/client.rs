@@ -282,14 +282,14 @@ impl Client {
         let late = self.runtime().sleep_until(Some(deadline.instant()));
         let found = async {
             loop {
-                let found = known(&snapshots.borrow_and_update());
+                let found = known(&snapshots.current());
                 if let Some(found) = found {
                     return Some(found);
                 }
                 if self.shared().is_closed() {
                     return None;
                 }
-                snapshots.changed().await.ok()?;
+                snapshots.changed().await;
             }
         };
         tokio::select! {

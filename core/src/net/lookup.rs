@@ -41,9 +41,7 @@ pub(super) async fn coordinator(
         }
         tokio::select! {
             biased;
-            changed = settled.changed() => {
-                changed.map_err(|_| RequestError::Closed { certainty: Certainty::NotWritten })?;
-            }
+            () = settled.changed() => {}
             () = runtime.sleep_until(Some(deadline.instant())) => {
                 return Err(shared.too_late(since, deadline));
             }

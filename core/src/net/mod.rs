@@ -12,6 +12,7 @@ mod refresh;
 mod route;
 mod runtime;
 mod shared;
+mod watch;
 
 pub use calls::{Answered, CallLink};
 pub use client::{Client, SnapshotListener, Target, TopicUse};

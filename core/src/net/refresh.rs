@@ -78,7 +78,7 @@ fn settle(
                 });
             } else {
                 // That nothing changed is an answer too, to whoever waits for one about a topic.
-                shared.snapshot.send_modify(|_| ());
+                shared.snapshot.nudge();
             }
             Ok(())
         }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::calls::CallLink;
 use super::client::SnapshotListener;
 use super::dial::{Dialer, SocketOptions, tcp};
 use super::link::{LinkOptions, LinkShared, LinkTarget, Purpose};
 use super::runtime::{Runtime, Task};
+use super::watch;
 use crate::cluster::{ClusterSnapshot, Coordinators, Features, LeaderHints, Metadata};
 use crate::config::ClientConfig;
 use crate::conn::{BrokerVersions, BufferPool};
@@ -106,17 +107,17 @@ impl Shared {
     }
 
     pub(super) fn snapshot(&self) -> Arc<ClusterSnapshot> {
-        Arc::clone(&self.snapshot.borrow())
+        self.snapshot.current()
     }
 
     pub(super) fn address(&self, node: NodeId) -> Option<HostPort> {
-        self.snapshot.borrow().address(node).cloned()
+        self.snapshot.current().address(node).cloned()
     }
 
     /// The cluster that brokers must belong to, where settings ask for that check (KIP-1242).
     pub(super) fn expected_cluster(&self) -> Option<String> {
         let check = self.config.metadata_cluster_check_enable;
-        let known = self.snapshot.borrow().cluster_id.as_deref().map(str::to_owned);
+        let known = self.snapshot.current().cluster_id.as_deref().map(str::to_owned);
         known.filter(|_| check)
     }
 
@@ -160,7 +161,7 @@ impl Shared {
     }
 
     pub(super) fn tell_lookups(&self) {
-        self.lookups_settled.send_replace(());
+        self.lookups_settled.nudge();
     }
 
     pub(super) fn request_refresh(&self) {
@@ -191,7 +192,7 @@ impl Shared {
 
     /// Makes `snapshot` the one that is known, and tells everybody.
     pub(super) fn publish(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant) {
-        let before = self.snapshot.send_replace(Arc::clone(snapshot));
+        let before = self.snapshot.replace(Arc::clone(snapshot));
         self.tell_moved(&before, snapshot);
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.strong_count() > 0);
@@ -259,7 +260,7 @@ impl Shared {
         self.lookups_stirred.notify_one();
         self.tell_lookups();
         // Whoever waits for a snapshot looks, and sees that none will come.
-        self.snapshot.send_modify(|_| {});
+        self.snapshot.nudge();
     }
 
     pub(super) fn too_late(&self, begun: Instant, deadline: Deadline) -> RequestError {
