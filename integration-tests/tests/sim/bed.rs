@@ -1,14 +1,16 @@
 //! A cluster, clients on it, and the time, all from one seed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ottla_broker::Cluster;
 use ottla_broker::cluster::TopicSpec;
+use ottla_core::cluster::ClusterSnapshot;
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime};
+use ottla_core::net::{BoxStream, Client, Dialer, Runtime, SnapshotListener};
 use ottla_core::types::HostPort;
 
 use crate::check::{Violation, check};
@@ -25,6 +27,8 @@ pub(crate) const PARTITIONS: i32 = 3;
 pub(crate) struct Bed {
     pub(crate) cluster: Cluster,
     pub(crate) log: Log,
+    /// Listeners live as long as somebody holds them.
+    ears: Mutex<Vec<Arc<dyn SnapshotListener>>>,
     seed: u64,
 }
 
@@ -59,7 +63,7 @@ impl Bed {
         let runtime = runtime(&cluster, seed);
         let begin = runtime.now();
         let log = Log { history: Arc::default(), runtime, begin };
-        Self { cluster, log, seed }
+        Self { cluster, log, ears: Mutex::default(), seed }
     }
 
     /// A client whose random numbers are its own.
@@ -71,7 +75,11 @@ impl Bed {
             ..ClientConfig::default()
         };
         let runtime = runtime(&self.cluster, self.seed.wrapping_mul(1_000).wrapping_add(number));
-        Client::connect(config, runtime).await.unwrap()
+        let client = Client::connect(config, runtime).await.unwrap();
+        let ear: Arc<dyn SnapshotListener> = Arc::new(Ear { number, log: self.log.clone() });
+        client.add_listener(Arc::downgrade(&ear));
+        self.ears.lock().unwrap().push(ear);
+        client
     }
 
     /// Waits until every broker is up and every replica in sync again.
@@ -124,6 +132,30 @@ impl Bed {
     }
 }
 
+/// Notes each leader epoch that a client hears of.
+struct Ear {
+    number: u64,
+    log: Log,
+}
+
+impl fmt::Debug for Ear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ear({})", self.number)
+    }
+}
+
+impl SnapshotListener for Ear {
+    fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, _now: Instant) {
+        for partition in 0..PARTITIONS {
+            let found = snapshot.partition(TOPIC, partition);
+            if let Some(epoch) = found.and_then(|found| found.leader_epoch) {
+                let (client, epoch) = (self.number, epoch.number());
+                self.log.note(Event::Epoch { client, partition, epoch });
+            }
+        }
+    }
+}
+
 fn runtime(cluster: &Cluster, seed: u64) -> Runtime {
     let connector = cluster.connector();
     let dialer: Dialer = Arc::new(move |address: HostPort| {
@@ -146,6 +178,29 @@ pub(crate) fn simulate<T>(run: impl Future<Output = T>) -> T {
     runtime.block_on(run)
 }
 
+/// Waits for something that has a time limit of its own, and notes when it misses that.
+pub(crate) async fn in_limit<T>(
+    log: &Log,
+    what: &str,
+    limit: Duration,
+    run: impl Future<Output = T>,
+) -> T {
+    let begun = log.runtime.now();
+    let done = run.await;
+    let took = log.runtime.now().saturating_duration_since(begun);
+    if took > limit + SLACK {
+        log.note(Event::Late { what: format!("{what} took {took:?}"), limit });
+    }
+    done
+}
+
+/// Plays a run, which must come to its end (L1): on paused time, a future that is never resolved
+/// would otherwise let timers tick for ever.
+pub(crate) async fn in_time<T>(seed: u64, run: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(Duration::from_secs(1_800), run).await;
+    done.unwrap_or_else(|_| panic!("seed {seed} broke L1: the run has no end"))
+}
+
 /// The seeds of a suite: `SIM_SEED` alone, or `SIM_SEEDS` of them (20 without it) from 0.
 pub(crate) fn seeds() -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -154,6 +209,9 @@ pub(crate) fn seeds() -> Vec<u64> {
         None => (0..number("SIM_SEEDS").unwrap_or(20)).collect(),
     }
 }
+
+/// What a timer may be late by.
+pub(crate) const SLACK: Duration = Duration::from_secs(1);
 
 /// 2024-01-01, in milliseconds since 1970.
 const EPOCH_MS: i64 = 1_704_067_200_000;

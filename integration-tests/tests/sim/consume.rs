@@ -11,12 +11,13 @@ use ottla_core::net::Client;
 use ottla_core::types::TopicPartition;
 use ottla_producer::Producer;
 use ottla_protocol::ApiKey;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::bed::{Bed, Log, NODES, PARTITIONS, seeds, simulate};
+use crate::bed::{Bed, Log, NODES, PARTITIONS, in_limit, in_time, seeds, simulate};
 use crate::draw::Draw;
-use crate::history::{Event, History, Stamp};
-use crate::nemesis::{Nemesis, TOPIC};
+use crate::history::{Commit, Event, History, Stamp};
+use crate::nemesis::{GROUP, Nemesis, TOPIC};
 use crate::produce;
 
 /// The faults that a member can meet.
@@ -49,11 +50,15 @@ fn everything_is_delivered_in_order_and_commits_cover_only_that() {
 fn a_seed_replays_byte_for_byte() {
     for seed in seeds().into_iter().take(3) {
         let (one, other) = (simulate(run(seed)), simulate(run(seed)));
-        assert_eq!(one.render(), other.render(), "seed {seed}");
+        assert_eq!(one.first_difference(&other), None, "seed {seed}");
     }
 }
 
 async fn run(seed: u64) -> History {
+    in_time(seed, play(seed)).await
+}
+
+async fn play(seed: u64) -> History {
     let mut draw = Draw::new(seed ^ 0xc0);
     let bed = Bed::start(seed).await;
     let plan = NEMESIS.plan(&mut draw);
@@ -71,7 +76,8 @@ async fn run(seed: u64) -> History {
     );
     bed.healed().await;
     drained(&bed).await;
-    members.end().await;
+    members.end(&bed).await;
+    note_commits(&bed).await;
     producing.close().await;
     bed.judge(deadline)
 }
@@ -96,6 +102,20 @@ async fn drained(bed: &Bed) {
     }
 }
 
+/// Notes what is left of the commits, as somebody is told who took no part.
+async fn note_commits(bed: &Bed) {
+    let client = bed.client(99).await;
+    let partitions = (0..PARTITIONS).map(|index| TopicPartition::new(TOPIC, index));
+    let builder = ConsumerBuilder::new(client.clone()).group(GROUP).manual_commit();
+    let reader = builder.assign(partitions.clone()).build().await.unwrap();
+    let found = reader.committed(partitions).await.unwrap();
+    for (partition, committed) in found {
+        let offset = committed.map(|committed| committed.offset);
+        bed.log.note(Event::FinallyCommitted { partition: partition.partition, offset });
+    }
+    client.close().await;
+}
+
 /// The members of the group, which come and go.
 struct Members {
     config: ConsumerConfig,
@@ -106,7 +126,20 @@ struct Members {
 struct Member {
     number: u32,
     log: Log,
+    client: Client,
+    stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+/// How a member ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Like a process that is killed: nobody hears of it.
+    Killed,
+    /// Dropped by its application; it leaves on its own time.
+    Dropped,
+    /// Closed by its application.
+    Closed,
 }
 
 impl Members {
@@ -135,76 +168,107 @@ impl Members {
         self.next += 1;
         let client = bed.client(100 + u64::from(number)).await;
         let log = bed.log.clone();
-        let task = spawn(be_member(number, client, self.config.clone(), log.clone()));
-        self.running.push(Member { number, log, task });
+        let (stop, stopped) = watch::channel(false);
+        let member = be_member(number, client.clone(), self.config.clone(), log.clone(), stopped);
+        self.running.push(Member { number, log, client, stop, task: spawn(member) });
     }
 
-    /// Lets members crash, and others come.
+    /// Lets members go, and others come.
     async fn churn(&mut self, bed: &Bed, draw: &mut Draw) {
         for _ in 0..draw.within(0..4) {
             tokio::time::sleep(draw.duration(Duration::from_secs(2)..Duration::from_secs(15)))
                 .await;
             if self.running.len() > 1 && draw.chance(50) {
-                self.running.remove(0).crash();
+                let end = *draw.pick(&[End::Killed, End::Dropped, End::Closed]);
+                self.running.remove(0).end(end).await;
             }
             self.join(bed).await;
         }
     }
 
-    async fn end(self) {
+    async fn end(self, bed: &Bed) {
         for member in self.running {
-            member.crash();
+            let closed = in_limit(&bed.log, "close", CLOSE, member.end(End::Closed));
+            closed.await;
         }
-        // Whatever they leave behind settles before the cluster goes.
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
 impl Member {
-    fn crash(self) {
-        self.log.note(Event::Died { consumer: self.number });
-        self.task.abort();
+    async fn end(self, end: End) {
+        match end {
+            End::Closed => {
+                self.stop.send_replace(true);
+                self.task.await.unwrap();
+            }
+            End::Dropped => {
+                self.log.note(Event::Died { consumer: self.number });
+                self.task.abort();
+            }
+            End::Killed => {
+                self.log.note(Event::Died { consumer: self.number });
+                self.task.abort();
+                self.client.close().await;
+            }
+        }
     }
 }
 
-/// Reads, notes, and commits batch by batch, for ever.
-async fn be_member(number: u32, client: Client, config: ConsumerConfig, log: Log) {
+/// Reads, notes, and commits batch by batch, until it is told to stop.
+async fn be_member(
+    number: u32,
+    client: Client,
+    config: ConsumerConfig,
+    log: Log,
+    mut stop: watch::Receiver<bool>,
+) {
     let tell = Tell { number, log: log.clone() };
-    let builder = ConsumerBuilder::new(client).config(config).group("sim").subscribe([TOPIC]);
+    let builder = ConsumerBuilder::new(client).config(config).group(GROUP).subscribe([TOPIC]);
     let mut consumer = builder.on_rebalance(tell).build().await.unwrap();
     loop {
-        match consumer.poll().await {
-            Ok(Some(batch)) => {
-                note_events(number, &mut consumer, &log);
-                process(number, &batch, &log).await;
-            }
+        let polled = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            polled = consumer.poll() => polled,
+        };
+        note_events(number, &mut consumer, &log);
+        match polled {
+            Ok(Some(batch)) => process(number, &batch, &log).await,
             Ok(None) => return,
             Err(error) => {
-                note_events(number, &mut consumer, &log);
                 log.note(Event::Fault(format!("member {number}: {error}")));
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
+    let closed = in_limit(&log, "close", CLOSE, consumer.close(CLOSE)).await;
+    log.note(Event::Fault(format!("member {number} closed: {closed:?}")));
+    log.note(Event::Died { consumer: number });
 }
 
 async fn process(number: u32, batch: &Batch, log: &Log) {
+    let partition = batch.partition();
     for record in batch {
         let value = String::from_utf8_lossy(record.value().unwrap_or_default()).into_owned();
         let stamp: Stamp = value.parse().unwrap();
-        let (partition, offset) = (batch.partition(), record.offset());
+        let offset = record.offset();
         log.note(Event::Delivered { consumer: number, partition, offset, stamp });
     }
-    if batch.commit().await.is_ok() {
-        log.note(Event::Committed { partition: batch.partition(), offset: batch.next_offset() });
-    }
+    let commit = Commit { consumer: number, partition, offset: batch.next_offset() };
+    log.note(Event::Committing(commit));
+    let committed = in_limit(log, "commit", COMMIT, batch.commit()).await;
+    log.note(match committed {
+        Ok(()) => Event::Committed(commit),
+        Err(_) => Event::CommitFailed(commit),
+    });
 }
 
 fn note_events(number: u32, consumer: &mut Consumer, log: &Log) {
     let events: Vec<ConsumerEvent> = consumer.events().collect();
     for event in events {
-        if let ConsumerEvent::Fetch(FetchEvent::Reset { partition, .. }) = event {
-            log.note(Event::Reset { consumer: number, partition: partition.partition });
+        if let ConsumerEvent::Fetch(FetchEvent::Reset { partition, to, .. }) = event {
+            let partition = partition.partition;
+            log.note(Event::Reset { consumer: number, partition, to });
         }
     }
 }
@@ -248,6 +312,12 @@ impl RebalanceListener for Tell {
 fn spawn(member: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(member)
 }
+
+/// What a commit may take: `default.api.timeout.ms`.
+const COMMIT: Duration = Duration::from_secs(60);
+
+/// What closing a member may take.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// How long the members have to catch up once everything is well.
 const DRAIN_SECONDS: u32 = 90;

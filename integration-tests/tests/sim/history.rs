@@ -45,6 +45,17 @@ impl FromStr for Stamp {
     }
 }
 
+/// The next offset to process, as a consumer commits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Commit {
+    /// The consumer.
+    pub(crate) consumer: u32,
+    /// The partition.
+    pub(crate) partition: i32,
+    /// The offset.
+    pub(crate) offset: i64,
+}
+
 /// Something that happened to the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -83,7 +94,7 @@ pub(crate) enum Event {
         /// The partition.
         partition: i32,
     },
-    /// A consumer crashed: what it had is no longer its.
+    /// A consumer crashed or was closed: what it had is no longer its.
     Died {
         /// The consumer.
         consumer: u32,
@@ -99,19 +110,43 @@ pub(crate) enum Event {
         /// Who wrote it.
         stamp: Stamp,
     },
-    /// An offset was committed: all before it has been processed.
-    Committed {
+    /// An offset is being committed: all before it has been processed.
+    Committing(Commit),
+    /// The commit was acknowledged.
+    Committed(Commit),
+    /// The commit failed; it may have been done all the same.
+    CommitFailed(Commit),
+    /// What is committed when all is over, as a consumer of no partition is told.
+    FinallyCommitted {
         /// The partition.
         partition: i32,
-        /// The offset of the next record to process.
-        offset: i64,
+        /// The offset; `None` where there was no commit.
+        offset: Option<i64>,
     },
-    /// A position was changed by a reset, and reported.
+    /// A position was decided by `auto.offset.reset`, and that was reported.
     Reset {
         /// The consumer.
         consumer: u32,
         /// The partition.
         partition: i32,
+        /// Where it is read from now.
+        to: i64,
+    },
+    /// A client heard of a partition's leader.
+    Epoch {
+        /// The client.
+        client: u64,
+        /// The partition.
+        partition: i32,
+        /// The leader epoch.
+        epoch: i32,
+    },
+    /// Something was not done in its time.
+    Late {
+        /// What.
+        what: String,
+        /// Its time.
+        limit: Duration,
     },
     /// Something was broken or mended.
     Fault(String),
@@ -139,6 +174,23 @@ impl History {
     /// What happened, in order.
     pub(crate) fn events(&self) -> impl DoubleEndedIterator<Item = &(Duration, Event)> {
         self.events.iter()
+    }
+
+    /// Where two histories part: the line's number, and the line of each.
+    pub(crate) fn first_difference(&self, other: &Self) -> Option<(usize, String, String)> {
+        let (one, other) = (self.render(), other.render());
+        let (mut ones, mut others) = (one.lines(), other.lines());
+        for number in 1.. {
+            match (ones.next(), others.next()) {
+                (None, None) => break,
+                (one, other) if one == other => {}
+                (one, other) => {
+                    let text = |line: Option<&str>| line.unwrap_or_default().to_owned();
+                    return Some((number, text(one), text(other)));
+                }
+            }
+        }
+        None
     }
 
     /// The history as text, one line for each event.

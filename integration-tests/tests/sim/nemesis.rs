@@ -1,6 +1,6 @@
 //! What goes wrong, and when.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ottla_broker::Cluster;
@@ -36,6 +36,11 @@ pub(crate) enum Fault {
         /// The leader to be.
         to: i32,
     },
+    /// The group gets another coordinator.
+    MoveCoordinator {
+        /// The coordinator to be.
+        to: i32,
+    },
     /// A request is met by a rule.
     Request {
         /// The API.
@@ -47,13 +52,8 @@ pub(crate) enum Fault {
     },
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-/// The faults of a run: how long after the one before each comes.
+/// The faults of a run, each with the time at which it begins. They overlap: one broker crashes
+/// while another is frozen and a third one's answers are late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// In order.
@@ -78,15 +78,22 @@ impl Nemesis {
     pub(crate) fn plan(&self, draw: &mut Draw) -> Plan {
         let kinds: Vec<u64> = (0..KINDS).filter(|_| draw.chance(60)).collect();
         let mut plan = Plan { faults: Vec::new() };
+        let mut busy = BTreeMap::new();
         let mut at = Duration::ZERO;
         while !kinds.is_empty() {
-            let pause = draw.duration(Duration::from_millis(50)..Duration::from_secs(4));
-            at += pause;
+            at += draw.duration(Duration::from_millis(50)..Duration::from_secs(4));
             if at > self.lasts {
                 break;
             }
-            let kind = *draw.pick(&kinds);
-            plan.faults.push((pause, self.fault(kind, draw)));
+            let fault = self.fault(*draw.pick(&kinds), draw);
+            // A broker has one trouble at a time.
+            if let Some((node, lasts)) = fault.takes() {
+                if busy.get(&node).is_some_and(|until| *until >= at) {
+                    continue;
+                }
+                busy.insert(node, at + lasts);
+            }
+            plan.faults.push((at, fault));
         }
         plan
     }
@@ -106,6 +113,7 @@ impl Nemesis {
                 partition: number(draw.within(0..unsigned(self.partitions))),
                 to: node(draw),
             },
+            3 => Fault::MoveCoordinator { to: node(draw) },
             _ => Fault::Request {
                 api: *draw.pick(self.apis),
                 times: u32::try_from(draw.within(1..6)).unwrap_or(1),
@@ -115,43 +123,82 @@ impl Nemesis {
     }
 }
 
-impl Plan {
-    /// Lets the faults happen to `cluster`, one after the other, and mends everything at the end.
-    pub(crate) async fn run(&self, cluster: &Cluster, mut note: impl FnMut(Event)) {
-        let mut rules = Vec::new();
-        for (pause, fault) in &self.faults {
-            sleep(*pause).await;
-            note(Event::Fault(fault.to_string()));
-            rules.extend(strike(cluster, fault).await);
+impl Fault {
+    /// The broker that it puts out of order, and for how long.
+    fn takes(&self) -> Option<(i32, Duration)> {
+        match self {
+            Self::Crash { node, down: lasts } | Self::Freeze { node, frozen: lasts } => {
+                Some((*node, *lasts))
+            }
+            Self::MoveLeader { .. } | Self::MoveCoordinator { .. } | Self::Request { .. } => None,
         }
-        rules.into_iter().for_each(FaultHandle::remove);
     }
 }
 
-/// Does what a fault says; what stays behind is returned, to be taken away.
-async fn strike<'a>(cluster: &'a Cluster, fault: &Fault) -> Option<FaultHandle<'a>> {
-    match fault {
-        Fault::Crash { node, down } => {
-            cluster.node(*node).kill().await;
-            sleep(*down).await;
-            // Its address is a name in memory: nobody else can have taken it.
-            let started = cluster.node(*node).start().await;
-            assert!(started.is_ok(), "{started:?}");
+impl Plan {
+    /// Lets the faults happen to `cluster`, and mends everything at the end.
+    pub(crate) async fn run(&self, cluster: &Cluster, mut note: impl FnMut(Event)) {
+        let mut rules = Vec::new();
+        let mut passed = Duration::ZERO;
+        for (at, step) in self.steps() {
+            sleep(at.saturating_sub(passed)).await;
+            passed = at;
+            note(Event::Fault(format!("{step:?}")));
+            rules.extend(step.take(cluster).await);
         }
-        Fault::Freeze { node, frozen } => {
-            cluster.node(*node).pause();
-            sleep(*frozen).await;
-            cluster.node(*node).unpause();
-        }
-        Fault::MoveLeader { partition, to } => {
-            // Refused when that replica is not in sync, which is as good.
-            let _refused = cluster.partition(TOPIC, *partition).move_leader(*to);
-        }
-        Fault::Request { api, times, act } => {
-            return Some(cluster.fault(Rule::new(*api, act.clone()).times(*times)));
-        }
+        rules.into_iter().for_each(FaultHandle::remove);
     }
-    None
+
+    /// What is done and undone, in the order of time.
+    fn steps(&self) -> Vec<(Duration, Step<'_>)> {
+        let mut steps: Vec<(Duration, Step<'_>)> = Vec::new();
+        for (at, fault) in &self.faults {
+            steps.push((*at, Step::Begin(fault)));
+            if let Some((_, lasts)) = fault.takes() {
+                steps.push((*at + lasts, Step::End(fault)));
+            }
+        }
+        steps.sort_by_key(|(at, _)| *at);
+        steps
+    }
+}
+
+/// The beginning or the end of a fault.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Begin(&'a Fault),
+    End(&'a Fault),
+}
+
+impl Step<'_> {
+    /// Does it; what stays behind is returned, to be taken away.
+    async fn take(self, cluster: &Cluster) -> Option<FaultHandle<'_>> {
+        match self {
+            Self::Begin(Fault::Crash { node, .. }) => cluster.node(*node).kill().await,
+            Self::End(Fault::Crash { node, .. }) => {
+                // Its address is a name in memory: nobody else can have taken it.
+                let started = cluster.node(*node).start().await;
+                assert!(started.is_ok(), "{started:?}");
+            }
+            Self::Begin(Fault::Freeze { node, .. }) => cluster.node(*node).pause(),
+            Self::End(Fault::Freeze { node, .. }) => cluster.node(*node).unpause(),
+            Self::Begin(Fault::MoveLeader { partition, to }) => {
+                // Refused when that replica is not in sync, which is as good.
+                let _refused = cluster.partition(TOPIC, *partition).move_leader(*to);
+            }
+            Self::Begin(Fault::MoveCoordinator { to }) => {
+                // Refused when that broker is down, which is as good.
+                let _refused = cluster.group(GROUP).move_coordinator(*to);
+            }
+            Self::Begin(Fault::Request { api, times, act }) => {
+                return Some(cluster.fault(Rule::new(*api, act.clone()).times(*times)));
+            }
+            Self::End(
+                Fault::MoveLeader { .. } | Fault::MoveCoordinator { .. } | Fault::Request { .. },
+            ) => {}
+        }
+        None
+    }
 }
 
 /// What may happen to a request. Nothing that a broker would not do.
@@ -177,8 +224,11 @@ fn number(unsigned: u64) -> i32 {
     i32::try_from(unsigned).unwrap_or(0)
 }
 
+/// The group that simulations use.
+pub(crate) const GROUP: &str = "sim";
+
 /// The topic that simulations use.
 pub(crate) const TOPIC: &str = "sim";
 
 /// Kinds of faults, as [`Nemesis::fault`] numbers them.
-const KINDS: u64 = 4;
+const KINDS: u64 = 5;
