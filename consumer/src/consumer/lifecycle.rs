@@ -73,6 +73,7 @@ impl Consumer {
             () = runtime.sleep_until(Some(deadline.instant())) => Err(CommitError::DeadlineExceeded {
                 within: timeout,
                 last: None,
+                cause: None,
             }
             .into()),
         }

@@ -141,6 +141,18 @@ impl From<ConsumerError> for Error {
     fn from(error: ConsumerError) -> Self {
         match error {
             ConsumerError::Request(error) => Self::of_request("consume", error).build(),
+            ConsumerError::Commit(CommitError::Request(error)) => {
+                Self::of_request("group offsets", error).build()
+            }
+            ConsumerError::Commit(CommitError::DeadlineExceeded {
+                within,
+                cause: Some(last),
+                ..
+            }) => {
+                let certainty = last.certainty();
+                let late = RequestError::DeadlineExceeded { within, certainty, last: Some(last) };
+                Self::of_request("group offsets", late).build()
+            }
             error => Self::of_operation(error.kind(), error.class(), error).build(),
         }
     }

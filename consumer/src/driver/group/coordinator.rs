@@ -42,6 +42,8 @@ impl GroupTask {
             }
             Err(error) => {
                 tracing::warn!(group = %self.config.group_id, %error, "no coordinator");
+                self.commits.handle_unreachable(&error);
+                self.lookups.handle_unreachable(&error);
                 if self.finder.node().is_none() {
                     self.finder.handle_failed(now, self.client.runtime().random());
                 }

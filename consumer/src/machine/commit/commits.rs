@@ -1,6 +1,7 @@
 //! Commits, one after the other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
@@ -78,6 +79,8 @@ struct Job {
     deadline: Deadline,
     /// What the coordinator said last.
     last: Option<ErrorCode>,
+    /// Why the last attempt had no answer.
+    cause: Option<Arc<RequestError>>,
 }
 
 #[derive(Debug)]
@@ -117,8 +120,8 @@ impl Commits {
     /// Places a commit in line.
     pub fn commit(&mut self, offsets: Offsets, now: Instant, deadline: Deadline) -> CommitId {
         let id = self.fresh_id();
-        let (error, last) = (None, None);
-        let job = Job { id, pending: offsets, error, begun: now, deadline, last };
+        let (error, last, cause) = (None, None, None);
+        let job = Job { id, pending: offsets, error, begun: now, deadline, last, cause };
         if job.pending.is_empty() {
             self.done.push_back((id, Ok(())));
         } else {
@@ -194,8 +197,15 @@ impl Commits {
             self.fail_where(&failed, |job| under_way.jobs.contains(&job.id));
             return false;
         }
+        self.handle_unreachable(error);
         self.retry(now);
         true
+    }
+
+    /// Takes note of why the coordinator cannot be asked, or does not answer.
+    pub fn handle_unreachable(&mut self, error: &RequestError) {
+        let cause = Arc::new(error.clone());
+        self.queue.iter_mut().for_each(|job| job.cause = Some(Arc::clone(&cause)));
     }
 
     /// Takes note that the coordinator has moved: what it was asked is asked anew.
@@ -216,7 +226,10 @@ impl Commits {
             let within = job.deadline.instant().saturating_duration_since(job.begun);
             let error = match job.last {
                 Some(ErrorCode::RebalanceInProgress) => CommitError::Rebalancing,
-                last => CommitError::DeadlineExceeded { within, last },
+                last => {
+                    let cause = job.cause.clone();
+                    CommitError::DeadlineExceeded { within, last, cause }
+                }
             };
             self.finish(at, Err(error));
         }
@@ -330,7 +343,7 @@ impl Commits {
         for job in self.queue.iter_mut().filter(|job| jobs.contains(&job.id)) {
             job.pending.retain(|partition, _| match settled.get(partition) {
                 Some(Settled::Again(code)) => {
-                    job.last = Some(*code);
+                    (job.last, job.cause) = (Some(*code), None);
                     true
                 }
                 Some(Settled::Failed(error)) => {

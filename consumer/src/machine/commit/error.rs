@@ -1,5 +1,6 @@
 //! Why offsets were not committed, or not looked up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
@@ -52,6 +53,9 @@ pub enum CommitError {
         within: Duration,
         /// What the coordinator said last, if it said anything.
         last: Option<ErrorCode>,
+        /// Why the last attempt had no answer; `None` where it had one.
+        #[source]
+        cause: Option<Arc<RequestError>>,
     },
     /// The consumer was closed.
     #[error("the consumer was closed")]

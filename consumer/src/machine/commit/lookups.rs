@@ -1,6 +1,7 @@
 //! Committed offsets, looked up.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
@@ -49,6 +50,8 @@ struct Job {
     last: Option<ErrorCode>,
     /// How often in a row a topic was not known.
     unknown: u32,
+    /// Why the last attempt had no answer.
+    cause: Option<Arc<RequestError>>,
 }
 
 impl Lookups {
@@ -89,6 +92,7 @@ impl Lookups {
             deadline,
             last: None,
             unknown: 0,
+            cause: None,
         });
         id
     }
@@ -106,6 +110,7 @@ impl Lookups {
     /// Takes the answer to a call. Whether it says that the coordinator is another broker.
     pub fn handle_answer(&mut self, id: LookupId, answer: &LookedUp, now: Instant) -> bool {
         let Some(mut job) = self.take(id) else { return false };
+        job.cause = None;
         let (mut lost, mut unstable, mut unknown) = (false, true, false);
         for partition in std::mem::take(&mut job.pending) {
             let found = match &answer.group_code {
@@ -172,8 +177,15 @@ impl Lookups {
             return false;
         }
         self.queue.push_front(job);
+        self.handle_unreachable(error);
         self.retry(now);
         true
+    }
+
+    /// Takes note of why the coordinator cannot be asked, or does not answer.
+    pub fn handle_unreachable(&mut self, error: &RequestError) {
+        let cause = Arc::new(error.clone());
+        self.queue.iter_mut().for_each(|job| job.cause = Some(Arc::clone(&cause)));
     }
 
     /// Takes note that the coordinator has moved: what it was asked is asked anew.
@@ -191,7 +203,8 @@ impl Lookups {
                 continue;
             }
             let within = job.deadline.instant().saturating_duration_since(job.begun);
-            let error = CommitError::DeadlineExceeded { within, last: job.last };
+            let (last, cause) = (job.last, job.cause.clone());
+            let error = CommitError::DeadlineExceeded { within, last, cause };
             let id = job.id;
             self.queue.remove(at);
             self.under_way.take_if(|under_way| *under_way == id);
