@@ -310,6 +310,11 @@ impl RequestSource for BrokerLink {
         let _ = now;
         if is_trouble(error) && self.wants_connection() {
             tracing::debug!(node = %self.node, %error, "no connection to send over");
+            let trouble = Trouble::Request(Arc::new(error.clone()));
+            let waiting = self.lists.lock().ready.clone();
+            for partition in waiting {
+                partition.slot.lock().queue.note_trouble(trouble.clone());
+            }
             self.common.host.request_refresh();
         }
     }
