@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::error::RequestError;
@@ -49,16 +50,39 @@ pub(super) async fn drive<C: AdminCall>(
                     plan.handle_snapshot(snapshot, client.runtime().now());
                 }
                 Err(RequestError::DeadlineExceeded { .. }) => {
+                    hear_out(client, &mut plan, &mut racing).await;
                     plan.handle_timeout(client.runtime().now());
                 }
                 Err(error) => plan.fail_all(&error),
             },
             () = client.runtime().sleep_until(Some(plan.next_timeout())) => {
+                if deadline.is_over(client.runtime().now()) {
+                    hear_out(client, &mut plan, &mut racing).await;
+                }
                 plan.handle_timeout(client.runtime().now());
             }
         }
     }
 }
+
+/// Lets requests that end with their call say why there was no answer.
+async fn hear_out<C: AdminCall>(
+    client: &Client,
+    plan: &mut Plan<C>,
+    racing: &mut Racing<Event<C>>,
+) {
+    let (now, runtime) = (client.runtime().now(), client.runtime());
+    while !plan.is_done() && !racing.is_empty() {
+        tokio::select! {
+            biased;
+            event = racing.next() => handle(client, plan, event),
+            () = runtime.sleep_until(Some(now + LAST_WORD)) => return,
+        }
+    }
+}
+
+/// What a last word may take once the time is up.
+const LAST_WORD: Duration = Duration::from_millis(5);
 
 /// What became of an effect.
 enum Event<C: AdminCall> {

@@ -20,6 +20,10 @@ impl<T> Racing<T> {
         self.0.push(Box::pin(future));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The output of the next one to finish; never anything while there is none.
     ///
     /// # Cancel safety
