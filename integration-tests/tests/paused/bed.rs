@@ -1,5 +1,6 @@
 //! Three brokers in memory, and clients of theirs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::Cluster;
@@ -8,8 +9,8 @@ use ottla_consumer::config::AutoOffsetReset;
 use ottla_consumer::{Consumer, ConsumerBuilder};
 use ottla_core::config::ClientConfig;
 use ottla_core::error::Error;
-use ottla_core::net::{Client, Runtime};
-use ottla_core::types::TopicPartition;
+use ottla_core::net::{BoxStream, Client, Dialer, Runtime};
+use ottla_core::types::{HostPort, TopicPartition};
 use ottla_producer::{Producer, Record};
 
 use crate::stranger::Stranger;
@@ -27,7 +28,8 @@ impl Bed {
 
     pub(crate) async fn start_with(change: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {
         let topic = TopicSpec::new("t").partitions(PARTITIONS).replicas(3);
-        let cluster = change(Cluster::builder().topic(topic)).start().await.unwrap();
+        let cluster =
+            change(Cluster::builder().epoch_ms(EPOCH_MS).topic(topic)).start().await.unwrap();
         for partition in 0..PARTITIONS {
             cluster.partition("t", partition).move_leader(partition + 1).unwrap();
         }
@@ -36,18 +38,25 @@ impl Bed {
 
     /// A client that meets the stranger.
     pub(crate) async fn client(&self) -> Client {
-        self.connect(&self.stranger, "client").await
+        self.connect(self.stranger.dialer(&self.cluster), "client").await
     }
 
     /// A client that meets nobody but the brokers.
     pub(crate) async fn friend(&self) -> Client {
-        self.connect(&Stranger::default(), "friend").await
+        let connector = self.cluster.connector();
+        let dialer: Dialer = Arc::new(move |address: HostPort| {
+            let connector = connector.clone();
+            Box::pin(async move {
+                let stream = connector.connect(&address.host, address.port).await?;
+                Ok(Box::new(stream) as BoxStream)
+            })
+        });
+        self.connect(dialer, "friend").await
     }
 
-    async fn connect(&self, stranger: &Stranger, name: &str) -> Client {
+    async fn connect(&self, dialer: Dialer, name: &str) -> Client {
         let config = self.config(name);
-        let dialer = stranger.dialer(&self.cluster);
-        let runtime = Runtime::builder().dialer(dialer).wall_clock(1_000_000).seed(1).build();
+        let runtime = Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(1).build();
         Client::connect(config, runtime).await.unwrap()
     }
 
@@ -117,6 +126,9 @@ pub(crate) fn said(error: impl Into<Error>) -> String {
     }
     text
 }
+
+/// 2024-01-01, in milliseconds since 1970, for clients and brokers: retention compares the two.
+const EPOCH_MS: i64 = 1_704_067_200_000;
 
 /// The number of partitions.
 pub(crate) const PARTITIONS: i32 = 3;

@@ -9,4 +9,6 @@
 
 mod bad_input;
 mod bed;
+mod members;
 mod stranger;
+mod truncation;

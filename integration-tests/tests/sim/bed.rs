@@ -75,7 +75,13 @@ impl Bed {
             ..ClientConfig::default()
         };
         let runtime = runtime(&self.cluster, self.seed.wrapping_mul(1_000).wrapping_add(number));
-        let client = Client::connect(config, runtime).await.unwrap();
+        let client = loop {
+            match Client::connect(config.clone(), runtime.clone()).await {
+                Ok(client) => break client,
+                // No broker is up, or none that answers.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
         let ear: Arc<dyn SnapshotListener> = Arc::new(Ear { number, log: self.log.clone() });
         client.add_listener(Arc::downgrade(&ear));
         self.ears.lock().unwrap().push(ear);
