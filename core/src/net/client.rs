@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ottla_protocol::Request;
+use tracing::Instrument;
 
 use super::calls::{Answered, CallLink};
 use super::link::{Link, LinkOptions, LinkTarget, Purpose};
@@ -196,7 +197,7 @@ impl Client {
     {
         let request = request.clone();
         let build = move |_: i16| request.clone();
-        Ok(route::call(self.shared(), target, &build, deadline).await?.response)
+        Ok(self.call_versioned(target, build, deadline).await?.response)
     }
 
     /// As [`call`](Self::call), for a request that is not the same in each version.
@@ -218,7 +219,8 @@ impl Client {
         R: Request + 'static,
         R::Response: Send + 'static,
     {
-        route::call(self.shared(), target, &build, deadline).await
+        let span = tracing::debug_span!("call", messaging.system = "kafka", api = ?R::API);
+        route::call(self.shared(), target, &build, deadline).instrument(span).await
     }
 
     /// The coordinator of a group or a transactional id, looked up if it is not known.

@@ -9,6 +9,7 @@ use ottla_core::error::{CloseReason, RequestError};
 use ottla_core::types::NodeId;
 use ottla_protocol::messages::ProduceResponse;
 use parking_lot::Mutex;
+use tracing::Span;
 
 use super::common::Common;
 use super::partition::{Due, Partition};
@@ -37,9 +38,17 @@ struct Lists {
     opened: VecDeque<Due>,
     /// Partitions that wait out their backoff.
     delayed: BTreeMap<(Instant, u64), Arc<Partition>>,
-    in_flight: BTreeMap<Token, Vec<Entry>>,
+    in_flight: BTreeMap<Token, Sent>,
     next_token: u64,
     warned: Warned,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct Sent {
+    entries: Vec<Entry>,
+    /// From when it was sent until it is answered, or known never to be.
+    span: Span,
 }
 
 /// Keeps warnings about one broker apart: the first is told, then one in a while with a count.
@@ -196,10 +205,11 @@ impl BrokerLink {
                 Acks::Leader | Acks::All => outbox.send(&request, version, token, timeout),
             }
         });
-        let entries = draft.into_entries();
+        let span = draft.span(self.node);
+        let sending = Sent { entries: draft.into_entries(), span };
         match sent {
-            Ok(()) => drop(self.lists.lock().in_flight.insert(token, entries)),
-            Err(error) => self.fail(now, entries, &error),
+            Ok(()) => drop(self.lists.lock().in_flight.insert(token, sending)),
+            Err(error) => self.fail(now, sending, &error),
         }
     }
 
@@ -209,8 +219,8 @@ impl BrokerLink {
         Token(lists.next_token)
     }
 
-    fn take(&self, token: Token) -> Vec<Entry> {
-        self.lists.lock().in_flight.remove(&token).unwrap_or_default()
+    fn take(&self, token: Token) -> Option<Sent> {
+        self.lists.lock().in_flight.remove(&token)
     }
 
     /// Tells a partition what became of an attempt.
@@ -232,9 +242,11 @@ impl BrokerLink {
         }
     }
 
-    fn fail(&self, now: Instant, entries: Vec<Entry>, error: &RequestError) {
+    fn fail(&self, now: Instant, sent: Sent, error: &RequestError) {
         let error = Arc::new(error.clone());
-        for entry in entries {
+        sent.span.record("error.type", tracing::field::display(&error));
+        let _within = sent.span.entered();
+        for entry in sent.entries {
             let answered = entry.unanswered(&error);
             self.answer(now, &entry, answered);
         }
@@ -276,8 +288,9 @@ impl RequestSource for BrokerLink {
         let response: ProduceResponse = answer.decode()?;
         let throttle =
             Duration::from_millis(response.throttle_time_ms.max(0).unsigned_abs().into());
-        let reading = Reading::new(self.take(token), response);
-        let (answers, hints, stale) = reading.finish();
+        let Some(sent) = self.take(token) else { return Ok(throttle) };
+        let _within = sent.span.entered();
+        let (answers, hints, stale) = Reading::new(sent.entries, response).finish();
         // First, so that what failed goes to the new leader at once.
         if !hints.leaders.is_empty() {
             self.common.host.learn_leaders(&hints);
@@ -292,18 +305,20 @@ impl RequestSource for BrokerLink {
     }
 
     fn handle_written(&self, now: Instant, token: Token) {
-        for entry in self.take(token) {
+        let Some(sent) = self.take(token) else { return };
+        let _within = sent.span.entered();
+        for entry in sent.entries {
             let answered = Answered::Acknowledged { base_offset: None, log_append_time: None };
             self.answer(now, &entry, answered);
         }
     }
 
     fn handle_failure(&self, now: Instant, token: Token, error: &RequestError) {
-        let entries = self.take(token);
-        if !entries.is_empty() && is_trouble(error) {
+        let Some(sent) = self.take(token) else { return };
+        if is_trouble(error) {
             self.common.host.request_refresh();
         }
-        self.fail(now, entries, error);
+        self.fail(now, sent, error);
     }
 
     fn handle_disconnected(&self, now: Instant, error: &RequestError) {

@@ -14,6 +14,7 @@ use ottla_protocol::messages::produce::{
 };
 use ottla_protocol::wire::RecordChunks;
 use ottla_protocol::{Message, VersionRange};
+use tracing::{Span, field};
 
 use super::partition::Partition;
 use crate::config::ProducerConfig;
@@ -31,6 +32,7 @@ pub(super) struct Draft {
     /// Where in `topics` each topic is, by its number.
     places: BTreeMap<usize, usize>,
     entries: Vec<Entry>,
+    records: i64,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub(super) struct Entry {
 
 impl Draft {
     pub(super) fn new(room: usize) -> Self {
-        Self { room, topics: Vec::new(), places: BTreeMap::new(), entries: Vec::new() }
+        Self { room, topics: Vec::new(), places: BTreeMap::new(), entries: Vec::new(), records: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -63,7 +65,8 @@ impl Draft {
     }
 
     pub(super) fn add(&mut self, partition: Arc<Partition>, sending: Sending) {
-        let Sending { attempt, bytes } = sending;
+        let Sending { attempt, bytes, records } = sending;
+        self.records += i64::from(records);
         self.room = self.room.saturating_sub(bytes.len());
         let shared = &partition.topic;
         let topics = &mut self.topics;
@@ -103,6 +106,26 @@ impl Draft {
             topic_data: self.topics.iter().map(DraftTopic::to_wire).collect(),
             ..ProduceRequest::default()
         }
+    }
+
+    /// What a trace shows of it, in OpenTelemetry's words for messaging.
+    pub(super) fn span(&self, node: NodeId) -> Span {
+        let span = tracing::debug_span!(
+            "send",
+            messaging.system = "kafka",
+            messaging.operation.name = "send",
+            messaging.operation.type = "send",
+            messaging.batch.message_count = self.records,
+            messaging.destination.name = field::Empty,
+            messaging.destination.partition.id = field::Empty,
+            error.type = field::Empty,
+            %node,
+        );
+        if let [entry] = &*self.entries {
+            span.record("messaging.destination.name", entry.partition.topic.name.as_str());
+            span.record("messaging.destination.partition.id", entry.partition.index);
+        }
+        span
     }
 
     pub(super) fn into_entries(self) -> Vec<Entry> {

@@ -126,6 +126,7 @@ pub(crate) struct Sending {
     /// Names this attempt, so that a late answer to another one is known as such.
     pub(crate) attempt: u64,
     pub(crate) bytes: Bytes,
+    pub(crate) records: i32,
 }
 
 /// What an answer, or its absence, says about an attempt.
@@ -582,7 +583,7 @@ impl PartitionQueue {
         batch.place = Place::OnWire { attempt };
         batch.attempts += 1;
         self.on_wire += 1;
-        NextSend::Batch(Sending { attempt, bytes })
+        NextSend::Batch(Sending { attempt, bytes, records: batch.records })
     }
 }
 
