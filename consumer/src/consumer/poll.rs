@@ -53,7 +53,7 @@ impl Consumer {
     /// As [`poll`](Self::poll).
     pub fn try_poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
         self.finish_returned();
-        if self.group.as_ref().is_some_and(|group| group.current_event().is_some()) {
+        if self.has_event() {
             return Ok(None);
         }
         self.next_batch()
@@ -73,19 +73,40 @@ impl Consumer {
     /// Cancel safe: a dropped future has taken nothing.
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>, ConsumerError> {
         loop {
-            if self.group.as_ref().is_some_and(|group| group.current_event().is_some()) {
-                self.store_returned();
-                self.heed_group().await?;
-            }
-            if let Some(record) = self.next_of_current()? {
+            if !self.has_event()
+                && let Some(record) = self.next_of_current()?
+            {
                 return Ok(Some(record));
             }
-            let Some(batch) = self.poll().await? else { return Ok(None) };
-            self.put_current(batch);
+            // Boxed, as a future is moved to where it is awaited: with this one inside, moving it
+            // would cost each record more than reading it.
+            if !Box::pin(self.recv_batch()).await? {
+                return Ok(None);
+            }
         }
     }
 
+    /// Does what the group wants, or gets the next batch for [`recv`](Self::recv); `false` once the
+    /// consumer is shut down.
+    async fn recv_batch(&mut self) -> Result<bool, ConsumerError> {
+        if self.has_event() {
+            self.store_returned();
+            self.heed_group().await?;
+            return Ok(true);
+        }
+        let batch = self.poll().await?;
+        let came = batch.is_some();
+        batch.into_iter().for_each(|batch| self.put_current(batch));
+        Ok(came)
+    }
+
+    /// Whether the group wants something done before the next record is given.
+    fn has_event(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.current_event().is_some())
+    }
+
     /// The next record of the batch that [`recv`](Self::recv) is in the middle of.
+    #[inline]
     pub(crate) fn next_of_current(&mut self) -> Result<Option<ConsumerRecord>, ConsumerError> {
         let Some(current) = &mut self.current else { return Ok(None) };
         if self.shared.is_closed() {

@@ -282,3 +282,11 @@ async fn a_poll_lends_no_more_records_than_it_may() {
         assert_eq!(consumer.position(&t(0)).unwrap(), Some(5));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_future_of_a_record_is_small() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    // A future is moved to where it is awaited: each of these bytes is copied for each record.
+    assert!(size_of_val(&consumer.recv()) <= 64);
+}

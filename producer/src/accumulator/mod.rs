@@ -10,7 +10,7 @@ mod request;
 mod topic;
 mod transaction;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -166,9 +166,16 @@ impl Accumulator {
         }
     }
 
-    /// Lets the open batch of one partition go.
-    pub(crate) fn hurry(&self, partition: &Arc<Partition>) {
-        partition.with(&self.common, |slot, effects| slot.queue.hurry(effects));
+    /// Lets the partitions of some batches send what lingers.
+    pub(crate) fn hurry_batches<'a>(&self, batches: impl Iterator<Item = &'a Arc<BatchDone>>) {
+        let places: BTreeSet<_> =
+            batches.map(|batch| (batch.topic(), batch.partition_index())).collect();
+        for (topic, partition) in places {
+            let topic = self.topic(topic);
+            if let Some(partition) = topic.as_ref().and_then(|topic| topic.partition(partition)) {
+                partition.with(&self.common, |slot, effects| slot.queue.hurry(effects));
+            }
+        }
     }
 
     /// Whether records wait for a partition that nobody has led yet.

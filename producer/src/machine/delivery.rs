@@ -250,6 +250,11 @@ impl Delivery {
         Self { done: Some(done), index, timestamp }
     }
 
+    /// The batch that the record is in, while its outcome was not told.
+    pub(crate) fn batch(&self) -> Option<&Arc<BatchDone>> {
+        self.done.as_ref()
+    }
+
     /// Calls `callback` once with what becomes of the record.
     pub(crate) fn call_back(self, callback: Callback) {
         if let Some(done) = self.done {

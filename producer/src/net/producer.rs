@@ -1,6 +1,5 @@
 //! What users hold.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::builder::ProducerBuilder;
 use super::close::{AlreadyClosed, CloseReport};
 use super::shared::Shared;
 use super::topic::TopicHandle;
-use crate::accumulator::{Partition, Refusal, Taken, Topic, Want};
+use crate::accumulator::{Refusal, Taken, Topic, Want};
 use crate::error::{SendError, Undelivered};
 use crate::machine::delivery::Delivery;
 use crate::record::{Record, RecordMetadata, RecordParts};
@@ -80,7 +79,11 @@ impl Producer {
     /// Cancel safe. Dropped while it waits for metadata or memory, the record is not sent; after
     /// that it is, and only its outcome is lost here.
     pub async fn send(&self, record: Record) -> Result<RecordMetadata, Undelivered> {
-        self.take(record, Want::Soon).await?.await
+        let taken = match self.take_now(&record, Want::Soon) {
+            Some(taken) => taken.map_err(|error| Undelivered::new(error, Some(record))),
+            None => Box::pin(self.take_later(record, Want::Soon)).await,
+        };
+        taken?.await
     }
 
     /// Waits until there is room for a record, and takes it.
@@ -94,7 +97,10 @@ impl Producer {
     ///
     /// Cancel safe: dropped, the record was not taken.
     pub async fn enqueue(&self, record: Record) -> Result<Delivery, Undelivered> {
-        self.take(record, Want::Ticket).await
+        match self.take_now(&record, Want::Ticket) {
+            Some(taken) => taken.map_err(|error| Undelivered::new(error, Some(record))),
+            None => Box::pin(self.take_later(record, Want::Ticket)).await,
+        }
     }
 
     /// Takes a record if that needs no waiting. Works outside of async code.
@@ -141,24 +147,11 @@ impl Producer {
         records: impl IntoIterator<Item = Record, IntoIter: Send>,
     ) -> Vec<Result<RecordMetadata, Undelivered>> {
         let mut taken = Vec::new();
-        let mut touched = BTreeMap::new();
         for record in records {
-            let name = record.topic().clone();
-            taken.push(match self.load(&name).await {
-                Ok(topic) => {
-                    let taken = self.take_in(&topic, record, Want::Ticket).await;
-                    taken.map(|(delivery, partition)| {
-                        let touched = touched.entry((name, partition.index()));
-                        touched.or_insert_with(|| Arc::clone(partition));
-                        delivery
-                    })
-                }
-                Err(error) => Err(Undelivered::new(error, Some(record))),
-            });
+            taken.push(self.enqueue(record).await);
         }
-        for partition in touched.into_values() {
-            self.shared().accumulator.hurry(&partition);
-        }
+        let batches = taken.iter().flatten().filter_map(Delivery::batch);
+        self.shared().accumulator.hurry_batches(batches);
         let mut outcomes = Vec::with_capacity(taken.len());
         for delivery in taken {
             outcomes.push(match delivery {
@@ -226,31 +219,31 @@ impl Producer {
         self.shared().accumulator.common.failed()
     }
 
-    async fn take(&self, record: Record, want: Want) -> Result<Delivery, Undelivered> {
-        match self.load(record.topic()).await {
-            Ok(topic) => Ok(self.take_in(&topic, record, want).await?.0),
-            Err(error) => Err(Undelivered::new(error, Some(record))),
+    /// Takes a record, unless it has to wait for its topic or for memory.
+    #[inline]
+    fn take_now(&self, record: &Record, want: Want) -> Option<Result<Delivery, SendError>> {
+        let topic = self.shared().accumulator.topic(record.topic())?;
+        match self.append(&topic, &record.parts(), want) {
+            Ok(taken) => Some(taken.delivery()),
+            Err(Refusal::Error(error)) => Some(Err(error)),
+            Err(Refusal::NoRoom(_)) => None,
         }
     }
 
-    /// Takes a record, and says which partition it went to.
-    async fn take_in<'a>(
-        &self,
-        topic: &'a Topic,
-        record: Record,
-        want: Want,
-    ) -> Result<(Delivery, &'a Arc<Partition>), Undelivered> {
-        let taken = match self.append(topic, &record.parts(), want) {
-            Ok(taken) => Ok(taken),
-            Err(Refusal::Error(error)) => Err(error),
-            Err(Refusal::NoRoom(bytes)) => {
-                self.wait_append(topic, &record.parts(), want, bytes).await
+    /// Takes a record once its topic is known and there is memory. Box it: a future is moved to
+    /// where it is awaited, with all that it may become, and this one seldom becomes anything.
+    async fn take_later(&self, record: Record, want: Want) -> Result<Delivery, Undelivered> {
+        let taken = async {
+            let topic = self.load(record.topic()).await?;
+            match self.append(&topic, &record.parts(), want) {
+                Ok(taken) => taken.delivery(),
+                Err(Refusal::Error(error)) => Err(error),
+                Err(Refusal::NoRoom(bytes)) => {
+                    self.wait_append(&topic, record.parts(), want, bytes).await?.delivery()
+                }
             }
         };
-        match taken.and_then(|taken| Ok((taken.partition, taken.delivery()?))) {
-            Ok((partition, delivery)) => Ok((delivery, partition)),
-            Err(error) => Err(Undelivered::new(error, Some(record))),
-        }
+        taken.await.map_err(|error| Undelivered::new(error, Some(record)))
     }
 
     async fn load(&self, name: &TopicName) -> Result<Arc<Topic>, SendError> {
@@ -294,7 +287,7 @@ impl Producer {
     pub(super) async fn wait_append<'a>(
         &self,
         topic: &'a Topic,
-        parts: &RecordParts<'_>,
+        parts: RecordParts<'_>,
         want: Want,
         mut bytes: usize,
     ) -> Result<Taken<'a>, SendError> {
@@ -305,7 +298,7 @@ impl Producer {
             if shared.is_closed() {
                 return Err(closed(topic.name()));
             }
-            match shared.accumulator.append(topic, parts, want, &mut reserved) {
+            match shared.accumulator.append(topic, &parts, want, &mut reserved) {
                 Ok(taken) => return Ok(taken),
                 Err(Refusal::Error(error)) => return Err(error),
                 Err(Refusal::NoRoom(more)) => bytes = more,

@@ -123,8 +123,9 @@ impl TopicHandle {
             Ok(taken) => Ok(taken),
             Err(Refusal::Error(error)) => Err(error),
             Err(Refusal::NoRoom(bytes)) => {
+                // Boxed, as a future is moved to where it is awaited, with all that it may become.
                 let parts = parts(key, value);
-                self.producer.wait_append(&self.topic, &parts, want, bytes).await
+                Box::pin(self.producer.wait_append(&self.topic, parts, want, bytes)).await
             }
         }
     }

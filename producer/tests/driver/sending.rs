@@ -202,3 +202,16 @@ async fn settings_that_do_not_fit_are_all_told() {
          batch.size and max.request.size"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_futures_of_a_record_are_small() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    let topic = producer.topic("one").await.unwrap();
+    // A future is moved to where it is awaited: each of these bytes is copied for each record.
+    assert!(size_of_val(&topic.enqueue(None, None)) <= 256);
+    assert!(size_of_val(&topic.post(None, None)) <= 256);
+    assert!(size_of_val(&topic.send(None, None)) <= 256);
+    assert!(size_of_val(&producer.enqueue(one(1))) <= 400);
+    assert!(size_of_val(&producer.send(one(1))) <= 400);
+}
