@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::both;
+use super::bed::{both, copy};
 
 #[tokio::test(start_paused = true)]
 async fn each_record_is_copied_once_and_in_order() {
@@ -51,6 +51,28 @@ async fn a_copier_that_is_killed_is_followed_by_one_that_goes_on_where_it_commit
         bed.until_copied(300).await;
         copier.stop().await.unwrap();
         bed.check(300);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_can_be_run_in_a_task_of_its_own() {
+    both(async |bed| {
+        bed.fill(0..20).await;
+        let mut copier = bed.copier("a").await;
+        let task = tokio::spawn(async move {
+            let batch = copier.consumer.poll().await.unwrap().unwrap();
+            let written: Result<usize, ottla::Error> = copier
+                .producer
+                .transaction(async move |transaction| {
+                    copy(transaction, std::slice::from_ref(&batch)).await?;
+                    transaction.commit_offsets(&batch).await?;
+                    Ok(batch.records().count())
+                })
+                .await;
+            written.unwrap()
+        });
+        assert_eq!(task.await.unwrap(), bed.copied());
     })
     .await;
 }

@@ -424,7 +424,7 @@ mod tests {
             &fatal(FatalCause::Fenced { code: ErrorCode::ProducerFenced }),
             "transaction billing-1: fenced by a newer producer with the same transactional.id, or \
              by the end of transaction.timeout.ms (PRODUCER_FENCED (90): a newer producer took \
-             over the transactional id). This instance must stop",
+             over this transactional.id). This instance must stop",
         );
         let code = ErrorCode::InvalidTransactionTimeout;
         let error = fatal(FatalCause::Refused { api: ApiKey::InitProducerId, code });

@@ -239,28 +239,25 @@ impl Transactions {
         self.timeout
     }
 
-    /// Begins a transaction, if the one before has ended. One that nobody can end any more is
-    /// aborted for that.
-    pub(crate) fn begin(&mut self, protocol: Protocol) -> Begun {
+    /// Begins a transaction, if the one before has ended.
+    pub(crate) fn begin(&mut self, protocol: Protocol, now: Instant) -> Begun {
         match &self.state {
             State::Ready if self.unreleased => return Begun::NotYet,
             State::Ready => {}
             State::Fatal(_) => {
                 return Begun::Refused(self.fatal_error(Certainty::NotWritten));
             }
-            State::Open(_) | State::Failed(..) => {
-                self.abort(self.number);
-                return Begun::NotYet;
-            }
-            State::Initializing | State::Committing { .. } | State::Aborting { .. } => {
-                return Begun::NotYet;
-            }
+            State::Initializing
+            | State::Open(_)
+            | State::Failed(..)
+            | State::Committing { .. }
+            | State::Aborting { .. } => return Begun::NotYet,
         }
         self.number += 1;
         self.protocol = protocol;
         self.outcome = None;
         self.trouble = None;
-        self.state = State::Open(Open::new(protocol));
+        self.state = State::Open(Open::new(protocol, now));
         Begun::Open(self.number)
     }
 
@@ -351,7 +348,7 @@ impl Transactions {
         };
     }
 
-    /// Aborts whatever is open, for somebody who closes.
+    /// Aborts whatever is open: nobody is left who could end it.
     pub(crate) fn wind_down(&mut self) {
         self.abort(self.number);
     }
@@ -395,6 +392,9 @@ impl Transactions {
         }
         self.retry_at = None;
         let call = self.next_call()?;
+        if let Some(open) = self.open_mut() {
+            open.handle_told(now);
+        }
         self.asked = Some(call.clone());
         Some(call)
     }
@@ -707,7 +707,7 @@ impl Transactions {
                 self.take_back(AbortCause::Refused { api: ApiKey::EndTxn, code, partition: None });
             }
             Verdict::Forgotten | Verdict::NothingToEnd => self.nothing_to_end(decision, code),
-            Verdict::Fenced => self.end_for(FatalCause::Fenced { code }),
+            Verdict::Fenced => self.fenced(code, now),
             Verdict::Fatal => self.refuse(&ApiKey::EndTxn, code),
         }
     }
@@ -770,7 +770,7 @@ impl Transactions {
             Verdict::Abort | Verdict::GroupLost | Verdict::TimedOut | Verdict::NothingToEnd => {
                 self.fail(AbortCause::Refused { api, code, partition });
             }
-            Verdict::Fenced => self.end_for(FatalCause::Fenced { code }),
+            Verdict::Fenced => self.fenced(code, now),
             Verdict::Fatal => self.refuse(&api, code),
         }
     }
@@ -842,6 +842,40 @@ impl Transactions {
         // What comes next is another request.
         self.retry_at = None;
         self.patience.reset();
+    }
+
+    /// A coordinator says that there is a newer producer. It says so as well once it has itself
+    /// aborted a transaction that took too long, and raised the epoch by one for that (KIP-588).
+    ///
+    /// With protocol 1, the producer then claims to be the one with that epoch: if another producer
+    /// has come, the epoch is another, and the claim is refused. With protocol 2, to ask for the
+    /// abort again gives the epoch.
+    fn fenced(&mut self, code: ErrorCode, now: Instant) {
+        let timeout = self.timeout;
+        let epoch = self
+            .identity
+            .and_then(|identity| Some(Identity { epoch: identity.epoch.next()?, ..identity }));
+        let ends =
+            matches!(self.state, State::Aborting { .. } | State::Committing { asked: true, .. });
+        let may_be_committed = self.may_be_committed();
+        let took_too_long = |open: &&mut Open| open.has_taken(timeout, now) && !may_be_committed;
+        let Some(open) = self.open_mut().filter(took_too_long) else {
+            return self.end_for(FatalCause::Fenced { code });
+        };
+        match (open.protocol, epoch) {
+            (Protocol::One, Some(epoch)) => {
+                open.forgotten = true;
+                self.identity = Some(epoch);
+            }
+            (Protocol::Two, _) if !ends => {}
+            _ => return self.end_for(FatalCause::Fenced { code }),
+        }
+        match &self.state {
+            State::Committing { asked: true, .. } => {
+                self.take_back(AbortCause::TimedOut { timeout })
+            }
+            _ => self.fail(AbortCause::TimedOut { timeout }),
+        }
     }
 
     fn refuse(&mut self, api: &ApiKey, code: ErrorCode) {

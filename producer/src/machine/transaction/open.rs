@@ -1,7 +1,7 @@
 //! What a transaction consists of.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
 use ottla_core::retry::Deadline;
@@ -14,6 +14,8 @@ use crate::machine::identity::Identity;
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) protocol: Protocol,
+    /// When it was begun; with protocol 1, when the coordinator was first told of it.
+    since: Option<Instant>,
     /// Partitions that the coordinator has been told of; with protocol 2 leaders do that.
     admitted: BTreeSet<TopicPartition>,
     /// Partitions that it is to be told of.
@@ -54,9 +56,10 @@ pub(super) enum Step {
 }
 
 impl Open {
-    pub(super) fn new(protocol: Protocol) -> Self {
+    pub(super) fn new(protocol: Protocol, now: Instant) -> Self {
         Self {
             protocol,
+            since: (protocol == Protocol::Two).then_some(now),
             admitted: BTreeSet::new(),
             pending: BTreeSet::new(),
             groups: BTreeSet::new(),
@@ -126,6 +129,16 @@ impl Open {
             (false, true) => Step::Renew,
             (false, false) => Step::Nothing,
         }
+    }
+
+    /// Takes note that the coordinator is told something.
+    pub(super) fn handle_told(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    /// Whether it may have been open for this long.
+    pub(super) fn has_taken(&self, timeout: Duration, now: Instant) -> bool {
+        self.since.is_some_and(|since| Deadline::after(since, timeout).is_over(now))
     }
 
     pub(super) fn handle_added(&mut self, partitions: &[TopicPartition]) {

@@ -102,9 +102,11 @@ impl TransactionalProducer {
         }
         let within = shared.max_block();
         let client = &shared.client;
+        // One that was forgotten, so that not even its drop was seen.
+        shared.transact(Transactions::wind_down);
         let begun = shared.await_transaction(within, |machine| {
             let protocol = Protocol::of_level(client.feature("transaction.version"));
-            match machine.begin(protocol) {
+            match machine.begin(protocol, client.runtime().now()) {
                 Begun::Open(number) => Some(Ok(number)),
                 Begun::NotYet => None,
                 Begun::Refused(error) => Some(Err(error)),
@@ -121,6 +123,9 @@ impl TransactionalProducer {
     /// ([`may_run_again`](TransactionError::may_run_again)), `work` is run again in a new one: up to
     /// five times in all, with waits from `retry.backoff.ms` up to `retry.backoff.max.ms` between. So
     /// it must be such that it can be, and do nothing that cannot be taken back.
+    ///
+    /// In a task of its own, `work` has to own what it uses: `async move |transaction| …`. Of one that
+    /// borrows, the compiler does not see yet that it is [`Send`].
     ///
     /// # Errors
     ///
