@@ -22,6 +22,7 @@ pub(crate) struct Bed {
 }
 
 /// Runs a test with protocol 1 and with protocol 2.
+#[expect(clippy::future_not_send, reason = "each test has a runtime of one thread")]
 pub(crate) async fn both(test: impl AsyncFn(Bed)) {
     for level in [1, 2] {
         test(Bed::start(level).await).await;
@@ -113,13 +114,15 @@ pub(crate) struct Copier {
 
 impl Copier {
     /// Runs it in the background, until it is stopped.
+    #[expect(clippy::disallowed_methods, reason = "it is to be killed as a process is")]
     pub(crate) fn start(self) -> Running {
         let Self { mut producer, mut consumer } = self;
         let stop = consumer.shutdown_handle();
         let task = tokio::spawn(async move {
             let ended = Pipeline::new(&mut consumer, &mut producer).records(20).run(copy).await;
             let closed = consumer.close(Duration::from_secs(10)).await;
-            ended.and(closed.map_err(Into::into))
+            ended?;
+            Ok(closed?)
         });
         Running { stop, task }
     }

@@ -56,6 +56,7 @@ async fn a_copier_that_is_killed_is_followed_by_one_that_goes_on_where_it_commit
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "whether that can be done is the question")]
 async fn a_transaction_can_be_run_in_a_task_of_its_own() {
     both(async |bed| {
         bed.fill(0..20).await;

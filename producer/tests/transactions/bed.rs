@@ -25,6 +25,7 @@ pub(crate) struct Bed {
 }
 
 /// Runs a test with protocol 1 and with protocol 2.
+#[expect(clippy::future_not_send, reason = "each test has a runtime of one thread")]
 pub(crate) async fn both(test: impl AsyncFn(Bed)) {
     for level in [1, 2] {
         test(Bed::start(level).await).await;

@@ -1,8 +1,11 @@
 //! The machine alone: every state and every event, and every code of every API.
 
+use ottla_core::error::{ErrorCode, RequestError};
 use ottla_core::types::{Offset, ProducerEpoch, ProducerId};
 
 use super::*;
+use crate::error::SendError;
+use ottla_protocol::ApiKey;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const EVEN: u64 = 20;
