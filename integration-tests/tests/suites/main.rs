@@ -27,6 +27,7 @@ mod lessons;
 mod metadata;
 mod nearby;
 mod produce;
+mod transactions;
 
 use ottla_integration_tests::{Access, Backend, run};
 
@@ -86,6 +87,11 @@ macro_rules! everywhere {
                 committing_before_processing_is_at_most_once
                 committing_after_processing_is_at_least_once
                 committing_automatically_is_at_least_once;
+            transactions:
+                what_is_committed_is_read_and_what_is_aborted_is_not
+                a_newer_producer_of_an_id_fences_the_older_at_once
+                a_group_goes_on_where_transactions_committed
+                a_transaction_that_takes_too_long_is_aborted_and_the_next_goes;
             admin:
                 a_topic_is_created_grown_and_deleted
                 a_setting_is_changed_and_seen
