@@ -306,7 +306,7 @@ impl SendError {
             Self::Compression { .. } => ErrorKind::Unsupported,
             Self::Request { .. } => ErrorKind::Connect,
             Self::TransactionAborted { .. } => ErrorKind::TransactionAborted,
-            Self::TransactionsEnded { .. } => ErrorKind::Fenced,
+            Self::TransactionsEnded { cause, .. } => cause.kind(),
         }
     }
 

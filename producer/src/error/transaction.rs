@@ -268,12 +268,7 @@ impl TransactionError {
                 AbortCause::GroupLost { .. } => ErrorKind::GroupLost,
                 _ => ErrorKind::TransactionAborted,
             },
-            Self::Fatal { cause, .. } => match &**cause {
-                FatalCause::Fenced { .. } => ErrorKind::Fenced,
-                FatalCause::Refused { code, .. } => ErrorKind::of(*code),
-                FatalCause::Request { .. } => ErrorKind::Unsupported,
-                FatalCause::Send(error) => error.kind(),
-            },
+            Self::Fatal { cause, .. } => cause.kind(),
             Self::OutcomeUnknown { .. } | Self::Timeout { .. } => ErrorKind::Timeout,
             Self::NoGroup { .. } => ErrorKind::Config,
             Self::Closed { .. } => ErrorKind::Closed,
@@ -340,6 +335,18 @@ fn is_of_the_moment(code: ErrorCode) -> bool {
 }
 
 impl FatalCause {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::Refused { code, .. } => ErrorKind::of(*code),
+            Self::Request { source, .. } => match &**source {
+                RequestError::Closed { .. } => ErrorKind::Closed,
+                _ => ErrorKind::Unsupported,
+            },
+            Self::Send(error) => error.kind(),
+        }
+    }
+
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Fenced { code } | Self::Refused { code, .. } => Some(*code),

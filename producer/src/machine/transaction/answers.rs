@@ -81,6 +81,7 @@ impl Transactions {
             (Verdict::Done, Some(identity)) => {
                 self.patience.reset();
                 self.trouble = None;
+                tracing::info!(transactional_id = %self.id, ?identity, "transactional producer");
                 self.identity = Some(identity);
                 self.state = State::Ready;
             }
@@ -249,7 +250,7 @@ impl Transactions {
             self.note_indefinite(call);
         }
         match &**error {
-            RequestError::UnsupportedVersion { .. } => {
+            RequestError::UnsupportedVersion { .. } | RequestError::Closed { .. } => {
                 self.end_for(FatalCause::Request { api, source: Arc::clone(error) });
             }
             RequestError::Encode { .. } if of_group => {

@@ -89,6 +89,9 @@ impl Transactions {
 
     fn next_call(&mut self) -> Option<Call> {
         loop {
+            if self.closing && matches!(self.state, State::Initializing) {
+                return None;
+            }
             let Some(identity) = self.identity else {
                 let first = matches!(self.state, State::Initializing);
                 return first.then_some(Call::Init { expected: None });

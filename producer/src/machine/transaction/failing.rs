@@ -79,7 +79,7 @@ impl Transactions {
         let cause = Arc::new(cause);
         self.state = match std::mem::replace(&mut self.state, State::Ready) {
             State::Open(open) => {
-                tracing::debug!(transactional_id = %self.id, %cause, "a transaction failed");
+                tracing::info!(transactional_id = %self.id, %cause, "a transaction failed");
                 State::Failed(open, cause)
             }
             State::Committing { open, asked: false, .. } => {

@@ -73,6 +73,8 @@ pub(crate) struct Transactions {
     number: u64,
     /// Whether partitions of a transaction that has ended are still to be let go.
     unreleased: bool,
+    /// Whether there will be no other transaction.
+    closing: bool,
     /// What became of that transaction, once that is known.
     outcome: Option<Result<Decision, TransactionError>>,
 }
@@ -132,6 +134,7 @@ impl Transactions {
             trouble: None,
             number: 0,
             unreleased: false,
+            closing: false,
             outcome: None,
         }
     }
@@ -260,6 +263,13 @@ impl Transactions {
         self.abort(self.number);
     }
 
+    /// As [`wind_down`](Self::wind_down), and asks for no identity any more: what nobody will use
+    /// would only fence somebody else.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        self.wind_down();
+    }
+
     /// Takes note that nothing of the transaction waits or is under way any more. `gaps` says
     /// whether sequences were spent on batches that are not written.
     pub(crate) fn handle_drained(&mut self, gaps: bool) {
@@ -312,7 +322,12 @@ impl Transactions {
 
     /// Whether no transaction is open, and none can be ended: there is nothing to wait for.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.state, State::Ready | State::Fatal(_)) && !self.unreleased
+        let ended = match self.state {
+            State::Ready | State::Fatal(_) => true,
+            State::Initializing => self.closing,
+            _ => false,
+        };
+        ended && !self.unreleased
     }
 
     /// Whether there is an identity, or there will never be one.

@@ -627,6 +627,21 @@ fn not_attempted_names_the_partition_that_has_the_reason() {
 }
 
 #[test]
+fn who_closes_asks_for_no_identity() {
+    let mut fixture = Fixture::new();
+    fixture.machine.close();
+    assert_eq!((fixture.poll(), fixture.machine.is_idle()), (None, true));
+    let mut fixture = Fixture::open(Protocol::One);
+    fixture.machine.close();
+    fixture.machine.handle_drained(true);
+    assert_eq!(fixture.poll().unwrap().api(), ApiKey::EndTxn);
+    assert!(!fixture.machine.is_idle());
+    fixture.identify(Ok(None));
+    fixture.machine.handle_released();
+    assert_eq!((fixture.poll(), fixture.machine.is_idle()), (None, true));
+}
+
+#[test]
 fn an_empty_transaction_asks_nobody() {
     for protocol in [Protocol::One, Protocol::Two] {
         for decision in [Decision::Commit, Decision::Abort] {

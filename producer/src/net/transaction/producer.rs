@@ -19,7 +19,7 @@ use crate::net::shared::Shared;
 /// It cannot send outside of a transaction, and has one at a time: there is no method for the one,
 /// and the borrow checker sees to the other.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0499
 /// # async fn run(mut producer: ottla_producer::TransactionalProducer) {
 /// let first = producer.begin().await.unwrap();
 /// let second = producer.begin().await.unwrap();
@@ -29,7 +29,7 @@ use crate::net::shared::Shared;
 ///
 /// A transaction that has ended takes nothing any more:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// # async fn run(mut producer: ottla_producer::TransactionalProducer) {
 /// let transaction = producer.begin().await.unwrap();
 /// transaction.commit().await.unwrap();

@@ -46,7 +46,7 @@ impl Shared {
 
     /// Aborts what is open, and waits until nothing is left to be ended.
     pub(in crate::net) async fn end_transaction(&self) {
-        if self.transact(Transactions::wind_down).is_some() {
+        if self.transact(Transactions::close).is_some() {
             let is_idle = |machine: &mut Transactions| machine.is_idle().then_some(());
             self.await_transaction(Duration::MAX, is_idle).await;
         }
