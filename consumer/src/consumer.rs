@@ -4,6 +4,7 @@ mod assign;
 mod commit;
 mod group;
 mod lifecycle;
+mod listening;
 mod offsets;
 mod poll;
 mod seek;

@@ -1,13 +1,12 @@
 //! What the consumer does when its group gives it partitions or takes them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use ottla_core::error::ErrorCode;
 use ottla_core::retry::Deadline;
 use ottla_core::types::TopicPartition;
 
-use super::Consumer;
+use super::{Consumer, listening};
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
 use crate::listener::{Assigned, BoxFuture, Committer, ListenerError, Lost, Revoking};
@@ -28,7 +27,7 @@ impl Consumer {
             if let Some(group) = &self.group {
                 group.finish_event(notice.id);
             }
-            outcome.map_err(|source| ConsumerError::Listener { source: Arc::from(source) })?;
+            outcome.map_err(listening::failed)?;
         }
         Ok(())
     }
@@ -43,7 +42,8 @@ impl Consumer {
             GroupEvent::Assigned { added, owned } => {
                 self.begin(added.clone()).await?;
                 let Some(listener) = &self.listener else { return Ok(Ok(())) };
-                Ok(listener.assigned(&Assigned { added, owned }).await)
+                let assigned = Assigned { added, owned };
+                Ok(listening::run(|| listener.assigned(&assigned)).await)
             }
             GroupEvent::Revoking { partitions } => {
                 self.hold(partitions);
@@ -54,7 +54,8 @@ impl Consumer {
             GroupEvent::Lost { partitions, reason } => {
                 partitions.iter().for_each(|partition| self.remove(partition));
                 let Some(listener) = &self.listener else { return Ok(Ok(())) };
-                Ok(listener.lost(&Lost { partitions, reason: *reason }).await)
+                let lost = Lost { partitions, reason: *reason };
+                Ok(listening::run(|| listener.lost(&lost)).await)
             }
             GroupEvent::Failed(error) => {
                 self.failed = Some(error.clone());
@@ -122,7 +123,8 @@ impl Consumer {
     ) -> Result<(), ListenerError> {
         let (Some(listener), Some(group)) = (&self.listener, &self.group) else { return Ok(()) };
         let committer = GroupCommitter { group: group.clone(), deadline: self.deadline() };
-        listener.revoking(&Revoking::new(partitions, &committer)).await
+        let revoking = Revoking::new(partitions, &committer);
+        listening::run(|| listener.revoking(&revoking)).await
     }
 
     /// When a call that begins now must have ended.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ottla_core::retry::Deadline;
 
-use super::Consumer;
+use super::{Consumer, listening};
 use crate::driver::Shared;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
@@ -88,7 +88,7 @@ impl Consumer {
         let owned = if self.subscribed { self.assignment() } else { Vec::new() };
         let told = if owned.is_empty() { Ok(()) } else { self.tell_revoking(&owned).await };
         group.leave(deadline).await?;
-        told.map_err(|source| ConsumerError::Listener { source: Arc::from(source) })
+        told.map_err(listening::failed)
     }
 }
 

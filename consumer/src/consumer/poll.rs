@@ -30,7 +30,7 @@ impl Consumer {
     /// Java's `poll`, without a timeout: drop the future to stop waiting.
     pub async fn poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
         self.finish_returned();
-        let _within = self.enter_poll();
+        self.record_poll();
         loop {
             self.heed_group().await?;
             if let Some(batch) = self.next_batch()? {
@@ -188,6 +188,7 @@ impl Consumer {
 
     /// Waits until it is worth looking again.
     pub(super) async fn arrival(&self) {
+        let _within = self.enter_poll();
         let records = poll_fn(|cx| self.poll_arrival(cx));
         match &self.group {
             Some(group) => tokio::select! {
@@ -199,13 +200,22 @@ impl Consumer {
         }
     }
 
-    /// Lets the group know that the application is there, for as long as it waits.
-    pub(super) fn enter_poll(&self) -> Option<PollGuard> {
+    /// Lets the group know that the application is there.
+    pub(super) fn record_poll(&self) {
+        if let Some(group) = &self.group {
+            group.record_poll(self.shared.now());
+        }
+    }
+
+    /// Lets the group know that the application is there, for as long as it waits for something to do.
+    /// Not while its listener runs: one that hangs must not keep the partitions.
+    fn enter_poll(&self) -> Option<PollGuard> {
         self.group.as_ref().map(|group| group.enter_poll(self.shared.now()))
     }
 
     /// Waits until partitions may have come or the consumer is to end.
     pub(super) async fn arrival_of_partition(&self) {
+        let _within = self.enter_poll();
         let ended = poll_fn(|cx| {
             self.shared.reader().register(cx.waker());
             let ends = self.shared.is_stopping() || self.shared.is_closed();

@@ -47,7 +47,7 @@ impl Consumer {
     pub(crate) async fn next_partition(
         &mut self,
     ) -> Result<Option<PartitionStream>, ConsumerError> {
-        let _within = self.enter_poll();
+        self.record_poll();
         loop {
             self.heed_group().await?;
             if self.shared.is_closed() {

@@ -72,6 +72,12 @@ pub enum ConsumerError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The application's rebalance listener panicked. What it was told of has happened all the same.
+    #[error("the rebalance listener panicked: {what}")]
+    ListenerPanicked {
+        /// What it panicked with.
+        what: Arc<str>,
+    },
     /// No broker answered.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -91,7 +97,9 @@ impl ConsumerError {
             }
             Self::Group(error) => error.class(),
             Self::Commit(error) => error.class(),
-            Self::Listener { .. } => ErrorClass::ApplicationRecoverable,
+            Self::Listener { .. } | Self::ListenerPanicked { .. } => {
+                ErrorClass::ApplicationRecoverable
+            }
             Self::Config { .. } | Self::Pattern(_) | Self::NoGroup => {
                 ErrorClass::InvalidConfiguration
             }
@@ -127,7 +135,7 @@ impl ConsumerError {
             Self::Commit(CommitError::Request(_)) => ErrorKind::Connect,
             Self::Commit(CommitError::DeadlineExceeded { .. }) => ErrorKind::Timeout,
             Self::Group(_) | Self::Commit(_) => ErrorKind::GroupLost,
-            Self::Listener { .. } => ErrorKind::Refused,
+            Self::Listener { .. } | Self::ListenerPanicked { .. } => ErrorKind::Refused,
             Self::Request(_) => ErrorKind::Connect,
         }
     }

@@ -301,6 +301,111 @@ async fn a_listener_commits_what_is_being_given_up() {
     assert_eq!(committed(&onlooker(&bed, "g").await, 0).await, Some(2));
 }
 
+/// Goes wrong where it is told to.
+#[derive(Debug, Clone, Copy)]
+struct Broken {
+    assigned: fn(),
+    revoking: fn(),
+}
+
+fn well() {}
+
+#[expect(clippy::panic, reason = "it is what is tried")]
+fn panics() {
+    panic!("out of cheese");
+}
+
+impl RebalanceListener for Broken {
+    async fn assigned(&self, _: &Assigned<'_>) -> Result<(), ListenerError> {
+        (self.assigned)();
+        Ok(())
+    }
+
+    async fn revoking(&self, _: &Revoking<'_>) -> Result<(), ListenerError> {
+        (self.revoking)();
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_over_what_came_is_an_error_and_what_came_is_read() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let broken = Broken { assigned: panics, revoking: well };
+    let mut consumer = member(&bed, "g").on_rebalance(broken).build().await.unwrap();
+    match within(consumer.poll()).await {
+        Err(error @ ConsumerError::ListenerPanicked { .. }) => {
+            assert_eq!(error.to_string(), "the rebalance listener panicked: out of cheese");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(values(&next(&mut consumer).await), ["a"]);
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_over_what_goes_gives_it_up_and_commits_what_was_processed() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b", "c"]).await;
+    let look = onlooker(&bed, "g").await;
+    let broken = Broken { assigned: well, revoking: panics };
+    let mut first = member(&bed, "g").on_rebalance(broken).build().await.unwrap();
+    for _ in 0..2 {
+        within(first.recv()).await.unwrap();
+    }
+    let mut second = member(&bed, "g").build().await.unwrap();
+    // Eager: all is given up in this poll, which says that two records are processed.
+    let (told, _) = tokio::join!(
+        async {
+            loop {
+                if let Err(error) = within(first.poll()).await {
+                    break error;
+                }
+            }
+        },
+        tokio::time::timeout(Duration::from_secs(10), second.poll()),
+    );
+    assert!(matches!(told, ConsumerError::ListenerPanicked { .. }), "{told}");
+    let processed = committed(&look, 0).await;
+    assert!(processed.is_none_or(|offset| offset <= 3), "{processed:?}");
+    let polls = async { while first.poll().await.is_ok() && second.poll().await.is_ok() {} };
+    assert!(tokio::time::timeout(Duration::from_secs(5), polls).await.is_err());
+    let closed = first.close(Duration::from_secs(5)).await;
+    assert!(matches!(closed, Err(ConsumerError::ListenerPanicked { .. })), "{closed:?}");
+    assert!(matches!(first.poll().await, Err(ConsumerError::Closed)));
+    assert!(matches!(first.recv().await, Err(ConsumerError::Closed)));
+}
+
+/// Never comes back.
+struct Stuck;
+
+impl RebalanceListener for Stuck {
+    async fn assigned(&self, _: &Assigned<'_>) -> Result<(), ListenerError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_hangs_is_left_behind_after_the_poll_interval() {
+    let bed = Bed::start().await;
+    let slow = |config: &mut ottla_consumer::config::ConsumerConfig| {
+        config.max_poll_interval = Duration::from_secs(50);
+    };
+    let stuck = member(&bed, "g").configure(slow).on_rebalance(Stuck);
+    let mut stuck = stuck.build().await.unwrap();
+    let mut other = member(&bed, "g").configure(slow).build().await.unwrap();
+    let both = async {
+        tokio::select! {
+            biased;
+            said = stuck.poll() => panic!("{said:?}"),
+            said = other.poll() => panic!("{said:?}"),
+        }
+    };
+    let settled = tokio::time::timeout(Duration::from_secs(120), both).await;
+    assert!(settled.is_err());
+    assert_eq!(other.assignment().len(), 3, "{:?}", stuck.assignment());
+}
+
 async fn pull(stream: &mut ConsumerStream) -> Option<Result<ConsumerRecord, ConsumerError>> {
     let mut stream = std::pin::Pin::new(stream);
     within(std::future::poll_fn(|cx| stream.as_mut().poll_next(cx))).await
