@@ -129,6 +129,10 @@ impl Consumer {
         std::iter::from_fn(|| self.next_event())
     }
 
+    fn group_id(&self) -> Option<&str> {
+        self.shared.config().group_id.as_deref()
+    }
+
     /// Whether the application is in the middle of what was returned of a partition.
     fn is_within(&self, slot: Slot) -> bool {
         self.returned.as_ref().is_some_and(|returned| returned.slot == slot)

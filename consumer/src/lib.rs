@@ -27,6 +27,8 @@ mod partitions;
 #[cfg(feature = "net")]
 mod record;
 #[cfg(feature = "net")]
+mod spans;
+#[cfg(feature = "net")]
 mod stream;
 
 #[cfg(feature = "net")]

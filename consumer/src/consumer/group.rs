@@ -6,6 +6,8 @@ use ottla_core::error::ErrorCode;
 use ottla_core::retry::Deadline;
 use ottla_core::types::TopicPartition;
 
+use tracing::Instrument;
+
 use super::{Consumer, listening};
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
@@ -14,6 +16,7 @@ use crate::machine::Position;
 use crate::machine::commit::{CommitError, Offset};
 use crate::machine::fetch::Slot;
 use crate::machine::membership::{GroupEvent, GroupNotice};
+use crate::spans;
 
 impl Consumer {
     /// Does what the group asks for, in the application's own task. A notice stays until all of it is
@@ -23,7 +26,8 @@ impl Consumer {
             return Err(error.clone().into());
         }
         while let Some(notice) = self.group.as_ref().and_then(GroupHandle::current_event) {
-            let outcome = self.heed(&notice).await?;
+            let span = spans::rebalance(self.group_id());
+            let outcome = self.heed(&notice).instrument(span).await?;
             if let Some(group) = &self.group {
                 group.finish_event(notice.id);
             }

@@ -3,11 +3,14 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
+use tracing::Instrument;
+
 use super::{Consumer, Current, Returned};
 use crate::batch::Batch;
 use crate::driver::group::{GroupHandle, PollGuard};
 use crate::error::ConsumerError;
 use crate::record::ConsumerRecord;
+use crate::spans;
 
 impl Consumer {
     /// Lends the next batch, and waits for one if there is none; `None` once the consumer is
@@ -29,6 +32,15 @@ impl Consumer {
     ///
     /// Java's `poll`, without a timeout: drop the future to stop waiting.
     pub async fn poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
+        let span = spans::poll(self.group_id());
+        let polled = self.poll_batch().instrument(span.clone()).await;
+        if let Ok(Some(batch)) = &polled {
+            spans::delivered(&span, batch);
+        }
+        polled
+    }
+
+    async fn poll_batch(&mut self) -> Result<Option<Batch>, ConsumerError> {
         self.finish_returned();
         self.record_poll();
         loop {

@@ -283,8 +283,8 @@ impl Shared {
         let Effects { wakes, arrivals, news, recreated, hints, refresh, lookups, ready } = effects;
         for event in news {
             match event {
-                FetchEvent::Reset { .. } => tracing::info!("{event}"),
-                FetchEvent::Truncated { .. } => tracing::warn!("{event}"),
+                FetchEvent::Reset { .. } => tracing::info!(%event, "reset"),
+                FetchEvent::Truncated { .. } => tracing::warn!(%event, "truncated"),
             }
         }
         recreated.iter().for_each(|partition| self.forget_processed(partition));

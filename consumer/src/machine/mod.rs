@@ -8,5 +8,7 @@ pub mod membership;
 pub mod offsets;
 mod position;
 pub mod subscription;
+mod warned;
 
 pub use position::{OffsetSpec, Position};
+pub use warned::Warned;

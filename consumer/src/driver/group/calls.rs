@@ -16,11 +16,14 @@ use ottla_protocol::messages::{
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
 
+use tracing::Instrument;
+
 use crate::machine::commit::{
     CommitCall, CommitId, LookedUp, LookupCall, LookupId, PartitionCodes, TopicIds, commit_codes,
     commit_request, looked_up, lookup_request,
 };
 use crate::machine::membership::CallId;
+use crate::spans;
 
 /// What the task was waiting for.
 #[derive(Debug)]
@@ -40,6 +43,29 @@ pub(super) enum Outcome {
     LookedUp(LookupId, Result<LookedUp, RequestError>),
     TopicsKnown,
     SnapshotChanged,
+}
+
+impl Outcome {
+    /// What was not answered, and why. Looking for the coordinator tells of itself.
+    pub(super) fn failure(&self) -> Option<(&'static str, &RequestError)> {
+        match self {
+            Self::Joined(_, Err(error)) => Some(("join", error)),
+            Self::Synced(_, Err(error)) => Some(("learn the assignment", error)),
+            Self::Beaten(_, Err(error)) => Some(("send a heartbeat", error)),
+            Self::Left(_, Err(error)) => Some(("leave", error)),
+            Self::Committed { codes: Err(error), .. } => Some(("commit", error)),
+            Self::LookedUp(_, Err(error)) => Some(("look offsets up", error)),
+            Self::Found(_)
+            | Self::Joined(_, Ok(_))
+            | Self::Synced(_, Ok(_))
+            | Self::Beaten(_, Ok(_))
+            | Self::Left(_, Ok(_))
+            | Self::Committed { codes: Ok(_), .. }
+            | Self::LookedUp(_, Ok(_))
+            | Self::TopicsKnown
+            | Self::SnapshotChanged => None,
+        }
+    }
 }
 
 /// The two connections to one coordinator.
@@ -111,7 +137,8 @@ impl Links {
         timeout: Duration,
     ) -> impl Future<Output = Outcome> + Send + 'static {
         let link = Arc::clone(&self.other);
-        async move {
+        let span = spans::commit(&call.metadata.group_id, &call.offsets);
+        let commit = async move {
             let CommitCall { id, metadata, offsets } = call;
             let ids = topic_ids(&client, known, offsets.keys()).await;
             let sent_at = client.runtime().now();
@@ -119,7 +146,8 @@ impl Links {
             let answer = link.call(&request, timeout).await;
             let codes = answer.map(|response| commit_codes(&response, &offsets, &ids));
             Outcome::Committed { id, sent_at, codes, ids }
-        }
+        };
+        commit.instrument(span)
     }
 
     pub(super) fn look_up(

@@ -118,6 +118,9 @@ impl GroupTask {
             self.membership.handle_alive(sent_at);
         }
         self.lose_coordinator_if(outcome.coordinator_lost, now);
+        if let Some(code) = outcome.retried {
+            self.warn_retried("commit", &code, now);
+        }
         if outcome.topic_unknown {
             self.client.request_refresh();
         }

@@ -41,7 +41,7 @@ impl GroupTask {
                 return;
             }
             Err(error) => {
-                tracing::warn!(group = %self.config.group_id, %error, "no coordinator");
+                self.warn_retried("find the coordinator", &error, now);
                 self.commits.handle_unreachable(&error);
                 self.lookups.handle_unreachable(&error);
                 if self.finder.node().is_none() {

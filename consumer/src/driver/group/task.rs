@@ -1,6 +1,7 @@
 //! The task that owns a membership and its commits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use super::calls::{Links, Outcome};
 use super::cells::{Cells, Wishes};
 use super::closing::{Closing, UNATTENDED};
 use super::slots::{Slot, Slots};
+use crate::machine::Warned;
 use crate::machine::commit::{
     CommitError, CommitId, Commits, LookedUpOffsets, LookupId, Lookups, Offsets, TopicIds,
 };
@@ -77,6 +79,7 @@ pub(super) struct GroupTask {
     pub(super) used: Option<(BTreeSet<TopicName>, TopicUse)>,
     pub(super) seen_snapshot: u64,
     pub(super) closing: Option<Closing>,
+    pub(super) warned: Warned,
     /// Whether there is nobody left to ask.
     pub(super) client_is_closed: bool,
 }
@@ -108,6 +111,7 @@ impl GroupTask {
             used: None,
             seen_snapshot,
             closing: None,
+            warned: Warned::default(),
             client_is_closed: false,
             client,
             config,
@@ -261,7 +265,19 @@ impl GroupTask {
         }
     }
 
+    /// Tells of a call that is made again, now and then.
+    pub(super) fn warn_retried(&mut self, what: &str, trouble: &dyn Display, now: Instant) {
+        if let Some(count) = self.warned.count(now) {
+            let group = &self.config.group_id;
+            tracing::warn!(%group, %trouble, count, "could not {what}, trying again");
+        }
+    }
+
     fn handle_outcome(&mut self, outcome: Outcome, now: Instant) {
+        if let Some((what, error)) = outcome.failure() {
+            let error = error.clone();
+            self.warn_retried(what, &error, now);
+        }
         let taken = match outcome {
             Outcome::Found(found) => {
                 self.handle_found(found, now);
@@ -281,6 +297,9 @@ impl GroupTask {
             }
             Outcome::Left(id, outcome) => {
                 self.note_answered(Slot::Leave);
+                if outcome.is_ok() {
+                    tracing::info!(group = %self.config.group_id, "left");
+                }
                 self.membership.handle_left(id, outcome.as_ref(), now)
             }
             Outcome::Committed { id, sent_at, codes, ids } => {
@@ -330,13 +349,17 @@ impl GroupTask {
             metadata.generation_id = super::NO_GENERATION;
         }
         self.publisher.send_if_modified(|published| {
-            let same = published.notice.as_ref().map(|notice| notice.id)
-                == notice.map(|notice| notice.id)
-                && published.metadata == metadata;
+            let before = published.notice.as_ref().map(|notice| notice.id);
+            let generation = metadata.generation_id;
+            if generation >= 0 && generation != published.metadata.generation_id {
+                let (group, member) = (&metadata.group_id, &metadata.member_id);
+                tracing::info!(%group, %member, generation, "joined");
+            }
+            if let Some(notice) = notice.filter(|notice| Some(notice.id) != before) {
+                tracing::info!(group = %metadata.group_id, event = %notice.event, "membership");
+            }
+            let same = before == notice.map(|notice| notice.id) && published.metadata == metadata;
             if !same {
-                if let Some(notice) = notice {
-                    tracing::info!(group = %metadata.group_id, event = %notice.event, "membership");
-                }
                 *published = Published { notice: notice.cloned(), metadata };
             }
             !same

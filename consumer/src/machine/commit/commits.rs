@@ -185,6 +185,10 @@ impl Commits {
         outcome
             .committed
             .retain(|partition, _| matches!(settled.get(partition), Some(Settled::Committed)));
+        outcome.retried = settled.values().find_map(|one| match one {
+            Settled::Again(code) => Some(*code),
+            Settled::Committed | Settled::Failed(_) => None,
+        });
         self.apply(&under_way.jobs, &settled, now);
         outcome
     }
@@ -424,4 +428,6 @@ pub struct Outcome {
     pub coordinator_lost: bool,
     /// Whether the coordinator does not know a topic: metadata may be stale.
     pub topic_unknown: bool,
+    /// Why some of it is tried again, if any is.
+    pub retried: Option<ErrorCode>,
 }

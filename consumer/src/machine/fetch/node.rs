@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::late::Late;
 use super::{FetchSession, Slot, Want};
+use crate::machine::Warned;
 
 /// One broker: what is to be asked of it, and what it has been asked.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ pub(super) struct Node {
     /// When to ask again after the whole request was refused.
     pub(super) retry_at: Option<Instant>,
     pub(super) refusals: u32,
+    pub(super) warned: Warned,
 }
 
 /// A request that is not answered yet.

@@ -104,7 +104,11 @@ impl Fetcher {
         if !self.is_current(node, lane, slot) {
             return;
         }
-        match classify(answer.code) {
+        let outcome = classify(answer.code);
+        if matches!(outcome, Outcome::Wait | Outcome::Refresh) {
+            self.warn_retried(node, slot, answer.code, now);
+        }
+        match outcome {
             Outcome::Data => self.handle_data(node, slot, answer, now),
             Outcome::OutOfRange => self.handle_out_of_range(node, slot, now),
             Outcome::Wait => self.back_off(slot, now),
@@ -120,6 +124,13 @@ impl Fetcher {
                 self.back_off(slot, now);
             }
         }
+    }
+
+    /// Tells of a partition that is asked for again, now and then.
+    fn warn_retried(&mut self, node: NodeId, slot: Slot, code: ErrorCode, now: Instant) {
+        let count = self.nodes.get_mut(&node).and_then(|node| node.warned.count(now));
+        let Some((count, partition)) = count.zip(self.name(slot)) else { return };
+        tracing::warn!(%node, %partition, %code, count, "a fetch failed and is sent again");
     }
 
     fn slot_of(&self, answer: &PartitionAnswer) -> Option<Slot> {
