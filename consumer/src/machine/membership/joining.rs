@@ -9,9 +9,10 @@ use ottla_core::types::TopicPartition;
 use ottla_protocol::messages::join_group::JoinGroupResponse;
 use ottla_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
+use super::liveness::SETTLING;
 use super::outcome::{Answer, join_answer, sync_answer};
 use super::state::{Call, CallId, IllegalEvent, MembershipCall, MembershipRequest, State, Watched};
-use super::{ClassicMembership, GroupError, GroupEvent, LossReason, SETTLING, codec};
+use super::{ClassicMembership, GroupError, GroupEvent, LossReason, codec};
 use crate::machine::assignor::{ClusterTopics, RebalanceProtocol};
 
 impl ClassicMembership {

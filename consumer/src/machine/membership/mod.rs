@@ -19,9 +19,11 @@ mod coordinator;
 mod error;
 mod joining;
 mod leaving;
+mod liveness;
 mod notice;
 mod notices;
 mod outcome;
+mod revoking;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -31,10 +33,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
-use ottla_core::error::{ErrorCode, RequestError};
+use ottla_core::error::ErrorCode;
 use ottla_core::retry::Backoff;
 use ottla_core::types::{ConsumerGroupMetadata, TopicName, TopicPartition};
-use ottla_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
 pub use config::{GroupConfig, OnClose};
 pub use coordinator::CoordinatorFinder;
@@ -46,7 +47,7 @@ pub use outcome::{
 pub use state::{CallId, IllegalEvent, MembershipCall, MembershipRequest, Phase};
 
 use self::notices::Notices;
-use self::state::{Call, Outside, State, Then, Watched};
+use self::state::{Call, Outside, State, Watched};
 use super::assignor::{ClusterTopics, RebalanceProtocol};
 
 /// Keeps one member in its group: joins, assigns where it leads, syncs, beats, leaves.
@@ -138,11 +139,6 @@ impl ClassicMembership {
         }
     }
 
-    /// Rejoins, for the reason that brokers log (KIP-568). Outside of the group this does nothing.
-    pub fn enforce_rebalance(&mut self, reason: &str, now: Instant) {
-        self.request_rejoin(reason, now);
-    }
-
     /// Takes note of the application's last poll. The same one may be told again.
     pub fn handle_poll(&mut self, polled_at: Instant, now: Instant) {
         if polled_at <= self.polled_at {
@@ -199,14 +195,6 @@ impl ClassicMembership {
     #[must_use]
     pub fn current_notice(&self) -> Option<&Arc<GroupNotice>> {
         self.notices.current()
-    }
-
-    /// Takes note that the application acted on a notice. An outdated id is passed over.
-    pub fn finish_notice(&mut self, id: NoticeId, now: Instant) {
-        let Some(notice) = self.notices.finish(id) else { return };
-        if let GroupEvent::Revoking { partitions } = &notice.event {
-            self.handle_revoked(id, partitions, now);
-        }
     }
 
     /// Says who the member is, for those who commit.
@@ -290,64 +278,7 @@ impl ClassicMembership {
 
     /// The next call to the coordinator that is due. To be asked until `None`.
     pub fn poll_call(&mut self, now: Instant) -> Option<MembershipCall> {
-        if let Some(call) = self.poll_join_side(now) {
-            return Some(call);
-        }
-        if !self.beats() || !self.heartbeat.is_due(now) {
-            return None;
-        }
-        let request = MembershipRequest::Heartbeat(HeartbeatRequest {
-            group_id: self.config.group_id.clone(),
-            generation_id: self.generation.unwrap_or(-1),
-            member_id: self.member_id.clone(),
-            group_instance_id: self.config.group_instance_id.clone(),
-            ..Default::default()
-        });
-        let id = self.fresh_call();
-        self.heartbeat = Call::UnderWay { id, sent_at: now };
-        Some(MembershipCall { id, request })
-    }
-
-    /// Takes the outcome of a heartbeat.
-    ///
-    /// # Errors
-    ///
-    /// [`IllegalEvent`], when it was not waited for.
-    pub fn handle_heartbeat(
-        &mut self,
-        id: CallId,
-        outcome: Result<&HeartbeatResponse, &RequestError>,
-        now: Instant,
-    ) -> Result<(), IllegalEvent> {
-        let sent_at = self.heartbeat.take(id, now)?;
-        let code = match outcome {
-            Ok(response) => ErrorCode::from_code(response.error_code),
-            Err(error) => {
-                self.heartbeat = Call::Due(now + self.retry_delay());
-                self.handle_unanswered(error);
-                return Ok(());
-            }
-        };
-        self.heartbeat = Call::Due(sent_at + self.heartbeat_wait());
-        match heartbeat_answer(code) {
-            Answer::Done => {
-                self.backoff.reset();
-                self.handle_alive(sent_at);
-            }
-            Answer::Rejoin => {
-                self.handle_alive(sent_at);
-                if matches!(self.state, State::Stable { .. }) {
-                    self.request_rejoin("the group is rebalancing", now);
-                }
-            }
-            Answer::Retry => self.heartbeat = Call::Due(now + self.retry_delay()),
-            Answer::Rediscover => {
-                self.heartbeat = Call::Due(now + self.retry_delay());
-                self.coordinator_lost = true;
-            }
-            answer => self.handle_fenced(answer, code, now),
-        }
-        Ok(())
+        self.poll_join_side(now).or_else(|| self.poll_heartbeat(now))
     }
 
     /// Takes note that the member may not do what it tried: a commit in `generation` was answered
@@ -373,52 +304,12 @@ impl ClassicMembership {
         }
     }
 
-    /// Takes note of a sign of life that the coordinator took: it was sent then.
-    pub fn handle_alive(&mut self, sent_at: Instant) {
-        self.alive_until = self.alive_until.max(sent_at + self.config.session_timeout);
-    }
-
-    /// Takes note that another broker still names the same coordinator, which keeps a member whose
-    /// join it has not answered.
-    pub fn handle_coordinator_confirmed(&mut self, now: Instant) {
-        if matches!(self.state, State::Joining { call: Call::UnderWay { .. }, .. }) {
-            self.handle_alive(now);
-        }
-    }
-
     /// Takes note that the coordinator has moved: what it was asked is asked anew.
     pub fn handle_coordinator_moved(&mut self, now: Instant) {
         self.heartbeat = Call::Due(now);
         if let Some(call) = self.state.call_mut() {
             *call = Call::Due(now);
         }
-    }
-
-    /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if matches!(self.state, State::Outside(_) | State::Leaving { .. }) {
-            return;
-        }
-        let max_poll_interval = self.config.max_poll_interval;
-        if self.polled_at + max_poll_interval <= now {
-            self.lose(LossReason::PollOverdue { max_poll_interval });
-            self.handle_poll_overdue(now);
-        } else if self.generation.is_some() && self.alive_until <= now {
-            let session_timeout = self.config.session_timeout;
-            self.lose(LossReason::SessionExpired { session_timeout });
-            self.coordinator_lost = true;
-            self.join("nothing was heard of the coordinator for a session", now);
-        }
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
-    #[must_use]
-    pub fn next_timeout(&self) -> Option<Instant> {
-        if matches!(self.state, State::Outside(_) | State::Leaving { .. }) {
-            return None;
-        }
-        let poll = self.polled_at + self.config.max_poll_interval;
-        Some(self.generation.map_or(poll, |_| poll.min(self.alive_until)))
     }
 
     /// When [`poll_call`](Self::poll_call) has something to send, where there is a coordinator.
@@ -451,94 +342,6 @@ impl ClassicMembership {
         }
     }
 
-    /// Whether the coordinator expects heartbeats. While a join is under way, that is the sign of
-    /// life.
-    fn beats(&self) -> bool {
-        match self.state {
-            State::Outside(_) | State::Leaving { .. } | State::Joining { .. } => false,
-            State::Revoking { .. }
-            | State::Assigning { .. }
-            | State::Syncing { .. }
-            | State::Stable { .. } => self.generation.is_some(),
-        }
-    }
-
-    /// The time to the next heartbeat: the interval, but short at first in a generation that may be
-    /// followed by another at once.
-    fn heartbeat_wait(&mut self) -> Duration {
-        let interval = self.config.heartbeat_interval;
-        let wait = self.settling.take().unwrap_or(interval);
-        self.settling = Some(wait * 2).filter(|next| *next < interval);
-        wait.min(interval)
-    }
-
-    fn request_rejoin(&mut self, reason: &str, now: Instant) {
-        match &self.state {
-            State::Outside(_) | State::Leaving { .. } => return,
-            State::Stable { revoking: false, .. } => {}
-            // What is under way ends first; then it is looked at again.
-            State::Joining { .. }
-            | State::Revoking { .. }
-            | State::Assigning { .. }
-            | State::Syncing { .. }
-            | State::Stable { revoking: true, .. } => {
-                self.rejoin.get_or_insert_with(|| reason.into());
-                return;
-            }
-        }
-        let partitions = match self.protocol() {
-            RebalanceProtocol::Eager => self.owned.iter().cloned().collect(),
-            RebalanceProtocol::Cooperative => self.unsubscribed(),
-        };
-        self.revoke(partitions, Then::Join { reason: reason.into() }, now);
-    }
-
-    /// What is owned of topics that are no longer subscribed to.
-    fn unsubscribed(&self) -> Vec<TopicPartition> {
-        let unsubscribed = |partition: &&TopicPartition| !self.topics.contains(&partition.topic);
-        self.owned.iter().filter(unsubscribed).cloned().collect()
-    }
-
-    fn revoke(&mut self, partitions: Vec<TopicPartition>, then: Then, now: Instant) {
-        if partitions.is_empty() {
-            self.go_on(then, now);
-            return;
-        }
-        let notice = self.notices.push(GroupEvent::Revoking { partitions });
-        self.state = State::Revoking { notice, then };
-    }
-
-    fn go_on(&mut self, then: Then, now: Instant) {
-        match then {
-            Then::Join { reason } => self.join(&reason, now),
-            Then::Leave { reason } => self.leave(&reason, Outside::Unsubscribed, now),
-        }
-    }
-
-    fn handle_revoked(&mut self, id: NoticeId, partitions: &[TopicPartition], now: Instant) {
-        for partition in partitions {
-            self.owned.remove(partition);
-        }
-        match &mut self.state {
-            State::Revoking { notice, then } if *notice == id => {
-                let then = then.clone();
-                self.go_on(then, now);
-            }
-            State::Stable { revoking, .. } => {
-                *revoking = false;
-                let reason = self.rejoin.take();
-                let reason = reason.unwrap_or_else(|| "partitions were given up".into());
-                self.request_rejoin(&reason, now);
-            }
-            State::Outside(_)
-            | State::Revoking { .. }
-            | State::Joining { .. }
-            | State::Assigning { .. }
-            | State::Syncing { .. }
-            | State::Leaving { .. } => {}
-        }
-    }
-
     fn fresh_call(&mut self) -> CallId {
         self.next_call += 1;
         CallId(self.next_call)
@@ -553,11 +356,6 @@ impl ClassicMembership {
 
 /// The wait before a call is made again: what it waits for is decided within tens of milliseconds.
 pub(in crate::machine) const RETRY: Duration = Duration::from_millis(20);
-
-/// The first wait between heartbeats in a generation of cooperative members; it doubles. Where
-/// partitions change hands, those who give them up rejoin within a round trip, and those who get
-/// them learn of it by a heartbeat: until then nobody reads them.
-const SETTLING: Duration = Duration::from_millis(50);
 
 /// The longest wait before a call is made again.
 pub(in crate::machine) const RETRY_MAX: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_core::error::Certainty;
+use ottla_core::error::{Certainty, RequestError};
 use ottla_protocol::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
-use ottla_protocol::messages::{LeaveGroupResponse, SyncGroupResponse};
+use ottla_protocol::messages::{HeartbeatResponse, LeaveGroupResponse, SyncGroupResponse};
 
 use super::*;
 use crate::machine::assignor::{
