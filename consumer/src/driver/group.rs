@@ -15,6 +15,7 @@ mod closing;
 mod committing;
 mod coordinator;
 mod leading;
+mod sending;
 mod slots;
 mod task;
 

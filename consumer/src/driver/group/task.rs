@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ottla_core::net::{Client, TopicUse};
 use ottla_core::retry::Deadline;
@@ -20,7 +20,7 @@ use crate::machine::commit::{
 };
 use crate::machine::membership::{
     ClassicMembership, CoordinatorFinder, GroupConfig, GroupEvent, GroupNotice, IllegalEvent,
-    MembershipCall, MembershipRequest, NoticeId, Phase,
+    NoticeId, Phase,
 };
 
 /// What callers ask of the task.
@@ -201,70 +201,6 @@ impl GroupTask {
         }
     }
 
-    /// Makes every call that is due, where the coordinator is known.
-    fn make_calls(&mut self, now: Instant) {
-        self.find_coordinator(now);
-        self.know_topics();
-        if self.finder.node().is_none() {
-            return;
-        }
-        while let Some(call) = self.membership.poll_call(now) {
-            self.send(call, now);
-        }
-        self.send_commit(now);
-        self.send_lookup(now);
-        self.drop_unawaited();
-    }
-
-    fn send(&mut self, call: MembershipCall, now: Instant) {
-        let Some(links) = &mut self.links else { return };
-        let MembershipCall { id, request } = call;
-        let joins = matches!(request, MembershipRequest::Join(_) | MembershipRequest::Sync(_));
-        if joins && !self.slots.is_free(Slot::Join) {
-            links.renew_join(&self.client);
-        }
-        let timeout = self.client.config().request_timeout;
-        let slot = match request {
-            MembershipRequest::Join(request) => {
-                tracing::debug!(group = %self.config.group_id, "joining");
-                // Answered when all have joined, which may take as long as the slowest may.
-                let timeout = self.config.max_poll_interval + JOIN_MARGIN;
-                let answer = links.join(id, request, timeout);
-                self.slots.put(Slot::Join, answer);
-                Slot::Join
-            }
-            MembershipRequest::Sync(request) => {
-                let timeout = self.config.max_poll_interval + JOIN_MARGIN;
-                self.slots.put(Slot::Join, links.sync(id, request, timeout));
-                Slot::Join
-            }
-            MembershipRequest::Heartbeat(request) => {
-                // So that a lost one can be made up for before the session is over.
-                let timeout = timeout.min(self.config.session_timeout / 3);
-                self.slots.put(Slot::Heartbeat, links.beat(id, request, timeout));
-                Slot::Heartbeat
-            }
-            MembershipRequest::Leave(request) => {
-                self.slots.put(Slot::Leave, links.leave(id, request, timeout));
-                Slot::Leave
-            }
-        };
-        self.note_unanswered(slot, now);
-    }
-
-    /// A join that nobody waits for any more still blocks its connection.
-    fn drop_unawaited(&mut self) {
-        let joins = self.membership.phase();
-        let awaited = matches!(joins, Phase::Joining | Phase::Between);
-        if !awaited && !self.slots.is_free(Slot::Join) {
-            self.slots.clear(Slot::Join);
-            self.note_answered(Slot::Join);
-            if let Some(links) = &mut self.links {
-                links.renew_join(&self.client);
-            }
-        }
-    }
-
     /// Tells of a call that is made again, now and then.
     pub(super) fn warn_retried(&mut self, what: &str, trouble: &dyn Display, now: Instant) {
         if let Some(count) = self.warned.count(now) {
@@ -387,6 +323,3 @@ impl GroupTask {
         calls.chain(deadlines.into_iter().flatten()).min()
     }
 }
-
-/// What a join may take beyond the rebalance timeout: as in Java.
-const JOIN_MARGIN: Duration = Duration::from_secs(5);

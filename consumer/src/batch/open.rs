@@ -1,0 +1,132 @@
+//! From what was fetched to what an application reads.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use ottla_core::conn::BufferPool;
+use ottla_core::types::{ConsumerGroupMetadata, LeaderEpoch};
+use ottla_protocol::compression::{Compression, Decompressor};
+use ottla_protocol::records::{
+    Batch as Stored, BatchBuilder, BatchDecoder, BatchHeader, LegacyMessage, NewRecord,
+    RecordBatch, Records, RecordsError, SealOptions,
+};
+
+use super::{Batch, Section};
+use crate::driver::Shared;
+use crate::machine::fetch::{Generation, Slot, Taken};
+
+/// Turns what was fetched into what an application reads; on the application's side, so that it is
+/// done by as many tasks as read.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    decompressor: Decompressor,
+    /// What was opened last, if it may come again: batches that are cut do.
+    last: Option<(Slot, Generation, i64, BatchHeader, Bytes)>,
+}
+
+impl Opener {
+    pub(crate) fn new() -> Self {
+        Self { decompressor: Decompressor::new(), last: None }
+    }
+
+    /// Verifies the checksum, if that is wanted, and decompresses.
+    pub(crate) fn open(
+        &mut self,
+        taken: Taken,
+        reader: Option<ConsumerGroupMetadata>,
+        shared: &Arc<Shared>,
+    ) -> Result<Batch, RecordsError> {
+        let (header, bytes) = match self.opened(&taken) {
+            Some(again) => again,
+            None => self.unpack(&taken, shared)?,
+        };
+        if shared.config().max_poll_records.is_some() {
+            let last = taken.batch.last_offset();
+            self.last = Some((taken.slot, taken.generation, last, header, bytes.clone()));
+        }
+        let Taken { slot, generation, partition, topic_id: _, batch: stored, from, next } = taken;
+        let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
+        let marks = shared.marks(&partition);
+        let section = Section {
+            bytes,
+            partition,
+            leader_epoch,
+            timestamp_type: header.timestamp_type(),
+            slot,
+            generation,
+            shared: Arc::downgrade(shared),
+            reader,
+            marks,
+            fault: OnceLock::new(),
+        };
+        let section = Arc::new(section);
+        let batch = Batch { header, section, from: from.offset, next, stored };
+        Ok(batch)
+    }
+
+    /// What the rest of a batch that was cut is in.
+    fn opened(&self, taken: &Taken) -> Option<(BatchHeader, Bytes)> {
+        let (slot, generation, last, header, bytes) = self.last.as_ref()?;
+        let same = (taken.slot, taken.generation, taken.batch.last_offset())
+            == (*slot, *generation, *last);
+        same.then(|| (*header, bytes.clone()))
+    }
+
+    fn unpack(
+        &mut self,
+        taken: &Taken,
+        shared: &Shared,
+    ) -> Result<(BatchHeader, Bytes), RecordsError> {
+        let config = shared.config();
+        if config.check_crcs {
+            taken.batch.verify_crc()?;
+        }
+        let rewritten;
+        let batch = match &taken.batch {
+            Stored::V2(batch) => batch,
+            Stored::Legacy(message) => {
+                rewritten = rewrite(message, config.max_decompressed_batch)?;
+                &rewritten
+            }
+        };
+        let bytes = self.section(batch, shared.pool(), config.max_decompressed_batch)?;
+        // What the header promises is compared with what is there now, and need not be later.
+        Records::over(batch.header(), &bytes)?;
+        Ok((*batch.header(), bytes))
+    }
+
+    fn section(
+        &mut self,
+        batch: &RecordBatch,
+        pool: &BufferPool,
+        limit: usize,
+    ) -> Result<Bytes, RecordsError> {
+        let encoded = batch.encoded_records();
+        match batch.header().compression()? {
+            Compression::None => Ok(batch.bytes().slice_ref(encoded)),
+            compression => {
+                let mut unpacked = pool.take(encoded.len());
+                self.decompressor.decompress(compression, encoded, &mut unpacked, limit)?;
+                Ok(pool.freeze(unpacked))
+            }
+        }
+    }
+}
+
+/// A message of an old format as a batch of today's, so that there is one way to read records. No
+/// broker of Kafka 4 has any that was not there before the upgrade from 2.8.
+fn rewrite(message: &LegacyMessage, limit: usize) -> Result<RecordBatch, RecordsError> {
+    let mut decoder = BatchDecoder::new(limit);
+    let records: Vec<_> = decoder.legacy_records(message)?.collect::<Result<_, RecordsError>>()?;
+    let first = records.first();
+    let base_offset = first.map_or_else(|| message.offset(), |record| record.offset);
+    let mut builder = BatchBuilder::new();
+    for record in &records {
+        let delta = i32::try_from(record.offset - base_offset).unwrap_or(i32::MAX);
+        let copy = NewRecord::new(record.timestamp, record.key, record.value);
+        // What was read fits into what is written, and its offsets ascend.
+        let _ = builder.append_at(delta, copy);
+    }
+    let options = SealOptions { base_offset, ..SealOptions::default() };
+    Ok(builder.seal(&options).freeze())
+}
