@@ -1,15 +1,15 @@
 //! Commits, one after the other.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
 use ottla_core::retry::{Backoff, Deadline};
 use ottla_core::types::{ConsumerGroupMetadata, TopicPartition};
 
+use super::jobs::{Jobs, Settled};
 use super::wire::{PartitionCodes, UNKNOWN_TOPIC_TRIES, is_unknown_topic};
-use super::{CommitError, Offset, Offsets};
+use super::{CommitError, Offsets};
 use crate::machine::membership::{Answer, Phase, RETRY, RETRY_MAX, commit_answer};
 
 /// Commits in the order they were asked for, one request at a time, so that a late retry never
@@ -20,9 +20,8 @@ use crate::machine::membership::{Answer, Phase, RETRY, RETRY_MAX, commit_answer}
 /// still owned; it holds nothing up meanwhile.
 #[derive(Debug)]
 pub struct Commits {
-    queue: VecDeque<Job>,
+    jobs: Jobs,
     under_way: Option<UnderWay>,
-    done: VecDeque<(CommitId, Result<(), CommitError>)>,
     /// When to try again; `None` for at once.
     retry_at: Option<Instant>,
     /// The generation that was refused, until there is another.
@@ -70,20 +69,6 @@ pub struct Refusal {
 }
 
 #[derive(Debug)]
-struct Job {
-    id: CommitId,
-    /// What is not settled yet.
-    pending: Offsets,
-    error: Option<CommitError>,
-    begun: Instant,
-    deadline: Deadline,
-    /// What the coordinator said last.
-    last: Option<ErrorCode>,
-    /// Why the last attempt had no answer.
-    cause: Option<Arc<RequestError>>,
-}
-
-#[derive(Debug)]
 struct UnderWay {
     id: CommitId,
     offsets: Offsets,
@@ -92,22 +77,13 @@ struct UnderWay {
     generation: i32,
 }
 
-/// What becomes of one partition of a call.
-#[derive(Debug, Clone)]
-enum Settled {
-    Committed,
-    Again(ErrorCode),
-    Failed(CommitError),
-}
-
 impl Commits {
     /// Nothing to commit. `random` is any number; it moves retries.
     #[must_use]
     pub fn new(random: u64) -> Self {
         Self {
-            queue: VecDeque::new(),
+            jobs: Jobs::default(),
             under_way: None,
-            done: VecDeque::new(),
             retry_at: None,
             refused_in: None,
             unknown: BTreeMap::new(),
@@ -120,30 +96,24 @@ impl Commits {
     /// Places a commit in line.
     pub fn commit(&mut self, offsets: Offsets, now: Instant, deadline: Deadline) -> CommitId {
         let id = self.fresh_id();
-        let (error, last, cause) = (None, None, None);
-        let job = Job { id, pending: offsets, error, begun: now, deadline, last, cause };
-        if job.pending.is_empty() {
-            self.done.push_back((id, Ok(())));
-        } else {
-            self.queue.push_back(job);
-        }
+        self.jobs.put(id, offsets, now, deadline);
         id
     }
 
     /// Whether nothing is waiting or under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.under_way.is_none()
+        self.jobs.is_empty() && self.under_way.is_none()
     }
 
     /// The next call that can be made now.
     pub fn poll_call(&mut self, seat: &Seat<'_>, now: Instant) -> Option<CommitCall> {
-        if self.under_way.is_some() || self.queue.is_empty() {
+        if self.under_way.is_some() || self.jobs.is_empty() {
             return None;
         }
         match seat.phase {
             Phase::Standalone => {}
-            Phase::Member | Phase::Joining => self.drop_not_owned(seat.owned),
+            Phase::Member | Phase::Joining => self.jobs.keep_owned(seat.owned),
             Phase::Between => return None,
             Phase::Outside => {
                 self.fail_all(&CommitError::NotMember);
@@ -155,7 +125,7 @@ impl Commits {
             return None;
         }
         self.refused_in = None;
-        if self.retry_at.is_some_and(|at| at > now) || self.queue.is_empty() {
+        if self.retry_at.is_some_and(|at| at > now) || self.jobs.is_empty() {
             return None;
         }
         Some(self.send(seat.metadata.clone(), generation))
@@ -198,7 +168,7 @@ impl Commits {
         let Some(under_way) = self.under_way.take_if(|call| call.id == id) else { return false };
         if error.class() == ErrorClass::InvalidConfiguration {
             let failed = CommitError::Request(error.clone());
-            self.fail_where(&failed, |job| under_way.jobs.contains(&job.id));
+            self.jobs.fail(&failed, Some(&under_way.jobs));
             return false;
         }
         self.handle_unreachable(error);
@@ -208,8 +178,7 @@ impl Commits {
 
     /// Takes note of why the coordinator cannot be asked, or does not answer.
     pub fn handle_unreachable(&mut self, error: &RequestError) {
-        let cause = Arc::new(error.clone());
-        self.queue.iter_mut().for_each(|job| job.cause = Some(Arc::clone(&cause)));
+        self.jobs.note_cause(error);
     }
 
     /// Takes note that the coordinator has moved: what it was asked is asked anew.
@@ -221,44 +190,29 @@ impl Commits {
     /// Ends what waits for a generation in which this consumer has to act first: it cannot, while it
     /// waits for the commit.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let mut at = 0;
-        while let Some(job) = self.queue.get(at) {
-            if !job.deadline.is_over(now) {
-                at += 1;
-                continue;
-            }
-            let within = job.deadline.instant().saturating_duration_since(job.begun);
-            let error = match job.last {
-                Some(ErrorCode::RebalanceInProgress) => CommitError::Rebalancing,
-                last => {
-                    let cause = job.cause.clone();
-                    CommitError::DeadlineExceeded { within, last, cause }
-                }
-            };
-            self.finish(at, Err(error));
-        }
+        self.jobs.fail_overdue(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.queue.iter().map(|job| job.deadline.instant()).min()
+        self.jobs.next_deadline()
     }
 
     /// When [`poll_call`](Self::poll_call) has something to send, where there is a coordinator.
     #[must_use]
     pub fn next_call(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| self.under_way.is_none() && !self.queue.is_empty())
+        self.retry_at.filter(|_| self.under_way.is_none() && !self.jobs.is_empty())
     }
 
     /// The next commit that is settled.
     pub fn poll_done(&mut self) -> Option<(CommitId, Result<(), CommitError>)> {
-        self.done.pop_front()
+        self.jobs.poll_done()
     }
 
     /// Ends everything.
     pub fn fail_all(&mut self, error: &CommitError) {
-        self.fail_where(error, |_| true);
+        self.jobs.fail(error, None);
     }
 
     fn fresh_id(&mut self) -> CommitId {
@@ -268,11 +222,7 @@ impl Commits {
 
     fn send(&mut self, metadata: ConsumerGroupMetadata, generation: i32) -> CommitCall {
         let id = self.fresh_id();
-        let mut offsets = Offsets::new();
-        for job in &self.queue {
-            offsets.extend(job.pending.iter().map(|(to, offset)| (to.clone(), offset.clone())));
-        }
-        let jobs = self.queue.iter().map(|job| job.id).collect();
+        let (offsets, jobs) = (self.jobs.pending(), self.jobs.ids());
         self.under_way = Some(UnderWay { id, offsets: offsets.clone(), jobs, generation });
         CommitCall { id, metadata, offsets }
     }
@@ -344,71 +294,13 @@ impl Commits {
             |one: &Settled| matches!(one, Settled::Again(code) if is_unknown_topic(*code));
         self.unknown.retain(|partition, _| settled.get(partition).is_none_or(is_unknown));
         let again = settled.values().any(|one| matches!(one, Settled::Again(_)));
-        for job in self.queue.iter_mut().filter(|job| jobs.contains(&job.id)) {
-            job.pending.retain(|partition, _| match settled.get(partition) {
-                Some(Settled::Again(code)) => {
-                    (job.last, job.cause) = (Some(*code), None);
-                    true
-                }
-                Some(Settled::Failed(error)) => {
-                    job.error.get_or_insert_with(|| error.clone());
-                    false
-                }
-                Some(Settled::Committed) => false,
-                None => true,
-            });
-        }
-        self.finish_settled();
+        self.jobs.settle(jobs, settled);
         if again {
             self.retry(now);
         } else {
             self.retry_at = None;
             self.backoff.reset();
         }
-    }
-
-    fn finish_settled(&mut self) {
-        let mut at = 0;
-        while let Some(job) = self.queue.get_mut(at) {
-            if job.pending.is_empty() {
-                let outcome = job.error.take().map_or(Ok(()), Err);
-                self.finish(at, outcome);
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    fn finish(&mut self, at: usize, outcome: Result<(), CommitError>) {
-        if let Some(job) = self.queue.remove(at) {
-            self.done.push_back((job.id, outcome));
-        }
-    }
-
-    fn fail_where(&mut self, error: &CommitError, fails: impl Fn(&Job) -> bool) {
-        let mut at = 0;
-        while let Some(job) = self.queue.get(at) {
-            if fails(job) {
-                self.finish(at, Err(error.clone()));
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    fn drop_not_owned(&mut self, owned: &BTreeSet<TopicPartition>) {
-        for job in &mut self.queue {
-            let Job { pending, error, .. } = job;
-            pending.retain(|partition, _: &mut Offset| {
-                let mine = owned.contains(partition);
-                if !mine {
-                    let partition = partition.clone();
-                    error.get_or_insert(CommitError::NotOwned { partition });
-                }
-                mine
-            });
-        }
-        self.finish_settled();
     }
 
     fn retry(&mut self, now: Instant) {

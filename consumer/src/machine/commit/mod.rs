@@ -10,6 +10,7 @@
 
 mod commits;
 mod error;
+mod jobs;
 mod lookups;
 mod marks;
 mod offset;
