@@ -119,6 +119,9 @@ impl<'a> Topic<'a> {
 
     fn assign_runs(&mut self, may: impl Fn(&Self, usize, usize) -> bool) {
         for subscriber in 0..self.subscribers.len() {
+            if self.unassigned.is_empty() {
+                return;
+            }
             let free = self.unassigned.iter().copied();
             let run: Vec<usize> = free
                 .filter(|partition| may(self, subscriber, *partition))
@@ -131,7 +134,8 @@ impl<'a> Topic<'a> {
     }
 
     fn hand_out(&self, assignment: &mut Assignment) {
-        for (member, partitions) in self.subscribers.iter().zip(&self.assigned) {
+        let assigned = self.subscribers.iter().zip(&self.assigned);
+        for (member, partitions) in assigned.filter(|(_, partitions)| !partitions.is_empty()) {
             let Some(mine) = assignment.get_mut(&member.member_id) else { continue };
             mine.partitions.extend(partitions.iter().filter_map(|partition| {
                 let number = i32::try_from(*partition).ok()?;
