@@ -11,6 +11,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
+use super::topics::check_name;
 use super::{Refused, told};
 use crate::world::catalog::TopicKey;
 use crate::world::config::{
@@ -88,7 +89,8 @@ fn entries(
     let resource = resource(world, cx, wanted.resource_type, &wanted.resource_name)?;
     let asked = |entry: &Entry| {
         let keys = wanted.configuration_keys.as_ref();
-        keys.is_none_or(|keys| keys.iter().any(|key| **key == *entry.key.name))
+        let all = |keys: &&Vec<ByteString>| keys.is_empty();
+        keys.filter(|keys| !all(keys)).is_none_or(|k| k.iter().any(|k| **k == *entry.key.name))
     };
     match resource {
         Resource::Topic(id) => {
@@ -121,6 +123,7 @@ impl Entry {
             config_source: self.source as i8,
             synonyms: synonyms.into_iter().filter(told).map(synonym).collect(),
             config_type: self.key.kind as i8,
+            documentation: None,
             ..Default::default()
         }
     }
@@ -129,7 +132,10 @@ impl Entry {
 fn resource(world: &World, cx: &Context, kind: i8, name: &ByteString) -> Result<Resource, Refused> {
     cx.item(name, -1)?;
     match kind {
-        TOPIC => Ok(Resource::Topic(world.catalog.topic(TopicKey::Name(name))?.id)),
+        TOPIC => {
+            check_name(name)?;
+            Ok(Resource::Topic(world.catalog.topic(TopicKey::Name(name))?.id))
+        }
         BROKER if name.is_empty() => Ok(Resource::Broker(None)),
         BROKER => {
             let node = name.parse().ok().map(NodeId);
@@ -218,7 +224,7 @@ fn set(
     let key = known_key(resource, name)?;
     let Some(value) = value else {
         let error = ConfigError::NullValue(name.to_owned());
-        return Err(Refused::new(ErrorCode::InvalidConfig, error));
+        return Err(Refused::new(ErrorCode::InvalidRequest, error));
     };
     key.check(value).map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
     values.insert(key.name, value.to_owned());

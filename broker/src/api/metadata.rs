@@ -30,8 +30,7 @@ pub(super) fn metadata(
 ) -> MetadataResponse {
     let rows = match requested(world, cx, request) {
         Ok(rows) => rows,
-        // Only version 13 has a place for it.
-        Err(code) => return MetadataResponse { error_code: code.code(), ..Default::default() },
+        Err(refused) => return *refused,
     };
     let catalog = &world.catalog;
     let broker = |node: &Node| MetadataResponseBroker {
@@ -60,7 +59,7 @@ fn requested(
     world: &mut World,
     cx: &Context,
     request: MetadataRequest,
-) -> Result<Vec<MetadataResponseTopic>, ErrorCode> {
+) -> Result<Vec<MetadataResponseTopic>, Box<MetadataResponse>> {
     let may_create = request.allow_auto_topic_creation || cx.version < 4;
     let wanted = match request.topics {
         Some(topics) if cx.version > 0 || !topics.is_empty() => topics,
@@ -70,11 +69,31 @@ fn requested(
         topic.name.is_some() && topic.topic_id.is_zero() || cx.version >= 12
     };
     if !wanted.iter().all(names_topics) {
-        return Err(ErrorCode::InvalidRequest);
+        return Err(Box::new(refused(wanted, ErrorCode::InvalidRequest)));
     }
+    let operations = request.include_topic_authorized_operations.then_some(TOPIC_OPERATIONS);
     let mut seen = BTreeSet::new();
     let fresh = wanted.into_iter().filter(|t| seen.insert((t.name.clone(), t.topic_id)));
-    Ok(fresh.map(|topic| find_or_create(world, cx, &topic, may_create)).collect())
+    let describe = |topic| {
+        let mut row = find_or_create(world, cx, &topic, may_create);
+        // Kafka tells them of topics that are there.
+        let operations = operations.filter(|_| row.error_code == 0);
+        row.topic_authorized_operations = operations.unwrap_or(row.topic_authorized_operations);
+        row
+    };
+    Ok(fresh.map(describe).collect())
+}
+
+/// The whole request is refused, and every topic in it: only version 13 has a place for the first.
+fn refused(wanted: Vec<MetadataRequestTopic>, code: ErrorCode) -> MetadataResponse {
+    let row = |topic: MetadataRequestTopic| MetadataResponseTopic {
+        error_code: code.code(),
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        ..Default::default()
+    };
+    let (error_code, topics) = (code.code(), wanted.into_iter().map(row).collect());
+    MetadataResponse { error_code, topics, ..Default::default() }
 }
 
 fn find_or_create(
@@ -177,6 +196,7 @@ pub(super) fn describe_cluster(
     if let Err(code) = checked {
         return DescribeClusterResponse { error_code: code.code(), ..Default::default() };
     }
+    let operations = request.include_cluster_authorized_operations.then_some(CLUSTER_OPERATIONS);
     let broker = |node: &Node| DescribeClusterBroker {
         broker_id: node.id.0,
         host: node.host.clone(),
@@ -189,6 +209,7 @@ pub(super) fn describe_cluster(
         cluster_id: world.catalog.cluster_id().clone(),
         controller_id: controller(&world.catalog),
         brokers: world.catalog.live_nodes().map(broker).collect(),
+        cluster_authorized_operations: operations.unwrap_or(i32::MIN),
         ..Default::default()
     }
 }
@@ -245,6 +266,7 @@ fn page(
         name: Some(topic.name.clone()),
         topic_id: topic.id,
         partitions: rows,
+        topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
     };
     (row, rest.next().map(|(index, _)| index))
@@ -255,6 +277,7 @@ fn unknown(name: &ByteString, code: ErrorCode) -> DescribeTopicPartitionsRespons
         error_code: code.code(),
         name: Some(name.clone()),
         topic_id: Uuid::ZERO,
+        topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
     }
 }
@@ -338,3 +361,10 @@ const GROUPS: i8 = 0;
 const TRANSACTIONS: i8 = 1;
 /// The most partitions of one answer (`max.request.partition.size.limit`).
 const PAGE: usize = 2000;
+
+/// What everybody may do to a topic where nobody is refused anything: read, write, create, delete,
+/// alter, describe, and the same of its settings, as bits.
+const TOPIC_OPERATIONS: i32 = 3576;
+
+/// As [`TOPIC_OPERATIONS`], to the cluster.
+const CLUSTER_OPERATIONS: i32 = 8096;

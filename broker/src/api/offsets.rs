@@ -131,7 +131,8 @@ fn epoch_end(
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ErrorCode> {
     let (_, _, log) = led(world, cx, topic, asked.partition, asked.current_leader_epoch)?;
-    Ok(log.epoch_end(asked.leader_epoch).unwrap_or((-1, -1)))
+    let known = (asked.leader_epoch >= 0).then(|| log.epoch_end(asked.leader_epoch)).flatten();
+    Ok(known.unwrap_or((-1, -1)))
 }
 
 fn epoch_row(partition: i32, found: Result<(i32, i64), ErrorCode>) -> EpochEndOffset {

@@ -109,8 +109,30 @@ fn append_row(
             };
             (row, Some(unacknowledged))
         }
-        Err(refusal) => (refused(index, refusal), None),
+        Err(refusal) => {
+            let log_start_offset = log_start(world, cx, key, index, &refusal).unwrap_or(-1);
+            (PartitionProduceResponse { log_start_offset, ..refused(index, refusal) }, None)
+        }
     }
+}
+
+/// The start of the log, where Kafka has looked at the log before it refused.
+fn log_start(
+    world: &World,
+    cx: &Context,
+    key: TopicKey<'_>,
+    index: i32,
+    refusal: &Refusal,
+) -> Option<i64> {
+    let has_looked = !refusal.records.is_empty()
+        || matches!(
+            refusal.code,
+            ErrorCode::OutOfOrderSequenceNumber
+                | ErrorCode::InvalidProducerEpoch
+                | ErrorCode::NotEnoughReplicas
+        );
+    let partition = world.catalog.topic(key).ok()?.partition(index).ok()?;
+    partition.led_by(cx.node).ok().filter(|_| has_looked).map(Log::start)
 }
 
 fn append(

@@ -6,6 +6,7 @@ use ottla_protocol::messages::describe_producers::{
     TopicResponse,
 };
 
+use super::topics::check_name;
 use crate::log::producers;
 use crate::world::catalog::TopicKey;
 use crate::world::{Context, World};
@@ -44,6 +45,7 @@ fn active(
     index: i32,
 ) -> Result<Vec<ProducerState>, ErrorCode> {
     cx.item(topic, index)?;
+    check_name(topic).map_err(|refused| refused.code)?;
     let topic = world.catalog.topic(TopicKey::Name(topic))?;
     let log = topic.partition(index)?.led_by(cx.node)?;
     Ok(log.producers().iter().map(state).collect())

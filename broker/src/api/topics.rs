@@ -68,11 +68,14 @@ fn create_one(
 ) -> Result<CreatableTopicResult, Refused> {
     cx.item(&topic.name, -1)?;
     let plan = plan(world, topic)?;
-    let mut row = result_row(world, topic, &plan);
-    if !validate_only {
-        row.topic_id = world.add_topic(&topic.name, plan.assignment, plan.overrides);
-    }
-    Ok(row)
+    let row = result_row(world, topic, &plan);
+    let topic_id = if validate_only {
+        // The id that it would have, which Kafka tells though nobody can use it.
+        world.random.uuid()
+    } else {
+        world.add_topic(&topic.name, plan.assignment, plan.overrides)
+    };
+    Ok(CreatableTopicResult { topic_id, ..row })
 }
 
 fn result_row(world: &World, topic: &CreatableTopic, plan: &Plan) -> CreatableTopicResult {
@@ -87,6 +90,7 @@ fn result_row(world: &World, topic: &CreatableTopic, plan: &Plan) -> CreatableTo
         name: topic.name.clone(),
         num_partitions: i32::try_from(plan.assignment.len()).unwrap_or(i32::MAX),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
+        error_message: None,
         // Never null when the topic was made: Java's admin client does not survive null.
         configs: Some(configs::of_topic(world, &plan.overrides).map(config).collect()),
         ..Default::default()

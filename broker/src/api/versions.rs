@@ -62,6 +62,10 @@ fn check(world: &World, cx: &Context, request: &ApiVersionsRequest) -> Result<()
     }
     // A client that means another cluster or node must look them up anew (KIP-1242).
     let cluster = request.cluster_id.as_ref();
+    // Kafka wants both or neither.
+    if cluster.is_some() != (request.node_id >= 0) {
+        return Err(ErrorCode::InvalidRequest);
+    }
     let other_cluster = cluster.is_some_and(|id| id != world.catalog.cluster_id());
     let other_node = request.node_id >= 0 && request.node_id != cx.node.0;
     if other_cluster || other_node { Err(ErrorCode::RebootstrapRequired) } else { Ok(()) }

@@ -172,7 +172,8 @@ pub(super) fn join_response(
             ..Default::default()
         },
         Err(JoinRefused { error, member_id }) => {
-            JoinGroupResponse { error_code: error.code(), member_id, ..Default::default() }
+            let (error_code, protocol_name) = (error.code(), None);
+            JoinGroupResponse { error_code, protocol_name, member_id, ..Default::default() }
         }
     };
     if version < FIRST_NULL_PROTOCOL_NAME {

@@ -244,7 +244,9 @@ impl From<ErrorCode> for Refusal {
 
 fn refuse_fault(fault: BatchFault) -> Refusal {
     let code = match fault {
-        BatchFault::Truncated { .. } | BatchFault::Length { .. } => ErrorCode::CorruptMessage,
+        // Kafka finds no batch in what is cut off, and none it could read behind another magic.
+        BatchFault::Length { .. } => ErrorCode::CorruptMessage,
+        BatchFault::Magic { magic } if magic > 2 => ErrorCode::CorruptMessage,
         _ => ErrorCode::InvalidRecord,
     };
     Refusal::new(code, fault)

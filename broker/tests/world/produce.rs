@@ -42,12 +42,15 @@ fn nothing_and_two_batches_are_not_one() {
 }
 
 #[test]
-fn a_batch_that_is_cut_or_damaged_is_corrupt() {
+fn a_batch_that_is_damaged_is_corrupt_and_half_of_one_is_none() {
     let whole = batch(&["a"]).into_bytes();
-    refused(whole.slice(..whole.len() - 1).into(), ErrorCode::CorruptMessage);
-    let mut damaged = whole.to_vec();
-    *damaged.last_mut().unwrap() ^= 1;
-    refused(Bytes::from(damaged).into(), ErrorCode::CorruptMessage);
+    refused(whole.slice(..whole.len() - 1).into(), ErrorCode::InvalidRecord);
+    let (last, magic) = (whole.len() - 1, 16);
+    for (at, code) in [(last, ErrorCode::CorruptMessage), (magic, ErrorCode::CorruptMessage)] {
+        let mut damaged = whole.to_vec();
+        damaged[at] ^= 1;
+        refused(Bytes::from(damaged).into(), code);
+    }
 }
 
 #[test]

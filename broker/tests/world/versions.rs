@@ -63,7 +63,9 @@ fn a_client_that_means_another_cluster_or_node_must_bootstrap_again() {
         (None, -1, 0),
         (Some(own.clone()), 1, 0),
         (Some(own), 2, 129),
-        (Some("other".into()), -1, 129),
+        (Some("other".into()), 1, 129),
+        (Some("other".into()), -1, 42),
+        (None, 2, 42),
     ] {
         let request = ApiVersionsRequest { cluster_id, node_id, ..request() };
         let response: ApiVersionsResponse = test.ask(5, request);

@@ -256,7 +256,7 @@ fn row(partition_index: i32, outcome: Outcome) -> PartitionData {
             partition_index,
             error_code: code.code(),
             high_watermark: -1,
-            aborted_transactions: None,
+            aborted_transactions: is_unknown(code).then(Vec::new),
             records: Some(RecordChunks::new()),
             ..PartitionData::default()
         },
@@ -286,6 +286,11 @@ impl Found {
             ..PartitionData::default()
         }
     }
+}
+
+/// Whether Kafka answers before it looks at the log, in which case a list is empty and not null.
+fn is_unknown(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
 }
 
 fn add_row(response: &mut FetchResponse, want: &Want, row: PartitionData) {
