@@ -12,16 +12,21 @@ use ottla_core::cluster::ClusterSnapshot;
 use ottla_core::config::ClientConfig;
 use ottla_core::net::{BoxStream, Client, Dialer, Runtime, SnapshotListener};
 use ottla_core::types::HostPort;
+use ottla_protocol::records::OwnedRecord;
 
 use crate::check::{Violation, check};
 use crate::history::{Event, FinalLog, History};
 use crate::nemesis::TOPIC;
+use crate::transactions::transactional_id;
 
 /// The number of brokers, numbered from 1.
 pub(crate) const NODES: u16 = 3;
 
 /// The number of partitions.
 pub(crate) const PARTITIONS: i32 = 3;
+
+/// The topic that copies go to.
+pub(crate) const OUTPUT: &str = "copies";
 
 /// Where a run takes place.
 pub(crate) struct Bed {
@@ -54,12 +59,20 @@ impl Log {
 }
 
 impl Bed {
-    /// A cluster of three brokers with one topic, each partition on all of them.
+    /// A cluster of three brokers with the topics, each partition on all of them.
     pub(crate) async fn start(seed: u64) -> Self {
-        let topic = TopicSpec::new(TOPIC).partitions(PARTITIONS).replicas(3);
-        let topic = topic.config("min.insync.replicas", "2");
-        let cluster = Cluster::builder().brokers(NODES).seed(seed).epoch_ms(EPOCH_MS).topic(topic);
-        let cluster = cluster.start().await.unwrap();
+        Self::start_with(seed, 2).await
+    }
+
+    /// The same with a level of `transaction.version`.
+    pub(crate) async fn start_with(seed: u64, transaction_version: i16) -> Self {
+        let topic = |name| {
+            let topic = TopicSpec::new(name).partitions(PARTITIONS).replicas(3);
+            topic.config("min.insync.replicas", "2")
+        };
+        let cluster = Cluster::builder().brokers(NODES).seed(seed).epoch_ms(EPOCH_MS);
+        let cluster = cluster.transaction_version(transaction_version);
+        let cluster = cluster.topic(topic(TOPIC)).topic(topic(OUTPUT)).start().await.unwrap();
         let runtime = runtime(&cluster, seed);
         let begin = runtime.now();
         let log = Log { history: Arc::default(), runtime, begin };
@@ -91,8 +104,10 @@ impl Bed {
     /// Waits until every broker is up and every replica in sync again.
     pub(crate) async fn healed(&self) {
         let whole = |cluster: &Cluster| {
-            (0..PARTITIONS).all(|index| {
-                let partition = cluster.partition(TOPIC, index);
+            let places = [TOPIC, OUTPUT].into_iter();
+            let mut places = places.flat_map(|topic| (0..PARTITIONS).map(move |at| (topic, at)));
+            places.all(|(topic, index)| {
+                let partition = cluster.partition(topic, index);
                 partition.leader().is_some() && partition.in_sync().len() == usize::from(NODES)
             })
         };
@@ -107,21 +122,39 @@ impl Bed {
 
     /// The partitions as their leaders have them, read from within the broker.
     pub(crate) fn logs(&self) -> BTreeMap<i32, FinalLog> {
-        let log = |index| {
-            let records = self.cluster.partition(TOPIC, index).records();
-            let value = |bytes: Option<&[u8]>| {
-                String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
-            };
-            let records = records.iter().map(|record| (record.offset(), value(record.value())));
-            FinalLog { records: records.collect() }
-        };
-        (0..PARTITIONS).map(|index| (index, log(index))).collect()
+        final_logs(|index| self.cluster.partition(TOPIC, index).records())
+    }
+
+    /// What of the copies a reader of committed records can see, read from within the broker.
+    pub(crate) fn output(&self) -> BTreeMap<i32, FinalLog> {
+        final_logs(|index| self.cluster.partition(OUTPUT, index).read_committed())
+    }
+
+    /// The transactions that have not ended, and the partitions in which something is still open.
+    pub(crate) fn open_transactions(&self) -> Vec<String> {
+        let ids = (0..4).map(transactional_id);
+        let ended = |state: &str| matches!(state, "Empty" | "CompleteCommit" | "CompleteAbort");
+        let open = ids.filter_map(|id| {
+            let state = self.cluster.transaction(&id).state().filter(|state| !ended(state))?;
+            Some(format!("{id} ({state})"))
+        });
+        let stuck = (0..PARTITIONS).filter_map(|index| {
+            let partition = self.cluster.partition(OUTPUT, index);
+            let stable = partition.last_stable() == partition.high_watermark();
+            (!stable).then(|| format!("something in partition {index}"))
+        });
+        open.chain(stuck).collect()
     }
 
     /// Holds the run against what was promised; a violation ends the test with the whole history.
     pub(crate) fn judge(&self, deadline: Duration) -> History {
+        let found = check(&self.log.history(), &self.logs(), deadline);
+        self.judge_found(&found)
+    }
+
+    /// Ends the test where promises were broken.
+    pub(crate) fn judge_found(&self, found: &[Violation]) -> History {
         let history = self.log.history();
-        let found: Vec<Violation> = check(&history, &self.logs(), deadline);
         if !found.is_empty() {
             let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
             let file = std::env::temp_dir().join(format!("sim-{}.txt", self.seed));
@@ -160,6 +193,17 @@ impl SnapshotListener for Ear {
             }
         }
     }
+}
+
+fn final_logs(records: impl Fn(i32) -> Vec<OwnedRecord>) -> BTreeMap<i32, FinalLog> {
+    let value =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let log = |index| {
+        let records = records(index);
+        let records = records.iter().map(|record| (record.offset(), value(record.value())));
+        FinalLog { records: records.collect() }
+    };
+    (0..PARTITIONS).map(|index| (index, log(index))).collect()
 }
 
 fn runtime(cluster: &Cluster, seed: u64) -> Runtime {

@@ -103,7 +103,7 @@ async fn drained(bed: &Bed) {
 }
 
 /// Notes what is left of the commits, as somebody is told who took no part.
-async fn note_commits(bed: &Bed) {
+pub(crate) async fn note_commits(bed: &Bed) {
     let client = bed.client(99).await;
     let partitions = (0..PARTITIONS).map(|index| TopicPartition::new(TOPIC, index));
     let builder = ConsumerBuilder::new(client.clone()).group(GROUP).manual_commit();
@@ -309,7 +309,7 @@ impl RebalanceListener for Tell {
 }
 
 #[expect(clippy::disallowed_methods, reason = "members are tasks of the test")]
-fn spawn(member: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(member: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(member)
 }
 

@@ -56,6 +56,44 @@ pub(crate) struct Commit {
     pub(crate) offset: i64,
 }
 
+/// A transaction, as a copier counts its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Attempt {
+    /// The copier.
+    pub(crate) copier: u32,
+    /// Its number.
+    pub(crate) number: u32,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}t{}", self.copier, self.number)
+    }
+}
+
+impl FromStr for Attempt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (copier, number) = text.strip_prefix('c')?.split_once('t')?;
+            Some(Self { copier: copier.parse().ok()?, number: number.parse().ok()? })
+        };
+        read().ok_or_else(|| format!("`{text}` is no transaction"))
+    }
+}
+
+/// What became of a transaction, as far as a copier knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It is written.
+    Committed,
+    /// Nothing of it is.
+    Aborted,
+    /// Nobody said.
+    Unknown,
+}
+
 /// Something that happened to the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -131,6 +169,29 @@ pub(crate) enum Event {
         partition: i32,
         /// Where it is read from now.
         to: i64,
+    },
+    /// A copy was handed to a transaction.
+    Wrote {
+        /// The transaction.
+        attempt: Attempt,
+        /// What was copied.
+        stamp: Stamp,
+    },
+    /// A transaction ended.
+    Ended {
+        /// The transaction.
+        attempt: Attempt,
+        /// How.
+        outcome: Ended,
+    },
+    /// A reader of committed records was given a copy.
+    ReadBack {
+        /// The partition.
+        partition: i32,
+        /// Its offset.
+        offset: i64,
+        /// Its value.
+        value: String,
     },
     /// A client heard of a partition's leader.
     Epoch {

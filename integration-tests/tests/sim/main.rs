@@ -15,4 +15,6 @@ mod consume;
 mod draw;
 mod history;
 mod nemesis;
+mod planted;
 mod produce;
+mod transactions;

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use crate::draw::Draw;
 use crate::history::Event;
+use crate::transactions::transactional_id;
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) enum Fault {
         /// The leader to be.
         to: i32,
     },
-    /// The group gets another coordinator.
+    /// The group gets another coordinator, and the first copier's transactions do.
     MoveCoordinator {
         /// The coordinator to be.
         to: i32,
@@ -189,6 +190,7 @@ impl Step<'_> {
             Self::Begin(Fault::MoveCoordinator { to }) => {
                 // Refused when that broker is down, which is as good.
                 let _refused = cluster.group(GROUP).move_coordinator(*to);
+                let _refused = cluster.transaction(&transactional_id(0)).move_coordinator(*to);
             }
             Self::Begin(Fault::Request { api, times, act }) => {
                 return Some(cluster.fault(Rule::new(*api, act.clone()).times(*times)));

@@ -1,6 +1,7 @@
 //! The workload `produce`: what was acknowledged is there, once, in order.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use ottla_core::error::Certainty;
@@ -98,7 +99,12 @@ pub(crate) fn deadline(config: &ProducerConfig) -> Duration {
 
 /// Sends records at a rate that the seed draws, and notes what becomes of each.
 pub(crate) async fn send_all(producer: &Producer, log: &Log, draw: &mut Draw) {
-    let count = draw.within(300..2_000);
+    send_some(producer, log, draw, 300..2_000).await;
+}
+
+/// As [`send_all`], with how many records there may be.
+pub(crate) async fn send_some(producer: &Producer, log: &Log, draw: &mut Draw, counts: Range<u64>) {
+    let count = draw.within(counts);
     let burst = draw.within(1..40);
     let pause = Duration::from_millis(draw.within(1..60));
     let mut waiting = tokio::task::JoinSet::new();

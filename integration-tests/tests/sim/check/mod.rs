@@ -1,6 +1,7 @@
 //! What was promised, held against what happened.
 
 mod consumed;
+mod copied;
 mod produced;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use crate::history::{Event, FinalLog, History, Stamp};
 use consumed::Consumed;
+pub(crate) use copied::check_copies;
 use produced::Produced;
 
 /// A promise that was broken.

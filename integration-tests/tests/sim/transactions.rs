@@ -1,0 +1,438 @@
+//! The workload `read-process-write`: members of a group copy what a producer writes, each batch in a
+//! transaction, while members, brokers and transactions die.
+
+use std::time::Duration;
+
+use ottla_consumer::config::AutoOffsetReset;
+use ottla_consumer::{Batch, Consumer, ConsumerBuilder};
+use ottla_core::net::Client;
+use ottla_core::types::{ConsumerGroupMetadata, Progress as _, TopicPartition};
+use ottla_producer::{
+    Producer, Record, Transaction, TransactionError, TransactionOutcome, TransactionalProducer,
+};
+use ottla_protocol::ApiKey;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::bed::{Bed, Log, NODES, OUTPUT, PARTITIONS, in_limit, in_time, seeds, simulate};
+use crate::check::{Violation, check, check_copies};
+use crate::consume::{note_commits, spawn};
+use crate::draw::Draw;
+use crate::history::{Attempt, Ended, Event, History, Stamp};
+use crate::nemesis::{GROUP, Nemesis, TOPIC};
+use crate::planted::Defect;
+use crate::produce;
+
+/// The faults that a copier can meet.
+const NEMESIS: Nemesis = Nemesis {
+    nodes: NODES,
+    partitions: PARTITIONS,
+    apis: &[
+        ApiKey::Produce,
+        ApiKey::Produce,
+        ApiKey::EndTxn,
+        ApiKey::EndTxn,
+        ApiKey::TxnOffsetCommit,
+        ApiKey::AddPartitionsToTxn,
+        ApiKey::AddOffsetsToTxn,
+        ApiKey::InitProducerId,
+        ApiKey::FindCoordinator,
+        ApiKey::Fetch,
+        ApiKey::Metadata,
+        ApiKey::JoinGroup,
+        ApiKey::SyncGroup,
+        ApiKey::Heartbeat,
+        ApiKey::OffsetFetch,
+    ],
+    lasts: Duration::from_secs(30),
+};
+
+#[test]
+fn each_record_is_copied_once_and_in_order() {
+    for seed in seeds() {
+        simulate(run(seed));
+    }
+}
+
+#[test]
+fn a_seed_replays_byte_for_byte() {
+    for seed in seeds().into_iter().take(3) {
+        let (one, other) = (simulate(run(seed)), simulate(run(seed)));
+        assert_eq!(one.first_difference(&other), None, "seed {seed}");
+    }
+}
+
+async fn run(seed: u64) -> History {
+    let (bed, found) = in_time(seed, play(seed, Defect::None)).await;
+    bed.judge_found(&found)
+}
+
+/// Plays a run to its end, with copiers that have a defect, and says what was broken.
+pub(crate) async fn play(seed: u64, defect: Defect) -> (Bed, Vec<Violation>) {
+    let mut draw = Draw::new(seed ^ 0x70);
+    let bed = Bed::start_with(seed, *draw.pick(&[0, 1, 2, 2, 2])).await;
+    let plan = NEMESIS.plan(&mut draw);
+    let client = bed.client(1).await;
+    let config = produce::config(&mut draw);
+    let deadline = produce::deadline(&config);
+    let producer = Producer::builder(&client).config(config).build().await.unwrap();
+    let reading = spawn(read_back(bed.client(2).await, bed.log.clone(), defect));
+    let mut copiers = Copiers::begin(&bed, seed, defect, &mut draw).await;
+    let (log, faults) = (bed.log.clone(), bed.log.clone());
+    let mut sends = Draw::new(seed ^ 0xf0);
+    tokio::join!(
+        produce::send_some(&producer, &log, &mut sends, 100..500),
+        plan.run(&bed.cluster, move |event| faults.note(event)),
+        copiers.churn(&bed, &mut draw),
+    );
+    bed.healed().await;
+    copied(&bed).await;
+    copiers.end().await;
+    note_commits(&bed).await;
+    // What the last transactions left has a moment to be read.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    reading.abort();
+    client.close().await;
+    let (history, input) = (bed.log.history(), bed.logs());
+    let mut found = check(&history, &input, deadline);
+    found.extend(check_copies(&history, &input, &bed.output(), &bed.open_transactions()));
+    (bed, found)
+}
+
+/// Waits until there are as many copies as records.
+async fn copied(bed: &Bed) {
+    let written: usize = bed.logs().values().map(|log| log.records.len()).sum();
+    for _ in 0..DRAIN_SECONDS {
+        let there: usize = bed.output().values().map(|log| log.records.len()).sum();
+        if there >= written {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// The copiers, which come and go. A slot has a transactional id, as a process that is restarted
+/// has.
+struct Copiers {
+    seed: u64,
+    defect: Defect,
+    running: Vec<Running>,
+    next: u32,
+}
+
+struct Running {
+    slot: u32,
+    client: Client,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Copiers {
+    async fn begin(bed: &Bed, seed: u64, defect: Defect, draw: &mut Draw) -> Self {
+        let mut copiers = Self { seed, defect, running: Vec::new(), next: 1 };
+        for slot in 0..u32::try_from(draw.within(1..4)).unwrap() {
+            copiers.join(bed, slot).await;
+        }
+        copiers
+    }
+
+    async fn join(&mut self, bed: &Bed, slot: u32) {
+        let number = self.next;
+        self.next += 1;
+        let client = bed.client(100 + u64::from(number)).await;
+        let (stop, stopped) = watch::channel(false);
+        let copier = Copier {
+            number,
+            id: transactional_id(slot),
+            client: client.clone(),
+            log: bed.log.clone(),
+            draw: Draw::new(self.seed.wrapping_mul(1_000).wrapping_add(number.into())),
+            attempts: 0,
+            defect: self.defect,
+        };
+        self.running.push(Running { slot, client, stop, task: spawn(copier.run(stopped)) });
+    }
+
+    /// Kills copiers and starts them again, some so late that their transactions time out, and some
+    /// so early that there are two of them for a while.
+    async fn churn(&mut self, bed: &Bed, draw: &mut Draw) {
+        for _ in 0..draw.within(0..6) {
+            tokio::time::sleep(draw.duration(Duration::from_secs(1)..Duration::from_secs(8))).await;
+            let at = usize::try_from(draw.within(0..self.running.len() as u64)).unwrap();
+            let slot = self.running[at].slot;
+            if draw.chance(30) {
+                self.join(bed, slot).await;
+            }
+            let gone = self.running.remove(at);
+            gone.task.abort();
+            if draw.chance(70) {
+                gone.client.close().await;
+            }
+            if draw.chance(40) {
+                tokio::time::sleep(draw.duration(TIMEOUT / 2..TIMEOUT * 2)).await;
+            }
+            if self.running.iter().all(|running| running.slot != slot) {
+                self.join(bed, slot).await;
+            }
+        }
+    }
+
+    async fn end(self) {
+        for running in self.running {
+            running.stop.send_replace(true);
+            running.task.await.unwrap();
+            running.client.close().await;
+        }
+    }
+}
+
+/// One copier.
+struct Copier {
+    number: u32,
+    id: String,
+    client: Client,
+    log: Log,
+    draw: Draw,
+    attempts: u32,
+    defect: Defect,
+}
+
+/// Why the work was given up.
+#[derive(Debug)]
+enum Failed {
+    Work,
+    Transaction(TransactionError),
+}
+
+impl From<TransactionError> for Failed {
+    fn from(error: TransactionError) -> Self {
+        Self::Transaction(error)
+    }
+}
+
+impl Copier {
+    /// Copies until it is told to stop, with a new producer and a new consumer where it must.
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let producer = Producer::builder(&self.client).transactional(self.id.as_str());
+            let producer = producer.transaction_timeout(TIMEOUT).delivery_timeout(TIMEOUT);
+            let producer = producer.request_timeout(Duration::from_secs(3)).build().await;
+            match producer {
+                Ok(producer) => self.copy(producer, &mut stop).await,
+                Err(error) => self.note(Event::Fault(format!("{}: {error}", self.id))),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn note(&self, event: Event) {
+        self.log.note(event);
+    }
+
+    async fn consumer(&self) -> Consumer {
+        let builder = ConsumerBuilder::new(self.client.clone()).group(GROUP).subscribe([TOPIC]);
+        let builder = builder.read_committed().manual_commit().configure(|config| {
+            config.auto_offset_reset = AutoOffsetReset::Earliest;
+            config.session_timeout = Duration::from_secs(6);
+            config.heartbeat_interval = Duration::from_secs(1);
+            config.max_poll_records = Some(7);
+        });
+        builder.build().await.unwrap()
+    }
+
+    async fn copy(
+        &mut self,
+        mut producer: TransactionalProducer,
+        stop: &mut watch::Receiver<bool>,
+    ) {
+        let mut consumer = self.consumer().await;
+        loop {
+            let polled = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                polled = consumer.poll() => polled,
+            };
+            let batches = match polled {
+                Ok(Some(first)) => more(&mut consumer, first),
+                Ok(None) => break,
+                Err(error) => {
+                    self.note(Event::Fault(format!("copier {}: {error}", self.number)));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            if !self.copy_batches(&mut producer, &mut consumer, &batches).await {
+                break;
+            }
+        }
+        let log = self.log.clone();
+        let _left = in_limit(&log, "close", CLOSE, consumer.close(CLOSE)).await;
+        let _closed = in_limit(&log, "close", CLOSE, producer.close(CLOSE)).await;
+    }
+
+    /// Copies some batches in a transaction; whether the producer can be used on.
+    async fn copy_batches(
+        &mut self,
+        producer: &mut TransactionalProducer,
+        consumer: &mut Consumer,
+        batches: &[Batch],
+    ) -> bool {
+        self.defect.before(consumer).await;
+        let log = self.log.clone();
+        let copied = in_limit(&log, "transaction", TRANSACTION, self.transact(producer, batches));
+        let outcome = match copied.await {
+            Ok(()) => Ended::Committed,
+            Err(Failed::Transaction(error)) if error.is_outcome_unknown() => {
+                self.note(Event::Fault(format!("copier {}: {error}", self.number)));
+                match self.defect.unknown() {
+                    Some(outcome) => outcome,
+                    None => settle(producer).await,
+                }
+            }
+            Err(error) => {
+                self.note(Event::Fault(format!("copier {}: {error:?}", self.number)));
+                let fatal = matches!(&error, Failed::Transaction(error) if error.is_fatal());
+                if fatal {
+                    return false;
+                }
+                Ended::Aborted
+            }
+        };
+        let attempt = Attempt { copier: self.number, number: self.attempts };
+        self.note(Event::Ended { attempt, outcome: self.defect.told(outcome) });
+        self.defect.after(consumer).await;
+        if outcome != Ended::Committed && !self.defect.forgets() {
+            consumer.rewind(batches);
+        }
+        true
+    }
+
+    async fn transact(
+        &mut self,
+        producer: &mut TransactionalProducer,
+        batches: &[Batch],
+    ) -> Result<(), Failed> {
+        let transaction = producer.begin().await?;
+        self.attempts += 1;
+        let attempt = Attempt { copier: self.number, number: self.attempts };
+        match self.work(&transaction, attempt, batches).await {
+            Ok(()) => Ok(transaction.commit().await?),
+            Err(error) => {
+                transaction.abort().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn work(
+        &mut self,
+        transaction: &Transaction<'_>,
+        attempt: Attempt,
+        batches: &[Batch],
+    ) -> Result<(), Failed> {
+        let mut records: Vec<(i32, String)> = Vec::new();
+        for batch in batches {
+            let value = |value: Option<&[u8]>| {
+                let text = String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+                text.split(' ').next().unwrap_or_default().to_owned()
+            };
+            let copies = batch.records().map(|record| value(record.value()));
+            records.extend(copies.map(|value| (batch.partition(), value)));
+        }
+        self.defect.change(&mut records);
+        for (at, (partition, stamp)) in records.iter().enumerate() {
+            let value = format!("{stamp} {attempt}");
+            let stamp: Stamp = stamp.parse().unwrap();
+            self.note(Event::Wrote { attempt, stamp });
+            let record = Record::to(OUTPUT).partition(*partition).value(value);
+            if self.defect.writes_outside(at) {
+                let plain = Producer::builder(&self.client).build().await.unwrap();
+                drop(plain.send(record).await);
+            } else if transaction.post(record).await.is_err() {
+                return Err(transaction.failure().map_or(Failed::Work, Failed::Transaction));
+            }
+        }
+        if self.draw.chance(4) {
+            // Longer than the coordinator waits, now and then.
+            tokio::time::sleep(self.draw.duration(Duration::from_millis(100)..TIMEOUT * 2)).await;
+        }
+        if self.draw.chance(5) {
+            return Err(Failed::Work);
+        }
+        if self.defect.keeps_offsets() {
+            return Ok(());
+        }
+        if self.defect.is_nobody() {
+            let offsets = batches.offsets();
+            let nobody = (ConsumerGroupMetadata::standalone(GROUP), offsets);
+            return Ok(transaction.commit_offsets(&nobody).await?);
+        }
+        Ok(transaction.commit_offsets(batches).await?)
+    }
+}
+
+/// What else is there, up to some batches.
+fn more(consumer: &mut Consumer, first: Batch) -> Vec<Batch> {
+    let mut batches = vec![first];
+    while batches.len() < 4
+        && let Ok(Some(next)) = consumer.try_poll()
+    {
+        batches.push(next);
+    }
+    batches
+}
+
+/// Asks what became of a transaction until somebody knows.
+async fn settle(producer: &mut TransactionalProducer) -> Ended {
+    loop {
+        match producer.settle().await {
+            Ok(TransactionOutcome::Committed) => return Ended::Committed,
+            Ok(TransactionOutcome::Aborted) => return Ended::Aborted,
+            Err(error) if error.is_outcome_unknown() => {}
+            Err(_) => return Ended::Unknown,
+        }
+    }
+}
+
+/// Reads the copies as a consumer of committed records is given them.
+async fn read_back(client: Client, log: Log, defect: Defect) {
+    let partitions = (0..PARTITIONS).map(|partition| TopicPartition::new(OUTPUT, partition));
+    let builder = ConsumerBuilder::new(client).assign(partitions);
+    let builder = builder.start_at(AutoOffsetReset::Earliest);
+    let builder = if defect.reads_all() { builder } else { builder.read_committed() };
+    let mut consumer = builder.build().await.unwrap();
+    loop {
+        match consumer.poll().await {
+            Ok(Some(batch)) => {
+                for record in &batch {
+                    let value = String::from_utf8_lossy(record.value().unwrap_or_default());
+                    log.note(Event::ReadBack {
+                        partition: batch.partition(),
+                        offset: record.offset(),
+                        value: value.into_owned(),
+                    });
+                }
+            }
+            Ok(None) => return,
+            Err(error) => log.note(Event::Fault(format!("reading back: {error}"))),
+        }
+    }
+}
+
+/// What a copier of a slot calls itself.
+pub(crate) fn transactional_id(slot: u32) -> String {
+    format!("copier-{slot}")
+}
+
+/// `transaction.timeout.ms`.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a transaction may take with all that can go wrong: the work's sleep, `delivery.timeout.ms`, and
+/// `max.block.ms` for each of beginning, committing and aborting.
+const TRANSACTION: Duration = Duration::from_secs(10 + 5 + 3 * 60);
+
+/// What closing may take.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// How long the copiers have to catch up once everything is well.
+const DRAIN_SECONDS: u32 = 120;
