@@ -1,6 +1,6 @@
 //! Fetch sessions: what was asked before need not be asked again (KIP-227).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_core::types::{LeaderEpoch, TopicName};
 use ottla_protocol::messages::FetchRequest;
@@ -29,10 +29,9 @@ pub struct Want {
 }
 
 impl Want {
-    /// Whether a session counts both as one partition.
-    fn is_of_same_partition(&self, other: &Self) -> bool {
+    /// What a session knows a partition by.
+    fn place(&self) -> (&TopicName, Option<Uuid>, i32) {
         (&self.topic, self.topic_id, self.partition)
-            == (&other.topic, other.topic_id, other.partition)
     }
 
     /// Whether a broker that was told `other` knows all of this.
@@ -124,26 +123,37 @@ impl FetchSession {
         request: &mut FetchRequest,
         changes: impl Iterator<Item = (Slot, Option<&'a Want>)>,
     ) {
+        let mut gone = Vec::new();
         for (slot, want) in changes {
-            self.change(request, slot, want);
+            gone.extend(self.change(request, slot, want));
+        }
+        // A partition that was given up and assigned again has another slot. The broker drops what is
+        // forgotten after it took what is asked, and would go on without it.
+        if !gone.is_empty() {
+            let kept: BTreeSet<_> = self.known.values().map(Want::place).collect();
+            for want in gone.iter().filter(|want| !kept.contains(&want.place())) {
+                forget(&mut request.forgotten_topics_data, want);
+            }
         }
         request.session_id = self.id;
         request.session_epoch = self.epoch;
     }
 
-    fn change(&mut self, request: &mut FetchRequest, slot: Slot, want: Option<&Want>) {
+    /// What the slot no longer stands for is returned: it must be forgotten, or the broker goes on
+    /// with it.
+    fn change(
+        &mut self,
+        request: &mut FetchRequest,
+        slot: Slot,
+        want: Option<&Want>,
+    ) -> Option<Want> {
         let known = self.known.remove(&slot);
-        // A slot is used again: what it stood for must be forgotten, or the broker goes on with it.
-        if let Some(known) = &known
-            && want.is_none_or(|want| !want.is_of_same_partition(known))
-        {
-            forget(&mut request.forgotten_topics_data, known);
-        }
-        let Some(want) = want else { return };
-        if !known.is_some_and(|known| want.is_known_by(&known)) {
+        let Some(want) = want else { return known };
+        if !known.as_ref().is_some_and(|known| want.is_known_by(known)) {
             ask(&mut request.topics, want);
         }
         self.known.insert(slot, want.clone());
+        known.filter(|known| want.place() != known.place())
     }
 
     /// Takes note of an answer.
@@ -247,6 +257,19 @@ mod tests {
         session.ask_changes(&mut request, [(Slot(2), Some(&new))].into_iter());
         assert_eq!(request.topics[0].partitions[0].partition, 0);
         assert_eq!(request.forgotten_topics_data[0].partitions[..], [2]);
+    }
+
+    #[test]
+    fn a_partition_that_gets_another_slot_is_not_forgotten() {
+        let mut session = FetchSession::default();
+        let wording = Wording { sessions: true, by_id: true };
+        let (old, new) = (want(0), Want { offset: 3, ..want(0) });
+        session.ask_all(&mut FetchRequest::default(), [(Slot(0), &old)].into_iter(), wording);
+        assert_eq!(session.handle_answer(ErrorCode::None, 7), Ok(()));
+        let mut request = FetchRequest::default();
+        session.ask_changes(&mut request, [(Slot(0), None), (Slot(2), Some(&new))].into_iter());
+        assert_eq!(request.topics[0].partitions[0].fetch_offset, 3);
+        assert!(request.forgotten_topics_data.is_empty());
     }
 
     fn want(partition: i32) -> Want {
