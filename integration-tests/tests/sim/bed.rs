@@ -164,7 +164,7 @@ impl Bed {
                 self.seed,
                 shown.len(),
                 file.display(),
-                shown.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
+                shown.iter().take(60).cloned().collect::<Vec<_>>().join("\n")
             );
         }
         history
@@ -262,6 +262,10 @@ pub(crate) fn seeds() -> Vec<u64> {
 
 /// What a timer may be late by.
 pub(crate) const SLACK: Duration = Duration::from_secs(1);
+
+/// `max.poll.interval.ms` of members: a join that is never answered is waited for so long, since the
+/// slowest member may take as long to join.
+pub(crate) const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// 2024-01-01, in milliseconds since 1970.
 const EPOCH_MS: i64 = 1_704_067_200_000;

@@ -14,7 +14,9 @@ use ottla_protocol::ApiKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::bed::{Bed, Log, NODES, PARTITIONS, in_limit, in_time, seeds, simulate};
+use crate::bed::{
+    Bed, Log, MAX_POLL_INTERVAL, NODES, PARTITIONS, in_limit, in_time, seeds, simulate,
+};
 use crate::draw::Draw;
 use crate::history::{Commit, Event, History, Stamp};
 use crate::nemesis::{GROUP, Nemesis, TOPIC};
@@ -147,6 +149,7 @@ impl Members {
         let config = ConsumerConfig {
             session_timeout: Duration::from_secs(*draw.pick(&[6, 10])),
             heartbeat_interval: Duration::from_secs(1),
+            max_poll_interval: MAX_POLL_INTERVAL,
             enable_auto_commit: false,
             partition_assignment_strategy: vec![*draw.pick(&[
                 AssignmentStrategy::Range,
@@ -274,9 +277,9 @@ fn note_events(number: u32, consumer: &mut Consumer, log: &Log) {
 }
 
 /// Notes what comes and goes.
-struct Tell {
-    number: u32,
-    log: Log,
+pub(crate) struct Tell {
+    pub(crate) number: u32,
+    pub(crate) log: Log,
 }
 
 impl Tell {

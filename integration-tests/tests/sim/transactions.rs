@@ -14,9 +14,11 @@ use ottla_protocol::ApiKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::bed::{Bed, Log, NODES, OUTPUT, PARTITIONS, in_limit, in_time, seeds, simulate};
+use crate::bed::{
+    Bed, Log, MAX_POLL_INTERVAL, NODES, OUTPUT, PARTITIONS, in_limit, in_time, seeds, simulate,
+};
 use crate::check::{Violation, check, check_copies};
-use crate::consume::{note_commits, spawn};
+use crate::consume::{Tell, note_commits, spawn};
 use crate::draw::Draw;
 use crate::history::{Attempt, Ended, Event, History, Stamp};
 use crate::nemesis::{GROUP, Nemesis, TOPIC};
@@ -235,9 +237,11 @@ impl Copier {
             config.auto_offset_reset = AutoOffsetReset::Earliest;
             config.session_timeout = Duration::from_secs(6);
             config.heartbeat_interval = Duration::from_secs(1);
+            config.max_poll_interval = MAX_POLL_INTERVAL;
             config.max_poll_records = Some(7);
         });
-        builder.build().await.unwrap()
+        let tell = Tell { number: self.number, log: self.log.clone() };
+        builder.on_rebalance(tell).build().await.unwrap()
     }
 
     async fn copy(
