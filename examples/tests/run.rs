@@ -101,6 +101,54 @@ async fn the_consumer_writes_what_the_producer_read() {
     assert_eq!(read.await.unwrap(), "0@0 a -> 1\n0@1 b -> 2\n0@2 c -> 3\n");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_transformation_is_exactly_once_whatever_is_killed() {
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let topic = |name| ottla_broker::cluster::TopicSpec::new(name).partitions(1);
+    let cluster = ottla_broker::Cluster::builder().brokers(1).listen(loopback);
+    let cluster = cluster.topic(topic("lower")).topic(topic("upper")).start().await.unwrap();
+    let servers = cluster.bootstrap().join(",");
+    let (arguments, lines) = (servers.clone(), "a\nb\nc\n".repeat(200));
+    let write = move || {
+        let produce = ["--bootstrap", &arguments, "--topic", "lower"];
+        assert!(with_input("producer", &produce, &lines).status.success());
+    };
+    tokio::task::spawn_blocking(write).await.unwrap();
+    let upper = cluster.partition("upper", 0);
+    let copied = || upper.read_committed().len();
+    for kill_at in [1, 200, 400] {
+        let mut child = transform(&servers);
+        while copied() < kill_at {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        child.kill().unwrap();
+        drop(child.wait());
+    }
+    let mut child = transform(&servers);
+    while copied() < 600 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let terminate = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(terminate.success() && child.wait().unwrap().success());
+    let values = upper.read_committed();
+    let expected: [&[u8]; 3] = [b"A", b"B", b"C"];
+    assert_eq!(values.len(), 600, "each once");
+    for (record, expected) in values.iter().zip(expected.into_iter().cycle()) {
+        assert_eq!(record.value(), Some(expected));
+    }
+}
+
+#[cfg(unix)]
+fn transform(servers: &str) -> std::process::Child {
+    let topics = ["--from", "lower", "--to", "upper", "--group", "up", "--batch", "20"];
+    let id = ["--transactional-id", "up-1", "--bootstrap", servers];
+    let quiet = || Stdio::null();
+    let mut command = Command::new(program("transform"));
+    let command = command.args(topics).args(id).args(["-X", "max.poll.records=5"]);
+    command.stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().unwrap()
+}
+
 /// What a program writes that ends well.
 fn succeed(name: &str, arguments: &[&str]) -> String {
     let output = run(name, arguments);
