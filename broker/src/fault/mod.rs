@@ -39,7 +39,7 @@ pub struct Rule {
 /// [`Respond`](Self::Respond), [`ApplyThenRespond`](Self::ApplyThenRespond) and
 /// [`CorruptRecords`](Self::CorruptRecords) act on items, so they can be meant for one partition,
 /// and count only the requests that had such items.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// The items it is meant for fail with this code, where a real failure would be told.
     Respond(ErrorCode),
@@ -89,6 +89,15 @@ impl Act {
         matches!(self, Self::Respond(_) | Self::ApplyThenRespond(_) | Self::CorruptRecords)
     }
 }
+
+/// Equal when one is a clone of the other.
+impl PartialEq for Edit {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Edit {}
 
 impl fmt::Debug for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
