@@ -66,8 +66,8 @@ pub use ottla_producer::partitioner::Partitioner;
 pub use ottla_producer::{
     AbortCause, CloseReport, Delivery, FatalCause, Producer, ProducerBuilder, Record, RecordHeader,
     RecordMetadata, RecordOffset, SendError, StartError, TopicHandle, Transaction,
-    TransactionError, TransactionOutcome, TransactionalProducer, TransactionalProducerBuilder,
-    Undelivered,
+    TransactionError, TransactionOutcome, TransactionTopic, TransactionalProducer,
+    TransactionalProducerBuilder, Undelivered,
 };
 pub use pipeline::Pipeline;
 

@@ -23,6 +23,6 @@ pub use machine::delivery::Delivery;
 #[cfg(feature = "net")]
 pub use net::{
     CloseReport, Producer, ProducerBuilder, StartError, TopicHandle, Transaction,
-    TransactionOutcome, TransactionalProducer, TransactionalProducerBuilder,
+    TransactionOutcome, TransactionTopic, TransactionalProducer, TransactionalProducerBuilder,
 };
 pub use record::{Record, RecordHeader, RecordMetadata, RecordOffset};

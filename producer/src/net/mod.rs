@@ -13,6 +13,6 @@ pub use close::{AlreadyClosed, CloseReport};
 pub use producer::Producer;
 pub use topic::TopicHandle;
 pub use transaction::{
-    StartError, Transaction, TransactionOutcome, TransactionalProducer,
+    StartError, Transaction, TransactionOutcome, TransactionTopic, TransactionalProducer,
     TransactionalProducerBuilder,
 };

@@ -27,6 +27,22 @@ async fn what_is_committed_is_seen_and_only_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_of_a_transaction_takes_what_it_is_lent() {
+    both(async |bed| {
+        let mut producer = bed.producer().await;
+        let transaction = producer.begin().await.unwrap();
+        let topic = transaction.topic("one").await.unwrap();
+        topic.try_post(None, Some(b"a")).unwrap();
+        topic.post(None, Some(b"b")).await.unwrap();
+        topic.enqueue(None, Some(b"c")).await.unwrap().await.unwrap();
+        topic.send(None, Some(b"d")).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(bed.one(), ["a", "b", "c", "d"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_aborted_is_never_seen() {
     both(async |bed| {
         let mut producer = bed.producer().await;

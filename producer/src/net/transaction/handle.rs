@@ -1,7 +1,8 @@
 //! A transaction that is open.
 
-use ottla_core::types::Progress;
+use ottla_core::types::{Progress, TopicName};
 
+use super::topic::TransactionTopic;
 use crate::error::{SendError, TransactionError, Undelivered};
 use crate::machine::delivery::Delivery;
 use crate::machine::transaction::{Decision, Transactions};
@@ -90,6 +91,23 @@ impl<'a> Transaction<'a> {
     ) -> Vec<Result<RecordMetadata, Undelivered>> {
         let outcomes = self.producer.send_all(records).await;
         outcomes.into_iter().map(|outcome| self.note(outcome)).collect()
+    }
+
+    /// Learns a topic, and gives a handle that sends to it within the transaction without looking it
+    /// up each time.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], when its partitions cannot be learnt within `max.block.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn topic(
+        &self,
+        name: impl Into<TopicName> + Send,
+    ) -> Result<TransactionTopic<'_>, SendError> {
+        Ok(TransactionTopic::new(self, self.producer.topic(name).await?))
     }
 
     /// Commits how far something was read, with the transaction: the group goes on behind it exactly
@@ -198,13 +216,17 @@ impl<'a> Transaction<'a> {
 
     /// Takes note of a record that was not taken: without it, the transaction must not be committed.
     fn note<T>(&self, outcome: Result<T, Undelivered>) -> Result<T, Undelivered> {
-        if let Err(undelivered) = &outcome
-            && !undelivered.error().would_wait()
-        {
-            let error: &SendError = undelivered.error();
-            self.shared().transact(|machine| machine.handle_failed_send(error));
+        if let Err(undelivered) = &outcome {
+            self.note_error(undelivered.error());
         }
         outcome
+    }
+
+    #[cold]
+    pub(super) fn note_error(&self, error: &SendError) {
+        if !error.would_wait() {
+            self.shared().transact(|machine| machine.handle_failed_send(error));
+        }
     }
 
     fn shared(&self) -> &'a Shared {
