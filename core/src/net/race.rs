@@ -6,8 +6,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 /// The first success of `attempts`. The next attempt begins when one has failed, or when none has
-/// settled for `patience`; those already begun go on. The last failure if all fail, and `None` if
-/// there are none.
+/// settled for `patience`; those already begun go on. The first failure if all fail, as that attempt
+/// had the most time, and `None` if there are none.
 ///
 /// # Cancel safety
 ///
@@ -31,7 +31,7 @@ where
         let more = attempts.len() > 0;
         match settled(&mut begun, more.then_some(patience)).await {
             Some(Ok(success)) => return Ok(success),
-            Some(Err(error)) => failure = Some(error),
+            Some(Err(error)) => failure = failure.or(Some(error)),
             None => {}
         }
     }
@@ -108,9 +108,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_failure_is_told() {
+    async fn the_first_failure_is_told() {
         let attempts = vec![settled(Err("one")), settled(Err("two"))];
-        assert_eq!(first_success(attempts.into_iter(), PATIENCE).await, Err(Some("two")));
+        assert_eq!(first_success(attempts.into_iter(), PATIENCE).await, Err(Some("one")));
         let none: Vec<Attempt> = Vec::new();
         assert_eq!(first_success(none.into_iter(), PATIENCE).await, Err(None));
     }
