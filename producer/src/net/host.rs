@@ -9,7 +9,7 @@ use ottla_core::cluster::LeaderHints;
 use ottla_core::net::{Client, Link, LinkOptions, Purpose, Runtime};
 use ottla_core::types::NodeId;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::accumulator::{BrokerLink, Host};
 
@@ -30,7 +30,7 @@ pub(super) struct Signals {
     /// There may be something to do for the transaction.
     pub(super) transaction: Notify,
     /// Something may have become of the transaction.
-    pub(super) transactions: watch::Sender<()>,
+    pub(super) transactions: Notify,
     /// The first expiry is earlier than it was.
     pub(super) expiries: Notify,
     /// Records wait for a partition that nobody leads.

@@ -178,7 +178,8 @@ impl<'a> Transaction<'a> {
         let (shared, number) = (self.shared(), self.number);
         shared.transact(|machine| machine.commit(number));
         // The batches are settled within the one, the coordinator has the other.
-        let within = shared.accumulator.common.config.delivery_timeout + shared.max_block();
+        let delivery_timeout = shared.accumulator.common.config.delivery_timeout;
+        let within = delivery_timeout.saturating_add(shared.max_block());
         let known = |machine: &mut Transactions| machine.outcome(number);
         match shared.await_transaction(within, known).await {
             Some(Ok(Decision::Commit | Decision::Abort)) => Ok(()),

@@ -57,7 +57,7 @@ fn advance(
         transaction.release();
         transaction.machine().handle_released();
     }
-    shared.signals.transactions.send_replace(());
+    shared.signals.transactions.notify_waiters();
     timeout
 }
 

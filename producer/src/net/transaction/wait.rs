@@ -25,12 +25,14 @@ impl Shared {
     ) -> Option<T> {
         let transaction = self.accumulator.common.transaction.as_ref()?;
         let runtime = self.client.runtime();
-        let mut changes = self.signals.transactions.subscribe();
         let deadline = Deadline::after(runtime.now(), within);
         let late = runtime.sleep_until(Some(deadline.instant()));
         tokio::pin!(late);
         loop {
-            changes.mark_unchanged();
+            // Waited for before looking, so that no change in between is missed.
+            let changed = self.signals.transactions.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
             let found = known(&mut transaction.machine());
             if found.is_some() {
                 self.signals.transaction.notify_one();
@@ -38,7 +40,7 @@ impl Shared {
             }
             tokio::select! {
                 biased;
-                changed = changes.changed() => changed.ok()?,
+                () = changed => {}
                 () = &mut late => return None,
             }
         }
