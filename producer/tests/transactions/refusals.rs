@@ -34,6 +34,25 @@ async fn a_second_producer_of_the_id_fences_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_producer_that_follows_one_that_crashed_commits_at_once() {
+    both(async |bed| {
+        let mut crashed = bed.producer().await;
+        let transaction = crashed.begin().await.unwrap();
+        transaction.send(one("torn")).await.unwrap();
+        std::mem::forget(transaction);
+        std::mem::forget(crashed);
+        let begun = bed.now();
+        let mut next = bed.producer().await;
+        let transaction = next.begin().await.unwrap();
+        transaction.send(one("whole")).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert!(bed.passed(begun) < Duration::from_millis(500), "{:?}", bed.passed(begun));
+        assert_eq!(bed.one(), ["whole"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_producer_that_was_fenced_writes_nothing() {
     both(async |bed| {
         let mut first = bed.producer().await;
