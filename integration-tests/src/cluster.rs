@@ -78,7 +78,17 @@ impl TestCluster {
         self.brokers.apply(Act::Kill, broker).await;
     }
 
-    /// Starts a killed broker again on the same data and address, and waits until it serves.
+    /// Lets a broker end in good order: it hands its leaderships over first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; it may or may not be down then.
+    pub async fn stop(&self, broker: i32) {
+        self.hurt().insert((broker, Hurt::Killed));
+        self.brokers.apply(Act::Stop, broker).await;
+    }
+
+    /// Starts a killed or stopped broker again on the same data and address, and waits until it serves.
     ///
     /// # Cancel safety
     ///

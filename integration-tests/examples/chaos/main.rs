@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `kill` is `kill -9`, `freeze` stops the process, `cut` takes it off the network; each is undone
-//! after 45 s. What was found is kept in `LEDGER.md`.
+//! after 45 s. `roll` restarts each broker in good order, one after the other. What was found is kept in `LEDGER.md`.
 #![expect(
     clippy::expect_used,
     clippy::disallowed_methods,
@@ -37,6 +37,7 @@ enum Fault {
     Kill,
     Freeze,
     Cut,
+    Roll,
 }
 
 impl Fault {
@@ -45,6 +46,7 @@ impl Fault {
             "kill" => Some(Self::Kill),
             "freeze" => Some(Self::Freeze),
             "cut" => Some(Self::Cut),
+            "roll" => Some(Self::Roll),
             _ => None,
         }
     }
@@ -54,6 +56,7 @@ impl Fault {
             Self::Kill => cluster.kill(broker).await,
             Self::Freeze => cluster.pause(broker).await,
             Self::Cut => cluster.cut_off(broker).await,
+            Self::Roll => cluster.stop(broker).await,
         }
     }
 }
@@ -62,7 +65,7 @@ impl Fault {
 async fn main() -> ExitCode {
     let argument = std::env::args().nth(1).unwrap_or_default();
     let Some(fault) = Fault::named(&argument) else {
-        say("which fault? chaos kill | freeze | cut");
+        say("which fault? chaos kill | freeze | cut | roll");
         return ExitCode::from(2);
     };
     let Some(cluster) = Backend::Containers(3).start().await else { return ExitCode::from(2) };
@@ -83,11 +86,20 @@ async fn hurt(cluster: &TestCluster, fault: Fault) -> Verdict {
     let producer = producer(cluster).await;
     let load = Load::start(&producer, &topic, PARTITIONS);
     sleep(WARM_UP).await;
-    let watch = Watch::start(cluster, &topic, busiest);
     let began = Instant::now();
-    fault.begin(cluster, busiest).await;
-    sleep(FAULT).await;
-    let elected = watch.stop().await;
+    let (lost, elected) = if fault == Fault::Roll {
+        for broker in cluster.broker_ids() {
+            fault.begin(cluster, broker).await;
+            cluster.start(broker).await;
+            cluster.until_in_sync(&topic).await;
+        }
+        Default::default()
+    } else {
+        let watch = Watch::start(cluster, &topic, busiest);
+        fault.begin(cluster, busiest).await;
+        sleep(FAULT).await;
+        (lost, watch.stop().await)
+    };
     cluster.heal().await;
     sleep(AFTERWARDS).await;
     let sent = load.stop().await;

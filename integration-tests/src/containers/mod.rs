@@ -57,6 +57,7 @@ impl Containers {
         let network = &*self.network;
         let command: &[&str] = match act {
             Act::Kill => &["kill", "--signal", "KILL", host],
+            Act::Stop => &["stop", "--time", "60", host],
             Act::Start => &["start", host],
             Act::Pause => &["pause", host],
             Act::Unpause => &["unpause", host],

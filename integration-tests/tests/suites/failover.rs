@@ -5,9 +5,11 @@ use std::time::Duration;
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::net::{Client, Target};
 use ottla_integration_tests::TestCluster;
+use ottla_producer::Record;
 use ottla_protocol::messages::DescribeClusterRequest;
 
 use crate::clients::{connect, producer, soon, within};
+pub(crate) use crate::exactly_once::each_record_is_copied_once_though_brokers_are_killed;
 use crate::nearby::Nearby;
 use crate::produce::{enqueue_all, values};
 
@@ -95,6 +97,35 @@ pub(crate) async fn without_its_near_replica_a_consumer_reads_from_the_leader(
     cluster.start(test.near).await;
     test.read(10).await;
     test.close().await;
+}
+
+/// Each broker ends in good order and comes back, one after the other, while records flow.
+pub(crate) async fn a_rolling_restart_stalls_no_partition(cluster: &TestCluster) {
+    let topic = cluster.create_topic("rolling", 3).await;
+    let client = connect(cluster).await;
+    let producer = producer(&client, |builder| builder).await;
+    let over = std::cell::Cell::new(false);
+    let longest = std::cell::Cell::new(Duration::ZERO);
+    let load = async |partition: i32| {
+        let mut last = std::time::Instant::now();
+        while !over.get() {
+            let record = Record::to(&*topic).partition(partition).value("x");
+            producer.send(record).await.expect("it is acknowledged");
+            longest.set(longest.get().max(last.elapsed()));
+            last = std::time::Instant::now();
+        }
+    };
+    let roll = async {
+        for broker in cluster.broker_ids() {
+            cluster.stop(broker).await;
+            cluster.start(broker).await;
+            cluster.until_in_sync(&topic).await;
+        }
+        over.set(true);
+    };
+    tokio::join!(roll, load(0), load(1), load(2));
+    assert!(longest.get() <= Duration::from_millis(2_700), "{:?}", longest.get());
+    client.close().await;
 }
 
 /// Sends while something happens, and then finds every record once and in order.

@@ -19,6 +19,7 @@ mod clients;
 mod connect;
 mod consume;
 mod coordinators;
+mod exactly_once;
 mod failover;
 mod groups;
 #[cfg(feature = "containers")]
@@ -97,6 +98,8 @@ macro_rules! everywhere {
                 a_setting_is_changed_and_seen
                 offsets_are_listed_and_records_deleted
                 the_offsets_of_a_group_are_altered_and_its_lag_told;
+            exactly_once:
+                a_killed_copier_is_replaced_at_once;
         }
     };
 }
@@ -113,7 +116,9 @@ macro_rules! with_three_brokers {
                 a_dead_coordinator_is_looked_up_again
                 nothing_acknowledged_is_lost_with_its_leader
                 nothing_acknowledged_is_lost_when_leaders_move
-                without_its_near_replica_a_consumer_reads_from_the_leader;
+                without_its_near_replica_a_consumer_reads_from_the_leader
+                a_rolling_restart_stalls_no_partition
+                each_record_is_copied_once_though_brokers_are_killed;
         }
     };
 }

@@ -3,7 +3,7 @@
 //! | page | answers |
 //! |---|---|
 //! | [`quick_start`] | how do I send and read? |
-//! | [`delivery`] | can a record be lost, doubled or reordered? |
+//! | [`delivery`] | what is guaranteed: can a record be lost, doubled or reordered? |
 //! | [`groups`] | how do several programs share a topic, and when is what committed? |
 //! | [`errors`] | what went wrong, and what do I do? |
 //! | [`configuration`] | where do settings come from? |
