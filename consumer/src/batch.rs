@@ -46,6 +46,8 @@ pub(crate) struct Section {
     timestamp_type: TimestampType,
     slot: Slot,
     generation: Generation,
+    /// The assignment of the partition that it was read in.
+    tenure: Generation,
     /// Weak, so that a record which is kept does not keep the consumer's connections.
     shared: Weak<Shared>,
     /// Who read it, for which group.
@@ -153,10 +155,11 @@ impl Batch {
         }
     }
 
-    /// Where it was read: the place it has in the fetcher, and the position in front of it.
+    /// Where it was read: the place it has in the fetcher, the assignment that it was read in, and the
+    /// position in front of it.
     pub(crate) fn origin(&self) -> (Slot, Generation, Position) {
-        let Section { slot, generation, leader_epoch, .. } = &*self.section;
-        (*slot, *generation, Position { offset: self.from, leader_epoch: *leader_epoch })
+        let Section { slot, tenure, leader_epoch, .. } = &*self.section;
+        (*slot, *tenure, Position { offset: self.from, leader_epoch: *leader_epoch })
     }
 
     /// The offset that its records begin at, or behind.
@@ -173,7 +176,8 @@ impl Batch {
         let rest = FetchedBatch { batch: self.stored.clone(), next: self.next };
         if let Some(shared) = section.shared.upgrade() {
             shared.with(|fetcher| {
-                fetcher.put_back(section.slot, section.generation, rest, at, now);
+                let taken = (section.slot, section.generation, section.tenure);
+                fetcher.put_back(taken, rest, at, now);
             });
         }
         self.next = at;

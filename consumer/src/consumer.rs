@@ -81,7 +81,8 @@ struct Current {
 struct Returned {
     partition: TopicPartition,
     slot: Slot,
-    generation: Generation,
+    /// The assignment of the partition that it was read in.
+    tenure: Generation,
     /// Of the topic that it was read from: offsets mean nothing in another of its name.
     topic_id: Option<Uuid>,
     next: Position,

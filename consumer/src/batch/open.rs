@@ -44,7 +44,8 @@ impl Opener {
             let last = taken.batch.last_offset();
             self.last = Some((taken.slot, taken.generation, last, header, bytes.clone()));
         }
-        let Taken { slot, generation, partition, topic_id: _, batch: stored, from, next } = taken;
+        let Taken { slot, generation, tenure, partition, topic_id: _, batch: stored, from, next } =
+            taken;
         let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
         let marks = shared.marks(&partition);
         let section = Section {
@@ -54,6 +55,7 @@ impl Opener {
             timestamp_type: header.timestamp_type(),
             slot,
             generation,
+            tenure,
             shared: Arc::downgrade(shared),
             reader,
             marks,

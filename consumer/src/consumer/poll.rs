@@ -182,13 +182,14 @@ impl Consumer {
                 return error.map_or(Ok(None), |error| Err(error.into()));
             };
             let (slot, generation, from) = (taken.slot, taken.generation, taken.from);
+            let tenure = taken.tenure;
             let (partition, topic_id) = (taken.partition.clone(), taken.topic_id);
             match self.opener.open(taken, reader, &self.shared) {
                 Ok(batch) => {
                     let batch = batch.cut(self.shared.config().max_poll_records, now);
                     batch.hand_out();
                     let next = batch.next();
-                    self.returned = Some(Returned { partition, slot, generation, topic_id, next });
+                    self.returned = Some(Returned { partition, slot, tenure, topic_id, next });
                     return Ok(Some(batch));
                 }
                 Err(fault) => {
@@ -266,12 +267,8 @@ impl Consumer {
     pub(super) fn rewind_current(&mut self) {
         let rest = self.current.take().and_then(|mut current| current.records.next());
         let Some((returned, _)) = self.returned.as_ref().zip(rest) else { return };
-        let (slot, generation, next) = (returned.slot, returned.generation, returned.next);
+        let (slot, tenure, next) = (returned.slot, returned.tenure, returned.next);
         let now = self.shared.now();
-        self.shared.with(|fetcher| {
-            if fetcher.generation(slot) == Some(generation) {
-                fetcher.seek(slot, next, now);
-            }
-        });
+        self.shared.with(|fetcher| fetcher.rewind(slot, tenure, next, now));
     }
 }

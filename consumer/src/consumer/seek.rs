@@ -21,21 +21,14 @@ impl Consumer {
     }
 
     /// Has batches read again: each partition goes on in front of the first of these that is of it.
-    /// A partition that was given up or sought since is passed over.
+    /// A partition that was given up since, or that reads from before them, is passed over.
     ///
     /// For who processed them in a transaction that was aborted.
     pub fn rewind<'a>(&mut self, batches: impl IntoIterator<Item = &'a Batch>) {
         let now = self.shared.now();
         for batch in batches {
-            let (slot, generation, position) = batch.origin();
-            let sought = self.shared.with(|fetcher| {
-                let is_there = fetcher.generation(slot) == Some(generation);
-                if is_there {
-                    fetcher.seek(slot, position, now);
-                }
-                is_there
-            });
-            if !sought {
+            let (slot, tenure, position) = batch.origin();
+            if !self.shared.with(|fetcher| fetcher.rewind(slot, tenure, position, now)) {
                 continue;
             }
             if self.is_within(slot) {

@@ -18,6 +18,8 @@ pub struct Taken {
     pub slot: Slot,
     /// Of the partition when it was taken.
     pub generation: Generation,
+    /// The assignment of the partition that it was taken in.
+    pub tenure: Generation,
     /// Its partition.
     pub partition: TopicPartition,
     /// The id of its topic; `None` where the cluster has none.
@@ -68,6 +70,7 @@ impl Fetcher {
                 partition.queued_bytes = partition.queued_bytes.saturating_sub(bytes);
                 let relieved = was_enough && partition.queued_bytes < enough;
                 let (generation, name) = (partition.generation, partition.name.clone());
+                let tenure = partition.tenure;
                 let topic_id = partition.topic_id;
                 self.release(bytes);
                 if relieved {
@@ -76,7 +79,16 @@ impl Fetcher {
                     self.line_up(slot);
                 }
                 let (batch, next) = (fetched.batch, fetched.next);
-                Some(Taken { slot, generation, partition: name, topic_id, batch, from, next })
+                Some(Taken {
+                    slot,
+                    generation,
+                    tenure,
+                    partition: name,
+                    topic_id,
+                    batch,
+                    from,
+                    next,
+                })
             }
             Fetched::Fault(fault) => {
                 let generation = partition.generation;
@@ -86,17 +98,30 @@ impl Fetcher {
         }
     }
 
-    /// Puts the rest of a batch that was taken back, to be taken next from `at` on. Nothing happens if
-    /// the partition was sought or given up meanwhile.
+    /// Has what was taken in an assignment read again from `to` on, whatever happened to the
+    /// partition's leader since. Whether it will be: not where the partition was given up, or reads
+    /// from before `to` anyway.
+    pub fn rewind(&mut self, slot: Slot, tenure: Generation, to: Position, now: Instant) -> bool {
+        let Some(partition) = self.get(slot).filter(|p| p.tenure == tenure) else { return false };
+        let is_past = partition.position().is_none_or(|at| at.offset > to.offset);
+        if is_past {
+            self.seek(slot, to, now);
+        }
+        is_past
+    }
+
+    /// Puts the rest of a batch that was taken back, to be taken next from `at` on. Where something
+    /// happened to the partition since, it is fetched again; where that was given up, nothing happens.
     pub fn put_back(
         &mut self,
-        slot: Slot,
-        generation: Generation,
+        taken: (Slot, Generation, Generation),
         batch: FetchedBatch,
         at: Position,
         now: Instant,
     ) {
+        let (slot, generation, tenure) = taken;
         let Some(partition) = self.get_mut(slot).filter(|p| p.generation == generation) else {
+            self.rewind(slot, tenure, at, now);
             return;
         };
         let Life::Placed(place) = &mut partition.life else { return };
