@@ -64,6 +64,15 @@ fn a_seed_replays_byte_for_byte() {
     }
 }
 
+/// 29: a partition that was assigned again was forgotten in its fetch session. 183: a rewind passed a
+/// partition over whose leader had moved.
+#[test]
+fn seeds_that_once_failed_stay_well() {
+    for seed in [29, 183] {
+        simulate(run(seed));
+    }
+}
+
 async fn run(seed: u64) -> History {
     let (bed, found) = in_time(seed, play(seed, Defect::None)).await;
     bed.judge_found(&found)

@@ -7,8 +7,10 @@ use crate::history::{Commit, Event, Stamp};
 
 pub(super) struct Consumed<'a> {
     truth: &'a Truth,
-    /// Whose a partition is, and from where on it is to be given the next record.
-    tenures: BTreeMap<(u32, i32), From>,
+    /// By consumer and partition: where it is to be given the next record, and the number of the
+    /// assignment.
+    tenures: BTreeMap<(u32, i32), (u64, From)>,
+    assignments: u64,
     /// By partition: what was given to somebody.
     delivered: BTreeMap<i32, Delivered>,
     /// By partition: the offsets whose commit was begun by now.
@@ -40,6 +42,7 @@ impl<'a> Consumed<'a> {
         Self {
             truth,
             tenures: BTreeMap::new(),
+            assignments: 0,
             delivered: BTreeMap::new(),
             committing: BTreeMap::new(),
             committed: BTreeMap::new(),
@@ -73,11 +76,13 @@ impl<'a> Consumed<'a> {
         }
     }
 
-    /// Whoever had the partition before was fenced, whether it knows that yet or not.
+    /// A member that was busy may be told of an assignment when there is another one already: whose
+    /// the partition is shows when somebody is given a record.
     fn assign(&mut self, consumer: u32, partition: i32) {
-        self.tenures.retain(|(_, owned), _| *owned != partition);
+        self.assignments += 1;
         let at_least = self.committed.get(&partition).copied().unwrap_or(0);
-        self.tenures.insert((consumer, partition), From::Committed { at_least });
+        let tenure = (self.assignments, From::Committed { at_least });
+        self.tenures.insert((consumer, partition), tenure);
     }
 
     fn judge_content(&self, partition: i32, offset: i64, stamp: Stamp, broken: &mut Broken) {
@@ -92,8 +97,11 @@ impl<'a> Consumed<'a> {
         let what = format!("consumer {consumer} got {partition}@{offset}");
         match self.tenures.get_mut(&(consumer, partition)) {
             None => broken.note("S13", format!("{what}, which is not its own")),
-            Some(from) => {
-                let before = std::mem::replace(from, From::Offset(offset + 1));
+            Some((number, from)) => {
+                let (number, before) = (*number, std::mem::replace(from, From::Offset(offset + 1)));
+                // Whoever had the partition before was fenced, whether it knows that yet or not.
+                self.tenures
+                    .retain(|(_, owned), (other, _)| *owned != partition || *other >= number);
                 self.judge_position(before, partition, offset, &what, broken);
             }
         }
@@ -127,7 +135,7 @@ impl<'a> Consumed<'a> {
     /// Nothing is ever deleted or truncated here: a position is only missing where nobody
     /// committed one.
     fn reset(&mut self, consumer: u32, partition: i32, to: i64, broken: &mut Broken) {
-        let Some(from) = self.tenures.get_mut(&(consumer, partition)) else { return };
+        let Some((_, from)) = self.tenures.get_mut(&(consumer, partition)) else { return };
         if *from != (From::Committed { at_least: 0 }) {
             let what = format!("consumer {consumer} was reset to {partition}@{to} from {from:?}");
             broken.note("S16", what);
