@@ -24,11 +24,16 @@ pub(super) async fn end(client: Client, last: Vec<(NodeId, FetchRequest)>, deadl
             }
         }));
     }
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         calls.retain_mut(|call| call.as_mut().poll(cx).is_pending());
         if calls.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    });
+    // A call over a connection that is throttled may outlast its own deadline; a close may not.
+    tokio::select! {
+        biased;
+        () = ended => {}
+        () = client.runtime().sleep_until(Some(deadline.instant())) => {}
+    }
 }
 
 /// How long a close waits for it: a broker forgets a session by itself, later.
