@@ -77,7 +77,7 @@ pub(crate) fn unexpected(exchanges: &[Exchange]) -> Vec<String> {
             match ACCEPTED.iter().position(fits) {
                 Some(at) => used[at] = true,
                 None => {
-                    unexpected.push(format!("{what}: {field}: {ours}, but Kafka says {kafkas}"))
+                    unexpected.push(format!("{what}: {field}: {ours}, but Kafka says {kafkas}"));
                 }
             }
         }

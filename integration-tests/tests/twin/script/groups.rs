@@ -244,7 +244,7 @@ fn commit(
     let topic = OffsetCommitRequestTopic {
         name: if by_id { ByteString::new() } else { topic.into() },
         topic_id: if by_id {
-            side.topics.get(topic).copied().unwrap_or(Uuid::from(9_u128))
+            side.topics.get(topic).copied().unwrap_or_else(|| Uuid::from(9_u128))
         } else {
             Uuid::ZERO
         },
@@ -307,7 +307,7 @@ fn fetch(side: &Side, version: i16, group: &str, topic: Option<&str>) -> OffsetF
         vec![OffsetFetchRequestTopics {
             name: if by_id { ByteString::new() } else { name.into() },
             topic_id: if by_id {
-                side.topics.get(name).copied().unwrap_or(Uuid::from(9_u128))
+                side.topics.get(name).copied().unwrap_or_else(|| Uuid::from(9_u128))
             } else {
                 Uuid::ZERO
             },
@@ -364,13 +364,9 @@ async fn listings(twin: &mut Twin) {
 
 async fn deletions(twin: &mut Twin) {
     let forgotten = |group: &str, topic: &str, partition_index| {
-        let partition = OffsetDeleteRequestPartition { partition_index, ..Default::default() };
-        let topic = OffsetDeleteRequestTopic {
-            name: topic.into(),
-            partitions: vec![partition],
-            ..Default::default()
-        };
-        OffsetDeleteRequest { group_id: group.into(), topics: vec![topic], ..Default::default() }
+        let partition = OffsetDeleteRequestPartition { partition_index };
+        let topic = OffsetDeleteRequestTopic { name: topic.into(), partitions: vec![partition] };
+        OffsetDeleteRequest { group_id: group.into(), topics: vec![topic] }
     };
     for (case, group, topic, partition) in [
         ("", "simple", "twin", 0),

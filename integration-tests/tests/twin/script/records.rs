@@ -43,7 +43,7 @@ fn produced(side: &Side, version: i16, topic: &str, records: RecordChunks) -> Pr
     let topic = TopicProduceData {
         name: if by_id { ByteString::new() } else { topic.into() },
         topic_id: if by_id {
-            side.topics.get(topic).copied().unwrap_or(Uuid::from(9_u128))
+            side.topics.get(topic).copied().unwrap_or_else(|| Uuid::from(9_u128))
         } else {
             Uuid::ZERO
         },
@@ -242,7 +242,7 @@ fn fetched(side: &Side, version: i16, topic: &str, partition: FetchPartition) ->
     let topic = FetchTopic {
         topic: if by_id { ByteString::new() } else { topic.into() },
         topic_id: if by_id {
-            side.topics.get(topic).copied().unwrap_or(Uuid::from(9_u128))
+            side.topics.get(topic).copied().unwrap_or_else(|| Uuid::from(9_u128))
         } else {
             Uuid::ZERO
         },

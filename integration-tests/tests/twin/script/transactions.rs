@@ -200,7 +200,7 @@ fn commit_offsets(side: &Side, version: i16, id: &str, topic: &str) -> TxnOffset
     let topic = TxnOffsetCommitRequestTopic {
         name: if by_id { ByteString::new() } else { topic.into() },
         topic_id: if by_id {
-            side.topics.get(topic).copied().unwrap_or(Uuid::from(9_u128))
+            side.topics.get(topic).copied().unwrap_or_else(|| Uuid::from(9_u128))
         } else {
             Uuid::ZERO
         },
