@@ -17,7 +17,7 @@ use crate::driver::Shared;
 use crate::error::ConsumerError;
 use crate::machine::Position;
 use crate::machine::commit::{MarkedPartition, Offset};
-use crate::machine::fetch::{FetchedBatch, Generation, Slot};
+use crate::machine::fetch::{FetchedBatch, Generation, Origin, Slot};
 use crate::record::{ConsumerRecord, RecordRef};
 
 pub(crate) use open::Opener;
@@ -176,8 +176,8 @@ impl Batch {
         let rest = FetchedBatch { batch: self.stored.clone(), next: self.next };
         if let Some(shared) = section.shared.upgrade() {
             shared.with(|fetcher| {
-                let taken = (section.slot, section.generation, section.tenure);
-                fetcher.put_back(taken, rest, at, now);
+                let Section { slot, generation, tenure, .. } = **section;
+                fetcher.put_back(Origin { slot, generation, tenure }, rest, at, now);
             });
         }
         self.next = at;
@@ -333,9 +333,10 @@ impl Section {
         if self.fault.set(offset).is_ok()
             && let Some(shared) = self.shared.upgrade()
         {
-            let (slot, generation, now) = (self.slot, self.generation, shared.now());
+            let Self { slot, generation, tenure, .. } = *self;
+            let (origin, now) = (Origin { slot, generation, tenure }, shared.now());
             let at = Position { offset, leader_epoch: self.leader_epoch };
-            shared.with(|fetcher| fetcher.fail(slot, generation, at, fault, now));
+            shared.with(|fetcher| fetcher.fail(origin, at, fault, now));
         }
     }
 }

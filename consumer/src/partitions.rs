@@ -141,7 +141,7 @@ impl PartitionStream {
             }
             Found::Nothing => Poll::Pending,
             Found::Batch(taken) => {
-                let (generation, from, topic_id) = (taken.generation, taken.from, taken.topic_id);
+                let (origin, from, topic_id) = (taken.origin(), taken.from, taken.topic_id);
                 match self.opener.open(taken, reader, &self.shared) {
                     Ok(batch) => {
                         let batch = batch.cut(self.shared.config().max_poll_records, now);
@@ -150,12 +150,9 @@ impl PartitionStream {
                         Poll::Ready(Ok(Some(batch)))
                     }
                     Err(fault) => {
-                        let slot = self.slot;
-                        let error = self.shared.with(|fetcher| {
-                            fetcher.fail(slot, generation, from, fault, now);
-                            fetcher.poll_error_of(&self.partition)
-                        });
-                        error.map_or(Poll::Ready(Ok(None)), |error| Poll::Ready(Err(error.into())))
+                        self.shared.with(|fetcher| fetcher.fail(origin, from, fault, now));
+                        // Its partition may have been given up since, or be fetched again.
+                        self.poll_batch(cx)
                     }
                 }
             }

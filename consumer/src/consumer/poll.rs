@@ -9,6 +9,7 @@ use super::{Consumer, Current, Returned};
 use crate::batch::Batch;
 use crate::driver::group::{GroupHandle, PollGuard};
 use crate::error::ConsumerError;
+use crate::machine::fetch::Origin;
 use crate::record::ConsumerRecord;
 use crate::spans;
 
@@ -181,19 +182,19 @@ impl Consumer {
                 let error = self.shared.with(|fetcher| fetcher.poll_error());
                 return error.map_or(Ok(None), |error| Err(error.into()));
             };
-            let (slot, generation, from) = (taken.slot, taken.generation, taken.from);
-            let tenure = taken.tenure;
+            let (origin, from) = (taken.origin(), taken.from);
             let (partition, topic_id) = (taken.partition.clone(), taken.topic_id);
             match self.opener.open(taken, reader, &self.shared) {
                 Ok(batch) => {
                     let batch = batch.cut(self.shared.config().max_poll_records, now);
                     batch.hand_out();
                     let next = batch.next();
+                    let Origin { slot, tenure, .. } = origin;
                     self.returned = Some(Returned { partition, slot, tenure, topic_id, next });
                     return Ok(Some(batch));
                 }
                 Err(fault) => {
-                    self.shared.with(|fetcher| fetcher.fail(slot, generation, from, fault, now));
+                    self.shared.with(|fetcher| fetcher.fail(origin, from, fault, now));
                 }
             }
         }

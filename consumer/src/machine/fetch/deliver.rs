@@ -32,6 +32,25 @@ pub struct Taken {
     pub next: Position,
 }
 
+/// What a batch was taken from, for whoever says something of it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The partition's place.
+    pub slot: Slot,
+    /// Of the partition when it was taken.
+    pub generation: Generation,
+    /// The assignment of the partition that it was taken in.
+    pub tenure: Generation,
+}
+
+impl Taken {
+    /// What it was taken from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin { slot: self.slot, generation: self.generation, tenure: self.tenure }
+    }
+}
+
 impl Fetcher {
     /// Whether [`take`](Self::take) has something.
     #[must_use]
@@ -91,8 +110,8 @@ impl Fetcher {
                 })
             }
             Fetched::Fault(fault) => {
-                let generation = partition.generation;
-                self.fail(slot, generation, from, fault, now);
+                let (generation, tenure) = (partition.generation, partition.tenure);
+                self.fail(Origin { slot, generation, tenure }, from, fault, now);
                 None
             }
         }
@@ -112,14 +131,8 @@ impl Fetcher {
 
     /// Puts the rest of a batch that was taken back, to be taken next from `at` on. Where something
     /// happened to the partition since, it is fetched again; where that was given up, nothing happens.
-    pub fn put_back(
-        &mut self,
-        taken: (Slot, Generation, Generation),
-        batch: FetchedBatch,
-        at: Position,
-        now: Instant,
-    ) {
-        let (slot, generation, tenure) = taken;
+    pub fn put_back(&mut self, origin: Origin, batch: FetchedBatch, at: Position, now: Instant) {
+        let Origin { slot, generation, tenure } = origin;
         let Some(partition) = self.get_mut(slot).filter(|p| p.generation == generation) else {
             self.rewind(slot, tenure, at, now);
             return;
@@ -134,16 +147,14 @@ impl Fetcher {
     }
 
     /// Takes note that a batch which was taken cannot be read from `at` on: the partition is not read
-    /// before the application seeks. Nothing happens if it sought already.
-    pub fn fail(
-        &mut self,
-        slot: Slot,
-        generation: Generation,
-        at: Position,
-        source: RecordsError,
-        now: Instant,
-    ) {
-        let Some(partition) = self.get(slot).filter(|p| p.generation == generation) else { return };
+    /// before the application seeks. Where something happened to the partition since, such as another
+    /// leader, it is fetched again from there: it must not be passed over.
+    pub fn fail(&mut self, origin: Origin, at: Position, source: RecordsError, now: Instant) {
+        let Origin { slot, generation, tenure } = origin;
+        let Some(partition) = self.get(slot).filter(|p| p.generation == generation) else {
+            self.rewind(slot, tenure, at, now);
+            return;
+        };
         let (partition, offset) = (partition.name.clone(), at.offset);
         self.halt(slot, Some(at), FetchError::Unreadable { partition, offset, source }, now);
     }

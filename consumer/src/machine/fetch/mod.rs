@@ -36,7 +36,7 @@ mod tests;
 
 pub use answer::{ControlReader, FetchAnswer, FetchedBatch, PartitionAnswer, TopicKey};
 pub use config::FetchConfig;
-pub use deliver::Taken;
+pub use deliver::{Origin, Taken};
 pub use event::{FetchEvent, ResetCause};
 pub use isolation::Filter;
 pub use lookup::{EpochEnd, Found, Lookup, LookupItem, LookupKind};

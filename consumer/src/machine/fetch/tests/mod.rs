@@ -1,4 +1,5 @@
 mod positions;
 mod requests;
 mod resets;
+mod rewinds;
 mod world;

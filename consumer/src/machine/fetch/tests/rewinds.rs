@@ -1,0 +1,52 @@
+//! What is said of a batch after something happened to its partition.
+
+use ottla_protocol::records::RecordsError;
+
+use super::super::{FetchedBatch, Origin, Taken};
+use super::world::World;
+
+#[test]
+fn what_is_rewound_is_read_again_whatever_happened_to_its_leader() {
+    let (mut world, taken) = taken_before_the_leader_moved();
+    let Origin { slot, tenure, .. } = taken.origin();
+    assert!(world.fetcher.rewind(slot, tenure, taken.from, world.now));
+    assert_eq!(next(&mut world).from, taken.from);
+}
+
+#[test]
+fn what_is_put_back_is_read_again_whatever_happened_to_its_leader() {
+    let (mut world, taken) = taken_before_the_leader_moved();
+    let (origin, rest) = (taken.origin(), FetchedBatch { batch: taken.batch, next: taken.next });
+    world.fetcher.put_back(origin, rest, taken.from, world.now);
+    assert_eq!(next(&mut world).from, taken.from);
+}
+
+#[test]
+fn a_batch_that_cannot_be_read_is_fetched_again_from_a_new_leader() {
+    let (mut world, taken) = taken_before_the_leader_moved();
+    let fault = RecordsError::CrcMismatch { base_offset: 0, stored: 1, computed: 2 };
+    world.fetcher.fail(taken.origin(), taken.from, fault, world.now);
+    assert!(world.fetcher.poll_error().is_none());
+    assert_eq!(next(&mut world).from, taken.from);
+}
+
+/// A batch of partition 0 that broker 1 sent, which leads it no more.
+fn taken_before_the_leader_moved() -> (World, Taken) {
+    let mut world = World::begun(|_| {});
+    world.append(0, 3);
+    world.send(1);
+    world.receive(1);
+    let taken = world.fetcher.take(world.now).unwrap();
+    world.elect(0, 2, 3);
+    world.refresh();
+    world.look_up();
+    (world, taken)
+}
+
+/// The next batch, from broker 2.
+fn next(world: &mut World) -> Taken {
+    world.look_up();
+    world.send(2);
+    world.receive(2);
+    world.fetcher.take(world.now).unwrap()
+}
