@@ -141,7 +141,8 @@ impl CreateTopics {
             Err(refusal) => Err(refusal),
             Ok(()) => Ok(CreatedTopic {
                 existed: false,
-                id: Some(result.topic_id).filter(|id| !id.is_zero()),
+                // Brokers make up an id for what they only validate.
+                id: Some(result.topic_id).filter(|id| !id.is_zero() && !self.validate_only),
                 partitions: Some(result.num_partitions).filter(|count| *count > 0),
                 replication: Some(result.replication_factor).filter(|count| *count > 0),
             }),

@@ -58,14 +58,16 @@ impl Handshake {
         self.version
     }
 
-    /// What to ask.
+    /// What to ask. Brokers refuse a cluster id without a node id, so a bootstrap server gets neither.
     #[must_use]
     pub fn request(&self) -> ApiVersionsRequest {
+        let Expected { cluster_id, node } = &self.expected;
+        let cluster_id = cluster_id.as_deref().filter(|_| node.is_some());
         ApiVersionsRequest {
             client_software_name: SOFTWARE_NAME.into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
-            cluster_id: self.expected.cluster_id.as_deref().map(Into::into),
-            node_id: self.expected.node.map_or(-1, NodeId::number),
+            cluster_id: cluster_id.map(Into::into),
+            node_id: node.map_or(-1, NodeId::number),
             ..ApiVersionsRequest::default()
         }
     }
@@ -121,6 +123,17 @@ mod tests {
         };
         assert_eq!(versions.highest(ApiKey::Metadata), Some(13));
         assert_eq!(versions.highest(ApiKey::Produce), None);
+    }
+
+    #[test]
+    fn a_bootstrap_server_is_not_told_which_cluster_is_meant() {
+        let told = |node| {
+            let expected = Expected { cluster_id: Some("mine".into()), node };
+            let ApiVersionsRequest { cluster_id, node_id, .. } = Handshake::new(expected).request();
+            (cluster_id.map(|id| id.to_string()), node_id)
+        };
+        assert_eq!(told(None), (None, -1));
+        assert_eq!(told(NodeId::from_wire(3)), (Some("mine".into()), 3));
     }
 
     #[test]
