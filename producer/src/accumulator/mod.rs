@@ -26,6 +26,7 @@ pub(crate) use common::{FailureHook, Host};
 pub(crate) use link::BrokerLink;
 pub(crate) use partition::Partition;
 pub(crate) use topic::Topic;
+#[cfg(feature = "net")]
 pub(crate) use transaction::Enlistment;
 
 use crate::error::{SendError, Trouble};

@@ -19,6 +19,7 @@ use ottla_core::types::{ConsumerGroupMetadata, Offsets, TopicPartition};
 use super::identity::Identity;
 use crate::error::{AbortCause, FatalCause, TransactionError, Trouble};
 
+#[cfg(feature = "net")]
 pub(crate) use answers::Reply;
 pub(crate) use asking::{Call, Decision, Protocol};
 pub(crate) use failing::Abandonment;
