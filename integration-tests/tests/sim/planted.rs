@@ -17,14 +17,8 @@ pub(crate) enum Defect {
     OffsetsBefore,
     /// Offsets are committed after the transaction, and not in it.
     OffsetsAfter,
-    /// Nobody says whose generation the offsets are of (KIP-447).
-    OffsetsOfNobody,
     /// What was read is not read again after an abort.
     NoRewind,
-    /// A commit whose outcome is unknown is taken for aborted.
-    UnknownIsAborted,
-    /// A commit whose outcome is unknown is taken for done.
-    UnknownIsCommitted,
     /// The first record of each transaction is written outside of it.
     WritesOutside,
     /// An abort is told as a commit.
@@ -56,21 +50,11 @@ impl Defect {
         }
     }
 
-    /// What it takes an unknown outcome for; `None` where it asks.
-    pub(crate) fn unknown(self) -> Option<Ended> {
-        match self {
-            Self::UnknownIsAborted => Some(Ended::Aborted),
-            Self::UnknownIsCommitted => Some(Ended::Committed),
-            _ => None,
-        }
-    }
-
     /// What the application is told.
     pub(crate) fn told(self, outcome: Ended) -> Ended {
         match (self, outcome) {
             (Self::AbortToldAsCommit, Ended::Aborted) => Ended::Committed,
             (Self::CommitToldAsAbort, Ended::Committed) => Ended::Aborted,
-            (Self::UnknownIsAborted | Self::UnknownIsCommitted, _) => Ended::Unknown,
             (_, outcome) => outcome,
         }
     }
@@ -81,10 +65,6 @@ impl Defect {
 
     pub(crate) fn keeps_offsets(self) -> bool {
         matches!(self, Self::OffsetsBefore | Self::OffsetsAfter)
-    }
-
-    pub(crate) fn is_nobody(self) -> bool {
-        self == Self::OffsetsOfNobody
     }
 
     pub(crate) fn writes_outside(self, at: usize) -> bool {
@@ -114,19 +94,8 @@ fn offsets_outside_of_the_transaction_are_found() {
 }
 
 #[test]
-fn offsets_of_a_stale_generation_are_found() {
-    check(Defect::OffsetsOfNobody, "S10");
-}
-
-#[test]
 fn a_transaction_that_is_not_run_again_is_found() {
     check(Defect::NoRewind, "S10");
-}
-
-#[test]
-fn an_unknown_outcome_that_is_guessed_is_found() {
-    check(Defect::UnknownIsAborted, "S10");
-    check(Defect::UnknownIsCommitted, "S10");
 }
 
 #[test]

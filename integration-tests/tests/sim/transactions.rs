@@ -6,7 +6,7 @@ use std::time::Duration;
 use ottla_consumer::config::AutoOffsetReset;
 use ottla_consumer::{Batch, Consumer, ConsumerBuilder};
 use ottla_core::net::Client;
-use ottla_core::types::{ConsumerGroupMetadata, Progress as _, TopicPartition};
+use ottla_core::types::TopicPartition;
 use ottla_producer::{
     Producer, Record, Transaction, TransactionError, TransactionOutcome, TransactionalProducer,
 };
@@ -297,10 +297,7 @@ impl Copier {
             Ok(()) => Ended::Committed,
             Err(Failed::Transaction(error)) if error.is_outcome_unknown() => {
                 self.note(Event::Fault(format!("copier {}: {error}", self.number)));
-                match self.defect.unknown() {
-                    Some(outcome) => outcome,
-                    None => settle(producer).await,
-                }
+                settle(producer).await
             }
             Err(error) => {
                 self.note(Event::Fault(format!("copier {}: {error:?}", self.number)));
@@ -374,11 +371,6 @@ impl Copier {
         }
         if self.defect.keeps_offsets() {
             return Ok(());
-        }
-        if self.defect.is_nobody() {
-            let offsets = batches.offsets();
-            let nobody = (ConsumerGroupMetadata::standalone(GROUP), offsets);
-            return Ok(transaction.commit_offsets(&nobody).await?);
         }
         Ok(transaction.commit_offsets(batches).await?)
     }
