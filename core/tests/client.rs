@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
+use ottla_broker::fault::{Act, Rule};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::config::ClientConfig;
 use ottla_core::error::{CloseReason, RequestError};
 use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{ErrorCode, HostPort, NodeId, TopicName};
+use ottla_protocol::ApiKey;
 use ottla_protocol::messages::DescribeClusterRequest;
 
 #[tokio::test(start_paused = true)]
@@ -141,6 +143,20 @@ async fn a_call_has_failed_at_its_deadline_when_no_broker_is_left() {
     let request = DescribeClusterRequest::default();
     let error = client.call(&Target::AnyBroker, &request, soon(&client)).await.unwrap_err();
     assert!(matches!(error, RequestError::DeadlineExceeded { last: Some(_), .. }), "{error}");
+    let took = client.runtime().now() - begun;
+    assert!((SOON..SOON + Duration::from_secs(1)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_a_connection_took_is_not_given_to_the_answer_again() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let on_two = |api, act| Rule::new(api, act).node(ottla_broker::world::NodeId(2));
+    let _late = bed.cluster.fault(on_two(ApiKey::ApiVersions, Act::Delay(Duration::from_secs(5))));
+    let _silent = bed.cluster.fault(on_two(ApiKey::DescribeCluster, Act::Hang));
+    let target = Target::Node(NodeId::from_wire(2).unwrap());
+    let begun = client.runtime().now();
+    client.call(&target, &DescribeClusterRequest::default(), soon(&client)).await.unwrap_err();
     let took = client.runtime().now() - begun;
     assert!((SOON..SOON + Duration::from_secs(1)).contains(&took), "{took:?}");
 }

@@ -105,7 +105,7 @@ impl CallLink {
         R::Response: Send + 'static,
     {
         let (done, outcome) = oneshot::channel();
-        let call = Typed { ours, build, done: Some(done), timeout };
+        let call = Typed { ours, build, done: Some(done) };
         let until = self.runtime.now() + timeout;
         self.calls.enqueue(Queued { call: Box::new(call), timeout, until });
         outcome.await.unwrap_or(Err(RequestError::Closed { certainty: Certainty::NotWritten }))
@@ -149,7 +149,12 @@ struct Queued {
 
 /// A call of any API.
 trait Call: Send + fmt::Debug {
-    fn send(&self, outbox: &mut Outbox<'_>, token: Token) -> Result<(), RequestError>;
+    fn send(
+        &self,
+        outbox: &mut Outbox<'_>,
+        token: Token,
+        timeout: Duration,
+    ) -> Result<(), RequestError>;
     fn answer(&mut self, answer: &Answer) -> Result<Duration, AnswerFault>;
     fn fail(&mut self, error: RequestError);
     /// Whether nobody waits for it any more.
@@ -160,7 +165,6 @@ struct Typed<R: Request, F> {
     ours: VersionRange,
     build: F,
     done: Option<oneshot::Sender<Result<Answered<R::Response>, RequestError>>>,
-    timeout: Duration,
 }
 
 impl<R: Request, F> fmt::Debug for Typed<R, F> {
@@ -175,9 +179,14 @@ where
     R::Response: Send,
     F: Fn(i16) -> R + Send,
 {
-    fn send(&self, outbox: &mut Outbox<'_>, token: Token) -> Result<(), RequestError> {
+    fn send(
+        &self,
+        outbox: &mut Outbox<'_>,
+        token: Token,
+        timeout: Duration,
+    ) -> Result<(), RequestError> {
         let version = outbox.version_within::<R>(self.ours)?;
-        outbox.send(&(self.build)(version), version, token, self.timeout)
+        outbox.send(&(self.build)(version), version, token, timeout)
     }
 
     fn answer(&mut self, answer: &Answer) -> Result<Duration, AnswerFault> {
@@ -229,15 +238,16 @@ impl State {
 }
 
 impl RequestSource for Calls {
-    fn poll_requests(&self, _: Instant, outbox: &mut Outbox<'_>) {
+    fn poll_requests(&self, now: Instant, outbox: &mut Outbox<'_>) {
         let mut state = self.state();
         state.drop_abandoned();
         while outbox.room() > 0
-            && let Some(Queued { mut call, .. }) = state.queued.pop_front()
+            && let Some(Queued { mut call, until, .. }) = state.queued.pop_front()
         {
             let token = Token(state.next_token);
             state.next_token += 1;
-            match call.send(outbox, token) {
+            // What it waited for the connection is gone.
+            match call.send(outbox, token, until.saturating_duration_since(now)) {
                 Ok(()) => {
                     state.sent.insert(token, call);
                 }

@@ -59,6 +59,7 @@ where
     F: Fn(i16) -> R + Clone + Send + Sync + 'static,
 {
     let link = route(shared, target, deadline).await?;
+    let timeout = timeout.min(deadline.left(shared.runtime().now()));
     let answered = shared.control(link.clone()).call_versioned(build.clone(), timeout).await;
     answered.inspect_err(|_| forget(shared, target, &link))
 }
