@@ -44,6 +44,8 @@ pub(crate) struct PartitionQueue {
     partition: i32,
     open: Option<OpenBatch>,
     batches: VecDeque<Batch>,
+    /// Given up on while a codec had them: told, with their records, when those come back.
+    returning: Vec<(Batch, SendError)>,
     on_wire: usize,
     /// Whether something failed while others were under way: they are awaited first.
     draining: bool,
@@ -165,6 +167,7 @@ impl PartitionQueue {
             partition,
             open: None,
             batches: VecDeque::new(),
+            returning: Vec::new(),
             on_wire: 0,
             draining: false,
             sequences: Sequences::default(),
@@ -255,6 +258,14 @@ impl PartitionQueue {
         effects: &mut Effects,
     ) {
         let mine = |batch: &Batch| batch.id == id && matches!(batch.body, Body::Sealing);
+        if let Some(index) = self.returning.iter().position(|(batch, _)| mine(batch)) {
+            let (mut batch, error) = self.returning.swap_remove(index);
+            if let Ok((sealed, charge)) = sealed {
+                batch.body = Body::Fresh(sealed, charge);
+            }
+            effects.finished.push(batch.failed(error));
+            return;
+        }
         let Some(index) = self.batches.iter().position(mine) else { return };
         effects.ready = true;
         match sealed {
@@ -460,6 +471,7 @@ impl PartitionQueue {
 
     /// Adds the completions of all that is not settled yet.
     pub(crate) fn collect_pending(&self, pending: &mut Vec<Arc<BatchDone>>) {
+        pending.extend(self.returning.iter().map(|(batch, _)| Arc::clone(&batch.done)));
         let sealed = self.batches.iter().filter(|batch| !batch.resolved);
         pending.extend(sealed.map(|batch| Arc::clone(&batch.done)));
         pending.extend(self.open.iter().map(|open| Arc::clone(&open.done)));

@@ -45,20 +45,27 @@ impl Shared {
     /// Closes, and gives up on what is not settled within `timeout`.
     pub(super) async fn finish(&self, timeout: Duration) -> Vec<Undelivered> {
         let late = self.client.runtime().sleep(timeout);
-        let settled = async {
+        let all = async {
             self.end_transaction().await;
             self.flush().await;
         };
         tokio::select! {
             biased;
-            () = settled => {}
+            () = all => {}
             () = late => {}
         }
-        self.end()
+        let pending = self.end();
+        // What a codec has comes back in no time, and with it the records.
+        settled(pending.clone()).await;
+        let mut undelivered = Vec::new();
+        for done in pending {
+            done.collect_failures(&mut undelivered);
+        }
+        undelivered
     }
 
-    /// Ends everything now, and says what it gave up on.
-    fn end(&self) -> Vec<Undelivered> {
+    /// Ends everything now; returns what was not settled before.
+    fn end(&self) -> Vec<Arc<BatchDone>> {
         let pending = self.accumulator.pending();
         self.accumulator.fail_all();
         for task in self.tasks.lock().drain(..) {
@@ -66,11 +73,7 @@ impl Shared {
         }
         let links = std::mem::take(&mut *self.signals.links.lock());
         drop(links);
-        let mut undelivered = Vec::new();
-        for done in pending {
-            done.collect_failures(&mut undelivered);
-        }
-        undelivered
+        pending
     }
 }
 

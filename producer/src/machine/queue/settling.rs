@@ -210,8 +210,16 @@ impl PartitionQueue {
             return;
         }
         let Some(batch) = self.batches.get(index) else { return };
-        if !batch.resolved {
-            effects.finished.push(batch.failed(error(self, batch)));
+        let error = (!batch.resolved).then(|| error(self, batch));
+        let sealed = !matches!(batch.body, Body::Sealing);
+        match error {
+            Some(error) if sealed => effects.finished.push(batch.failed(error)),
+            // Without a sequence, so that nothing is missed behind it.
+            Some(error) => {
+                let batch = self.batches.remove(index);
+                return self.returning.extend(batch.map(|batch| (batch, error)));
+            }
+            None => {}
         }
         self.remove_unwritten(index);
     }

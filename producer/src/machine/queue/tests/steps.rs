@@ -515,17 +515,7 @@ fn a_single_record_that_is_too_large_for_the_topic_fails_alone() {
 
 #[test]
 fn a_codec_keeps_the_order_of_batches() {
-    let config = ProducerConfig { compression: Codec::new(Compression::Lz4), ..single() };
-    let mut fixture = Fixture::new(&config);
-    let mut works = Vec::new();
-    for value in ["a", "b"] {
-        let record = Record::to("t").value(value);
-        let (parts, mut effects, now) = (record.parts(), Effects::default(), fixture.now);
-        let bound = parts.len_bound();
-        let queue = &mut fixture.queue;
-        queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
-        works.append(&mut effects.work);
-    }
+    let (mut fixture, mut works, _) = with_a_codec(["a", "b"]);
     let terms = Arc::clone(&fixture.queue.terms);
     let (id, second) = works.pop().unwrap().run(&terms);
     fixture.queue.finish_seal(id, second, &mut Effects::default());
@@ -533,6 +523,46 @@ fn a_codec_keeps_the_order_of_batches() {
     let (id, first) = works.pop().unwrap().run(&terms);
     fixture.queue.finish_seal(id, first, &mut Effects::default());
     assert_eq!(sequences(&fixture.send_all()), [(0, 0)]);
+}
+
+#[test]
+fn a_record_that_was_given_up_on_comes_back_from_its_codec() {
+    let (mut fixture, mut works, done) = with_a_codec(["a", "b"]);
+    fixture.pass(Duration::from_secs(120));
+    fixture.expire();
+    assert!(result(&done, 0).is_none(), "a codec has it");
+    let mut pending = Vec::new();
+    fixture.queue.collect_pending(&mut pending);
+    assert_eq!(pending.len(), 2, "whoever closes can wait for them");
+    let terms = Arc::clone(&fixture.queue.terms);
+    let mut effects = Effects::default();
+    let (id, sealed) = works.remove(0).run(&terms);
+    fixture.queue.finish_seal(id, sealed, &mut effects);
+    fixture.run(effects);
+    let error = result(&done, 0).unwrap().unwrap_err();
+    assert!(matches!(error.error(), SendError::DeliveryTimeout { .. }));
+    let record = error.into_record().unwrap();
+    assert_eq!(record, Record::to("t").timestamp(0).partition(0).value("a"));
+    assert!(fixture.send().is_none());
+}
+
+/// A queue whose codec has the batches of these records, and the first one's completion.
+fn with_a_codec<const N: usize>(
+    values: [&'static str; N],
+) -> (Fixture, Vec<SealWork>, Arc<BatchDone>) {
+    let config = ProducerConfig { compression: Codec::new(Compression::Lz4), ..single() };
+    let mut fixture = Fixture::new(&config);
+    let (mut works, mut done) = (Vec::new(), Vec::new());
+    for value in values {
+        let record = Record::to("t").value(value);
+        let (parts, mut effects, now) = (record.parts(), Effects::default(), fixture.now);
+        let bound = parts.len_bound();
+        let queue = &mut fixture.queue;
+        queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
+        works.append(&mut effects.work);
+        fixture.queue.collect_pending(&mut done);
+    }
+    (fixture, works, done.remove(0))
 }
 
 #[test]
