@@ -18,6 +18,7 @@ use ottla_core::net::TopicUse;
 use ottla_core::types::{TopicPartition, Uuid};
 
 use crate::batch::{Opener, OwnedBatchRecords};
+use crate::config::ConsumerConfig;
 use crate::driver::Shared;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
@@ -110,6 +111,12 @@ impl Consumer {
             explicit,
             arrived: None,
         }
+    }
+
+    /// The settings that it was built with.
+    #[must_use]
+    pub fn config(&self) -> &ConsumerConfig {
+        self.shared.config()
     }
 
     /// The partitions that are read, by topic and number.

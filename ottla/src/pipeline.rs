@@ -2,7 +2,9 @@
 
 use std::error::Error as StdError;
 
+use ottla_consumer::config::{ConsumerConfig, IsolationLevel};
 use ottla_consumer::{Batch, Consumer};
+use ottla_core::config::{ConfigError, ConfigProblem};
 use ottla_core::error::Error;
 use ottla_producer::{Transaction, TransactionError, TransactionOutcome, TransactionalProducer};
 
@@ -63,8 +65,9 @@ impl<'a> Pipeline<'a> {
     ///
     /// # Errors
     ///
-    /// What `work`, the consumer or the producer returned. The transaction is aborted, and the
-    /// consumer is back in front of its records: another run begins with them. After an error that
+    /// A setting of the consumer with which records would be processed twice or not at all. Otherwise
+    /// what `work`, the consumer or the producer returned: the transaction is aborted, and the consumer
+    /// is back in front of its records, so that another run begins with them. After an error that
     /// [is fatal](Error::is_fatal), begin anew with another producer and another consumer.
     ///
     /// # Cancel safety
@@ -77,6 +80,7 @@ impl<'a> Pipeline<'a> {
         mut work: impl AsyncFnMut(&Transaction<'_>, &[Batch]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Self { consumer, producer, records } = self;
+        check(consumer.config())?;
         while let Some(batches) = take(consumer, records).await? {
             let written = producer.transaction_over(&*batches, &mut work).await;
             if let Err(error) = written {
@@ -91,6 +95,27 @@ impl<'a> Pipeline<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a consumer with these settings reads each record that is there once.
+fn check(config: &ConsumerConfig) -> Result<(), ConfigError> {
+    let mut problems = Vec::new();
+    let mut refuse = |wrong: bool, text: &str| {
+        if wrong {
+            problems.push(ConfigProblem::Conflict(text.into()));
+        }
+    };
+    refuse(
+        config.enable_auto_commit,
+        "enable.auto.commit=true commits what a pipeline may yet abort: build its consumer with \
+         manual_commit()",
+    );
+    refuse(
+        config.isolation_level == IsolationLevel::ReadUncommitted,
+        "isolation.level=read_uncommitted lets a pipeline process what is aborted later: build its \
+         consumer with read_committed()",
+    );
+    ConfigError::check(problems)
 }
 
 /// Waits for a batch, and takes what else is there.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::bed::{both, copy};
+use ottla::{ErrorKind, Pipeline};
+
+use super::bed::{GROUP, both, copy};
 
 #[tokio::test(start_paused = true)]
 async fn each_record_is_copied_once_and_in_order() {
@@ -51,6 +53,21 @@ async fn a_copier_that_is_killed_is_followed_by_one_that_goes_on_where_it_commit
         bed.until_copied(300).await;
         copier.stop().await.unwrap();
         bed.check(300);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_would_process_twice_is_refused_before_it_reads() {
+    both(async |bed| {
+        let mut producer = bed.kafka.producer().transactional("a").build().await.unwrap();
+        let mut consumer = bed.kafka.consumer(GROUP).subscribe(["input"]).build().await.unwrap();
+        let pipeline = Pipeline::new(&mut consumer, &mut producer);
+        let refused = pipeline.run(copy).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        for setting in ["enable.auto.commit", "isolation.level"] {
+            assert!(refused.to_string().contains(setting), "{refused}");
+        }
     })
     .await;
 }
