@@ -8,7 +8,5 @@ pub mod membership;
 pub mod offsets;
 mod position;
 pub mod subscription;
-mod warned;
 
 pub use position::{OffsetSpec, Position};
-pub use warned::Warned;

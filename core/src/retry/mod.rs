@@ -1,10 +1,12 @@
-//! Deadlines and backoff.
+//! Deadlines, backoff, and how often trouble is told.
 
 mod backoff;
 mod deadline;
+mod warned;
 
 pub use backoff::{Backoff, jitter};
 pub use deadline::Deadline;
+pub use warned::Warned;
 
 #[cfg(test)]
 #[expect(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ottla_core::conn::{Answer, AnswerFault, Outbox, RequestSource, Token, WakeCell};
 use ottla_core::error::{CloseReason, RequestError};
+use ottla_core::retry::Warned;
 use ottla_core::types::NodeId;
 use ottla_protocol::messages::ProduceResponse;
 use parking_lot::Mutex;
@@ -49,26 +50,6 @@ struct Sent {
     entries: Vec<Entry>,
     /// From when it was sent until it is answered, or known never to be.
     span: Span,
-}
-
-/// Keeps warnings about one broker apart: the first is told, then one in a while with a count.
-#[derive(Debug, Default)]
-struct Warned {
-    last: Option<Instant>,
-    since: u64,
-}
-
-impl Warned {
-    /// Counts one more, and says how many there were since the last that was told, if it is time to
-    /// tell again.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.since += 1;
-        if self.last.is_some_and(|last| now < last + WARN_AGAIN) {
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.since))
-    }
 }
 
 impl BrokerLink {
@@ -355,9 +336,6 @@ impl RequestSource for BrokerLink {
         &self.wake
     }
 }
-
-/// How long a broker's trouble is not told again.
-const WARN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whether an error says that the broker may not be where it was.
 fn is_trouble(error: &RequestError) -> bool {

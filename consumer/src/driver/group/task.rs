@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ottla_core::net::{Client, TopicUse};
-use ottla_core::retry::Deadline;
+use ottla_core::retry::{Deadline, Warned};
 use ottla_core::types::{ConsumerGroupMetadata, NodeId, TopicName, TopicPartition};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -14,7 +14,6 @@ use super::calls::{Links, Outcome};
 use super::cells::{Cells, Wishes};
 use super::closing::{Closing, UNATTENDED};
 use super::slots::{Slot, Slots};
-use crate::machine::Warned;
 use crate::machine::commit::{
     CommitError, CommitId, Commits, LookedUpOffsets, LookupId, Lookups, Offsets, TopicIds,
 };

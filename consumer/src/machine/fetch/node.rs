@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use ottla_core::retry::Warned;
+
 use super::late::Late;
 use super::{FetchSession, Slot, Want};
-use crate::machine::Warned;
 
 /// One broker: what is to be asked of it, and what it has been asked.
 #[derive(Debug, Default)]

@@ -24,3 +24,20 @@ impl Warned {
 
 /// How long trouble of one kind is counted before it is told again.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retry::test_now;
+
+    #[test]
+    fn the_first_is_told_and_then_one_in_a_while_with_a_count() {
+        let (mut warned, now) = (Warned::default(), test_now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(warned.count(now), Some(1));
+        assert_eq!(warned.count(at(1)), None);
+        assert_eq!(warned.count(at(9)), None);
+        assert_eq!(warned.count(at(10)), Some(3));
+        assert_eq!(warned.count(at(11)), None);
+    }
+}
