@@ -123,6 +123,8 @@ pub(crate) enum Act {
     Unpause,
     CutOff,
     Reconnect,
+    /// Gives it a third of a core.
+    Starve,
 }
 
 async fn apply_embedded(cluster: &Cluster, act: Act, broker: i32) {
@@ -143,5 +145,7 @@ async fn apply_embedded(cluster: &Cluster, act: Act, broker: i32) {
             set_alive(true);
             node.unpause();
         }
+        // There is no process of its own to hold.
+        Act::Starve => {}
     }
 }

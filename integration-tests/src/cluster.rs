@@ -142,6 +142,15 @@ impl TestCluster {
         self.until_all_serve().await;
     }
 
+    /// Holds a broker to a third of a core, for good; does nothing to an embedded one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; it may or may not be held then.
+    pub async fn starve(&self, broker: i32) {
+        self.brokers.apply(Act::Starve, broker).await;
+    }
+
     /// Undoes all that was done to brokers, and waits until each of them serves.
     ///
     /// # Cancel safety

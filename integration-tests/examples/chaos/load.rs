@@ -32,7 +32,8 @@ pub(crate) enum Outcome {
 }
 
 impl Load {
-    pub(crate) fn start(producer: &Producer, topic: &str, partitions: i32) -> Self {
+    /// Sends `per_tick` records to each partition every 30 ms.
+    pub(crate) fn start(producer: &Producer, topic: &str, partitions: i32, per_tick: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (senders, collecting) = (0..partitions)
             .map(|_| {
@@ -40,7 +41,8 @@ impl Load {
                 (sender, tokio::spawn(collect(deliveries)))
             })
             .unzip();
-        let sending = send(producer.clone(), topic.to_owned(), senders, Arc::clone(&stop));
+        let sending =
+            send(producer.clone(), topic.to_owned(), senders, per_tick, Arc::clone(&stop));
         Self { stop, sending: tokio::spawn(sending), collecting }
     }
 
@@ -60,6 +62,7 @@ async fn send(
     producer: Producer,
     topic: String,
     senders: Vec<UnboundedSender<Delivery>>,
+    per_tick: u32,
     stop: Arc<AtomicBool>,
 ) {
     let mut ticks = interval(TICK);
@@ -68,7 +71,7 @@ async fn send(
     let mut number = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
-        for _ in 0..PER_TICK {
+        for _ in 0..per_tick {
             for (partition, sender) in (0..).zip(&senders) {
                 let record = Record::to(&*topic).partition(partition).value(value(number));
                 let delivery = producer.enqueue(record).await.expect("64 MiB hold the load");
@@ -102,6 +105,4 @@ pub(crate) fn number(value: &[u8]) -> usize {
     text.trim_end().parse().expect("the value is a number")
 }
 
-/// Six partitions, ten records each: 2,000 a second.
 const TICK: Duration = Duration::from_millis(30);
-const PER_TICK: u32 = 10;

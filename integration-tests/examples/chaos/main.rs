@@ -6,7 +6,9 @@
 //! ```
 //!
 //! `kill` is `kill -9`, `freeze` stops the process, `cut` takes it off the network; each is undone
-//! after 45 s. `roll` restarts each broker in good order, one after the other. What was found is kept in `LEDGER.md`.
+//! after 45 s. `roll` restarts each broker in good order, one after the other. `starve` holds the brokers
+//! to a third of a core each and measures what the client uses meanwhile, for which it is built with
+//! `--release`. What was found is kept in `LEDGER.md`.
 #![expect(
     clippy::expect_used,
     clippy::disallowed_methods,
@@ -14,6 +16,7 @@
 )]
 
 mod load;
+mod starve;
 mod verdict;
 mod watch;
 
@@ -64,8 +67,14 @@ impl Fault {
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let argument = std::env::args().nth(1).unwrap_or_default();
+    if argument == "starve" {
+        let Some(cluster) = Backend::Containers(3).start().await else { return ExitCode::from(2) };
+        let restraint = starve::measure(&cluster).await;
+        say(&restraint.to_string());
+        return if restraint.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let Some(fault) = Fault::named(&argument) else {
-        say("which fault? chaos kill | freeze | cut | roll");
+        say("which fault? chaos kill | freeze | cut | roll | starve");
         return ExitCode::from(2);
     };
     let Some(cluster) = Backend::Containers(3).start().await else { return ExitCode::from(2) };
@@ -83,8 +92,8 @@ async fn hurt(cluster: &TestCluster, fault: Fault) -> Verdict {
     let lost: Vec<i32> =
         leaders.iter().filter(|(_, leader)| **leader == busiest).map(|(index, _)| *index).collect();
 
-    let producer = producer(cluster).await;
-    let load = Load::start(&producer, &topic, PARTITIONS);
+    let producer = producer(&client(cluster).await).await;
+    let load = Load::start(&producer, &topic, PARTITIONS, PER_TICK);
     sleep(WARM_UP).await;
     let began = Instant::now();
     let (lost, elected) = if fault == Fault::Roll {
@@ -114,12 +123,15 @@ async fn hurt(cluster: &TestCluster, fault: Fault) -> Verdict {
     Verdict::new(&sent, &logs, &lost, &elected, began)
 }
 
-async fn producer(cluster: &TestCluster) -> Producer {
+async fn client(cluster: &TestCluster) -> Client {
     let servers = cluster.bootstrap_servers();
     let parsed = servers.iter().map(|server| server.parse().expect("it is host:port"));
     let config = ClientConfig { bootstrap_servers: parsed.collect(), ..ClientConfig::default() };
-    let client = Client::connect(config, Runtime::tokio()).await.expect("the brokers answer");
-    Producer::builder(&client).build().await.expect("the defaults fit")
+    Client::connect(config, Runtime::tokio()).await.expect("the brokers answer")
+}
+
+async fn producer(client: &Client) -> Producer {
+    Producer::builder(client).build().await.expect("the defaults fit")
 }
 
 fn say(line: &str) {
@@ -127,6 +139,8 @@ fn say(line: &str) {
 }
 
 const PARTITIONS: i32 = 6;
+/// 2,000 records a second.
+const PER_TICK: u32 = 10;
 const WARM_UP: Duration = Duration::from_secs(10);
 const FAULT: Duration = Duration::from_secs(45);
 const AFTERWARDS: Duration = Duration::from_secs(15);

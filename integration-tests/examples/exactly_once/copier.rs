@@ -1,7 +1,6 @@
 //! Copiers: processes that are killed and started again.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +12,8 @@ pub(crate) struct Job {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) group: String,
+    /// Where Java finds a copier; one of the group is Java's if that is told.
+    pub(crate) java: Option<String>,
 }
 
 /// The copiers of one group.
@@ -78,12 +79,11 @@ impl Drop for Copiers {
 }
 
 fn spawn(job: &Job, number: usize, aborted: &Arc<AtomicU64>) -> Child {
-    let Job { servers, from, to, group } = job;
-    let id = format!("{group}-{number}");
-    let mut command = Command::new(program());
-    command.args(["--bootstrap", servers, "--from", from, "--to", to, "--group", group]);
-    command.args(["--transactional-id", &id, "--batch", "750"]);
-    command.args(["-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000"]);
+    let id = format!("{}-{number}", job.group);
+    let mut command = match &job.java {
+        Some(classes) if number == 0 => java(job, classes, &id),
+        _ => transform(job, &id),
+    };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("cargo build -p ottla-examples --examples");
     let (told, aborted) = (child.stderr.take().expect("it is piped"), Arc::clone(aborted));
@@ -97,11 +97,35 @@ fn spawn(job: &Job, number: usize, aborted: &Arc<AtomicU64>) -> Child {
     child
 }
 
-/// The sample programs lie beside this one.
-fn program() -> PathBuf {
+/// The sample program, which lies beside this one.
+pub(crate) fn transform(job: &Job, id: &str) -> Command {
     let this = std::env::current_exe().expect("this program is a file");
-    this.with_file_name("transform")
+    let Job { servers, from, to, group, .. } = job;
+    let mut command = Command::new(this.with_file_name("transform"));
+    command.args(["--bootstrap", servers, "--from", from, "--to", to, "--group", group]);
+    command.args(["--transactional-id", id, "--batch", BATCH]);
+    command.args(["-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000"]);
+    command
 }
+
+fn java(job: &Job, classes: &str, id: &str) -> Command {
+    let Job { servers, from, to, group, .. } = job;
+    let mut command = Command::new("java");
+    command.args(["-cp", classes, "Copier", servers, from, to, group, id, BATCH]);
+    command
+}
+
+/// Builds Java's copier; returns where it is.
+pub(crate) fn build_java() -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/third-party/java-classes");
+    let output = Command::new(script).stderr(Stdio::inherit()).output();
+    let output = output.expect("it needs a JDK and Maven");
+    assert!(output.status.success(), "Java's copier cannot be built");
+    String::from_utf8(output.stdout).expect("paths are text").trim().to_owned()
+}
+
+/// Records of a transaction.
+const BATCH: &str = "750";
 
 /// As many members as the group has.
 const COPIERS: usize = 3;

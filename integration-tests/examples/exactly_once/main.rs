@@ -8,8 +8,16 @@
 //! ```
 //!
 //! The numbers are the level of `transaction.version` and how many records there are. The copiers are
-//! the sample program `transform`, three of them in one group, each a process that `kill -9` ends. The
-//! reader is Kafka's own. What was found is kept in `LEDGER.md`.
+//! the sample program `transform`, three of them in one group, each a process that `kill -9` ends; with
+//! `java` behind the numbers, one of the three is written with Java's clients. The reader is Kafka's
+//! own.
+//!
+//! ```text
+//! cargo run -p ottla-integration-tests --features containers --example exactly_once -- pace
+//! ```
+//!
+//! hurts no broker and measures instead: how long transactions take, and how long it takes a copier that
+//! comes after one that was killed to commit. What was found is kept in `LEDGER.md`.
 #![expect(
     clippy::expect_used,
     clippy::disallowed_methods,
@@ -17,6 +25,7 @@
 )]
 
 mod copier;
+mod pace;
 mod verdict;
 
 use std::io::Write;
@@ -38,18 +47,39 @@ use verdict::Verdict;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
-    let (Some(Ok(level)), Some(Ok(records))) = (arguments.next(), arguments.next()) else {
-        say("which level, and how many records? exactly_once 2 200000");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["pace"] {
+        let Some(cluster) = Backend::Containers(3).start().await else { return ExitCode::from(2) };
+        let pace = pace::measure(&cluster).await;
+        say(&pace.to_string());
+        return if pace.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let Some((level, records, java)) = read_arguments(&arguments) else {
+        say(
+            "which level, and how many records? exactly_once 2 200000 [java], or exactly_once pace",
+        );
         return ExitCode::from(2);
     };
+    let java = java.then(copier::build_java);
+    let with = if java.is_some() { ", one copier Java's" } else { "" };
     let Some(cluster) = Backend::Containers(3).start().await else { return ExitCode::from(2) };
-    let verdict = run(&cluster, level, records).await;
-    say(&format!("transaction.version={level}: {verdict}"));
+    let verdict = run(&cluster, level, records, java).await;
+    say(&format!("transaction.version={level}{with}: {verdict}"));
     if verdict.is_clean(records) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run(cluster: &TestCluster, level: u64, records: u64) -> Verdict {
+/// The level, the number of records, and whether Java takes part.
+fn read_arguments(arguments: &[String]) -> Option<(u64, u64, bool)> {
+    match arguments {
+        [level, records] => Some((level.parse().ok()?, records.parse().ok()?, false)),
+        [level, records, java] if java == "java" => {
+            Some((level.parse().ok()?, records.parse().ok()?, true))
+        }
+        _ => None,
+    }
+}
+
+async fn run(cluster: &TestCluster, level: u64, records: u64, java: Option<String>) -> Verdict {
     if level != 2 {
         let feature = format!("transaction.version={level}");
         Tool::java(cluster, "kafka-features.sh", &["downgrade", "--feature", &feature])
@@ -64,6 +94,7 @@ async fn run(cluster: &TestCluster, level: u64, records: u64) -> Verdict {
         from,
         to,
         group: cluster.unique("copiers"),
+        java,
     };
     let client = client(cluster).await;
     let admin = Admin::new(client.clone());

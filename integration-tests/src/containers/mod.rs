@@ -63,6 +63,7 @@ impl Containers {
             Act::Unpause => &["unpause", host],
             Act::CutOff => &["network", "disconnect", network, host],
             Act::Reconnect => &["network", "connect", network, host],
+            Act::Starve => &["update", "--cpus", "0.33", host],
         };
         self.engine.docker(command).await;
     }
