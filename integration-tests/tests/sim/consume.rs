@@ -191,8 +191,8 @@ impl Members {
 
     async fn end(self, bed: &Bed) {
         for member in self.running {
-            let closed = in_limit(&bed.log, "close", CLOSE, member.end(End::Closed));
-            closed.await;
+            // It finishes what it is at, which may be a commit.
+            in_limit(&bed.log, "stop", COMMIT + CLOSE, member.end(End::Closed)).await;
         }
     }
 }

@@ -100,8 +100,7 @@ pub(crate) async fn play(seed: u64, defect: Defect) -> (Bed, Vec<Violation>) {
     copied(&bed).await;
     copiers.end().await;
     note_commits(&bed).await;
-    // What the last transactions left has a moment to be read.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    read_through(&bed).await;
     reading.abort();
     client.close().await;
     let (history, input) = (bed.log.history(), bed.logs());
@@ -119,6 +118,21 @@ async fn copied(bed: &Bed) {
             return;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Waits until the reader was given as many copies as can be read, as it must within the time that
+/// it waits for an answer: the last fault may have swallowed its fetch.
+async fn read_through(bed: &Bed) {
+    let there: usize = bed.output().values().map(|log| log.records.len()).sum();
+    for _ in 0..READ_SECONDS {
+        // A moment, too, in which it would be given too much.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let history = bed.log.history();
+        let read = history.events().filter(|(_, event)| matches!(event, Event::ReadBack { .. }));
+        if read.count() >= there {
+            return;
+        }
     }
 }
 
@@ -438,6 +452,9 @@ const TRANSACTION: Duration = Duration::from_secs(10 + 5 + 3 * 60);
 
 /// What closing may take.
 const CLOSE: Duration = Duration::from_secs(10);
+
+/// How long the reader has for the rest: `request.timeout.ms`, and a little.
+const READ_SECONDS: u32 = 40;
 
 /// How long the copiers have to catch up once everything is well.
 const DRAIN_SECONDS: u32 = 120;
