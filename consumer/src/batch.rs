@@ -16,7 +16,7 @@ use ottla_protocol::records::{
 use crate::driver::Shared;
 use crate::error::ConsumerError;
 use crate::machine::Position;
-use crate::machine::commit::{MarkedPartition, Offset};
+use crate::machine::commit::{CommitError, MarkedPartition, Offset};
 use crate::machine::fetch::{FetchedBatch, Generation, Origin, Slot};
 use crate::record::{ConsumerRecord, RecordRef};
 
@@ -130,6 +130,11 @@ impl Batch {
             return Err(ConsumerError::Closed);
         }
         let group = shared.group().ok_or(ConsumerError::NoGroup)?;
+        let Section { slot, tenure, ref partition, .. } = *self.section;
+        // Assigned anew: somebody else may have had it between, and committed more than this.
+        if shared.look(|fetcher| fetcher.tenure(slot)).is_some_and(|now| now != tenure) {
+            return Err(CommitError::NotOwned { partition: partition.clone() }.into());
+        }
         let budget = shared.client().config().default_api_timeout;
         let deadline = Deadline::after(shared.now(), budget);
         let offset = Offset::new(self.next_offset()).with_leader_epoch(self.next.leader_epoch);

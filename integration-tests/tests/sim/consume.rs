@@ -56,6 +56,12 @@ fn a_seed_replays_byte_for_byte() {
     }
 }
 
+/// 195: what was committed of a former assignment took back what another member had committed.
+#[test]
+fn seeds_that_once_failed_stay_well() {
+    simulate(run(195));
+}
+
 async fn run(seed: u64) -> History {
     in_time(seed, play(seed)).await
 }

@@ -58,7 +58,8 @@ impl GroupTask {
     pub(super) fn uncommitted(&self) -> Offsets {
         let mut offsets = self.cells.store().uncommitted(None);
         if self.membership.phase() != Phase::Standalone {
-            offsets.retain(|partition, _| self.membership.owned().contains(partition));
+            let committable = self.membership.committable();
+            offsets.retain(|partition, _| committable.contains(partition));
         }
         offsets
     }
@@ -70,11 +71,18 @@ impl GroupTask {
         }
     }
 
+    /// Lets the commits know what may be committed now.
+    pub(super) fn tell_seat(&mut self) {
+        let (metadata, owned) = (self.membership.metadata(), self.membership.committable());
+        let phase = self.membership.phase();
+        self.commits.handle_seat(&Seat { metadata: &metadata, phase, owned: &owned });
+    }
+
     pub(super) fn send_commit(&mut self, now: Instant) {
         let Some(links) = &self.links else { return };
-        let metadata = self.membership.metadata();
-        let (phase, owned) = (self.membership.phase(), self.membership.owned());
-        let seat = Seat { metadata: &metadata, phase, owned };
+        let (metadata, owned) = (self.membership.metadata(), self.membership.committable());
+        let phase = self.membership.phase();
+        let seat = Seat { metadata: &metadata, phase, owned: &owned };
         let Some(call) = self.commits.poll_call(&seat, now) else { return };
         let timeout = self.client.config().request_timeout;
         let ids = self.committing_ids.clone();
@@ -109,9 +117,9 @@ impl GroupTask {
                 return;
             }
         };
-        let metadata = self.membership.metadata();
-        let (phase, owned) = (self.membership.phase(), self.membership.owned());
-        let seat = Seat { metadata: &metadata, phase, owned };
+        let (metadata, owned) = (self.membership.metadata(), self.membership.committable());
+        let phase = self.membership.phase();
+        let seat = Seat { metadata: &metadata, phase, owned: &owned };
         let outcome = self.commits.handle_answer(id, &codes, &seat, now);
         if !outcome.committed.is_empty() {
             self.cells.store().handle_committed(&outcome.committed);

@@ -157,6 +157,7 @@ impl GroupTask {
         self.commits.handle_timeout(now);
         self.lookups.handle_timeout(now);
         self.finish_notice(now);
+        self.tell_seat();
         self.commit_stored_if_due(now);
         // What is settled may be what the next call waited for.
         loop {

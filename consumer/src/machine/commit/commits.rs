@@ -16,8 +16,8 @@ use crate::machine::membership::{Answer, Phase, RETRY, RETRY_MAX, commit_answer}
 /// overwrites a newer commit.
 ///
 /// What waits is sent together: where several name one partition, the newest counts for all of them.
-/// A commit that meets a rebalance waits for the next generation, in which it is sent for what is
-/// still owned; it holds nothing up meanwhile.
+/// A commit that meets a rebalance waits for the next generation, in which it is sent for what was
+/// owned all the while; it holds nothing up meanwhile.
 #[derive(Debug)]
 pub struct Commits {
     jobs: Jobs,
@@ -44,7 +44,8 @@ pub struct Seat<'a> {
     pub metadata: &'a ConsumerGroupMetadata,
     /// Whether it may.
     pub phase: Phase,
-    /// What a member owns: nothing else is committed for it.
+    /// What a member [may commit](crate::machine::membership::ClassicMembership::committable):
+    /// nothing else is committed for it.
     pub owned: &'a BTreeSet<TopicPartition>,
 }
 
@@ -106,14 +107,26 @@ impl Commits {
         self.jobs.is_empty() && self.under_way.is_none()
     }
 
+    /// Takes note of what may be committed now. To be told of every change: what was lost and came
+    /// again meanwhile may have been committed further by somebody else, and is not to be taken back.
+    pub fn handle_seat(&mut self, seat: &Seat<'_>) {
+        match seat.phase {
+            Phase::Member | Phase::Joining | Phase::Between => {
+                let under_way = self.under_way.as_ref().map(|call| &call.jobs);
+                self.jobs.keep_owned(seat.owned, under_way);
+            }
+            Phase::Standalone | Phase::Outside => {}
+        }
+    }
+
     /// The next call that can be made now.
     pub fn poll_call(&mut self, seat: &Seat<'_>, now: Instant) -> Option<CommitCall> {
+        self.handle_seat(seat);
         if self.under_way.is_some() || self.jobs.is_empty() {
             return None;
         }
         match seat.phase {
-            Phase::Standalone => {}
-            Phase::Member | Phase::Joining => self.jobs.keep_owned(seat.owned),
+            Phase::Standalone | Phase::Member | Phase::Joining => {}
             Phase::Between => return None,
             Phase::Outside => {
                 self.fail_all(&CommitError::NotMember);

@@ -9,7 +9,7 @@ use ottla_core::retry::Deadline;
 use ottla_core::types::TopicPartition;
 
 use super::commits::CommitId;
-use super::{CommitError, Offset, Offsets};
+use super::{CommitError, Offsets};
 
 /// Commits until they are settled, and their outcomes until those are told.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ struct Job {
     id: CommitId,
     /// What is not settled yet.
     pending: Offsets,
+    /// Of that, what was not owned at some moment since: somebody else may have committed more.
+    given_up: BTreeSet<TopicPartition>,
     error: Option<CommitError>,
     begun: Instant,
     deadline: Deadline,
@@ -47,8 +49,16 @@ impl Jobs {
             self.done.push_back((id, Ok(())));
             return;
         }
-        let (deadline, error, last, cause) = (until, None, None, None);
-        self.queue.push_back(Job { id, pending, error, begun, deadline, last, cause });
+        self.queue.push_back(Job {
+            id,
+            pending,
+            given_up: BTreeSet::new(),
+            error: None,
+            begun,
+            deadline: until,
+            last: None,
+            cause: None,
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -102,18 +112,24 @@ impl Jobs {
         self.queue.iter_mut().for_each(|job| job.cause = Some(Arc::clone(&cause)));
     }
 
-    /// Drops what others own by now.
-    pub(super) fn keep_owned(&mut self, owned: &BTreeSet<TopicPartition>) {
-        for job in &mut self.queue {
-            let Job { pending, error, .. } = job;
-            pending.retain(|partition, _: &mut Offset| {
-                let mine = owned.contains(partition);
-                if !mine {
-                    let partition = partition.clone();
+    /// Takes note of what is owned now, and drops what is not, or was not since it was asked for.
+    /// What is `under_way` is dropped once that call has ended: it may have been in time.
+    pub(super) fn keep_owned(
+        &mut self,
+        owned: &BTreeSet<TopicPartition>,
+        under_way: Option<&BTreeSet<CommitId>>,
+    ) {
+        for Job { id, pending, given_up, error, .. } in &mut self.queue {
+            let gone = pending.keys().filter(|partition| !owned.contains(*partition));
+            given_up.extend(gone.cloned());
+            if under_way.is_some_and(|jobs| jobs.contains(id)) {
+                continue;
+            }
+            for partition in std::mem::take(given_up) {
+                if pending.remove(&partition).is_some() {
                     error.get_or_insert(CommitError::NotOwned { partition });
                 }
-                mine
-            });
+            }
         }
         self.finish_settled();
     }

@@ -91,6 +91,30 @@ fn a_commit_between_generations_waits_for_the_next() {
 }
 
 #[test]
+fn what_was_lost_and_came_again_is_not_committed() {
+    let mut bed = Bed::member("t-0 t-1");
+    let one = bed.commit("t-0=1 t-1=1");
+    bed.sends("t-0=1 t-1=1 @1");
+    bed.is_between("t-1");
+    bed.commits.handle_coordinator_moved();
+    bed.rebalanced(3, "t-0 t-1");
+    bed.sends("t-1=1 @3");
+    bed.answers("t-1", ErrorCode::None);
+    bed.done(one, "t-0 no longer belongs to this consumer");
+}
+
+#[test]
+fn what_was_on_its_way_when_it_was_given_up_may_still_be_committed() {
+    let mut bed = Bed::member("t-0");
+    let one = bed.commit("t-0=1");
+    bed.sends("t-0=1 @1");
+    bed.is_between("");
+    bed.rebalanced(2, "t-0");
+    bed.answers("t-0", ErrorCode::None);
+    bed.done(one, "ok");
+}
+
+#[test]
 fn a_refusal_during_a_join_says_nothing_yet() {
     for code in [ErrorCode::IllegalGeneration, ErrorCode::UnknownMemberId] {
         let mut bed = Bed::member("t-0");
@@ -451,6 +475,13 @@ impl Bed {
     fn answers_each(&mut self, codes: &PartitionCodes) -> Outcome {
         let seat = Seat { metadata: &self.metadata, phase: self.phase, owned: &self.owned };
         self.commits.handle_answer(self.call, codes, &seat, self.now)
+    }
+
+    fn is_between(&mut self, owned: &str) {
+        self.phase = Phase::Between;
+        self.owned = owned.split_whitespace().map(partition).collect();
+        let seat = Seat { metadata: &self.metadata, phase: self.phase, owned: &self.owned };
+        self.commits.handle_seat(&seat);
     }
 
     fn rebalanced(&mut self, generation: i32, owned: &str) {

@@ -28,6 +28,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -226,6 +227,20 @@ impl ClassicMembership {
     #[must_use]
     pub fn owned(&self) -> &BTreeSet<TopicPartition> {
         &self.owned
+    }
+
+    /// What may be committed: what is owned, unless it was lost and the application has not been told
+    /// yet, or has not been told that it came again. What it has in hand is of the former
+    /// assignment, behind which somebody else may have committed since.
+    #[must_use]
+    pub fn committable(&self) -> Cow<'_, BTreeSet<TopicPartition>> {
+        let mut committable = Cow::Borrowed(&self.owned);
+        for partition in self.notices.unheard() {
+            if committable.contains(partition) {
+                committable.to_mut().remove(partition);
+            }
+        }
+        committable
     }
 
     /// Whether the coordinator did not answer as one: it has to be looked up anew. True once for

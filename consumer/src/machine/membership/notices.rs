@@ -48,6 +48,15 @@ impl Notices {
         untold
     }
 
+    /// What was lost or came, and the application has not acted on that yet.
+    pub(super) fn unheard(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.queue.iter().flat_map(|notice| match &notice.event {
+            GroupEvent::Lost { partitions, .. }
+            | GroupEvent::Assigned { added: partitions, .. } => partitions.as_slice(),
+            GroupEvent::Revoking { .. } | GroupEvent::Failed(_) => &[],
+        })
+    }
+
     /// Drops revocations: everything is to be given up.
     pub(super) fn clear_revocations(&mut self) {
         self.queue.retain(|notice| !matches!(notice.event, GroupEvent::Revoking { .. }));

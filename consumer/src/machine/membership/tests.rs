@@ -247,6 +247,24 @@ fn what_the_application_never_heard_of_is_not_lost() {
 }
 
 #[test]
+fn what_was_lost_and_came_again_is_committable_once_the_application_knows() {
+    let mut bed = Bed::eager();
+    bed.is_stable("t-0 t-1");
+    bed.heartbeat(ErrorCode::UnknownMemberId);
+    bed.sends("join ''");
+    bed.joins_as_follower(3);
+    bed.sends("sync 3 [], beat 3");
+    bed.syncs("t-0 t-1");
+    bed.tells("lost t-0 t-1 to Fenced");
+    assert_eq!(bed.committable(), "");
+    bed.finish();
+    bed.tells("assigned t-0 t-1 of t-0 t-1");
+    assert_eq!(bed.committable(), "");
+    bed.finish();
+    assert_eq!(bed.committable(), "t-0 t-1");
+}
+
+#[test]
 fn silence_for_a_session_is_a_loss() {
     let mut bed = Bed::eager();
     bed.is_stable("t-0");
@@ -659,6 +677,10 @@ impl Bed {
     fn finish(&mut self) {
         let id = self.member.current_notice().unwrap().id;
         self.member.finish_notice(id, self.now);
+    }
+
+    fn committable(&self) -> String {
+        show(&self.member.committable().iter().cloned().collect::<Vec<_>>())
     }
 
     #[track_caller]
