@@ -78,11 +78,14 @@ impl<'a> NodeHandle<'a> {
 
     /// Freezes the broker: it keeps its connections and its leaderships, and answers nothing.
     pub fn pause(self) {
+        self.cluster.run(|world, now| world.set_paused(self.id, true, now));
         self.set_power(Power::Paused);
     }
 
-    /// Lets a paused broker go on.
+    /// Lets a paused broker go on. Where coordinators moved meanwhile, it loads what it coordinates
+    /// for some milliseconds, and refuses so long what waited for it.
     pub fn unpause(self) {
+        self.cluster.run(|world, now| world.set_paused(self.id, false, now));
         self.set_power(Power::Up);
     }
 

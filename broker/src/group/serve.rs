@@ -160,11 +160,8 @@ impl ClusterView for Asked<'_> {
     fn check_coordinator(&self, group: &str) -> Result<(), ErrorCode> {
         // A rule that names a topic is not meant for the group.
         self.cx.item("", -1)?;
-        match self.catalog.coordinator(CoordinatorType::Group, group) {
-            Some(node) if node.id == self.cx.node => Ok(()),
-            Some(_) => Err(ErrorCode::NotCoordinator),
-            None => Err(ErrorCode::CoordinatorNotAvailable),
-        }
+        let Context { node, now, .. } = *self.cx;
+        self.catalog.check_coordinator(CoordinatorType::Group, group, node, now)
     }
 
     fn check_partition(&self, topic: &str, partition: i32) -> Result<(), ErrorCode> {

@@ -149,11 +149,9 @@ impl ClusterView for Asked<'_> {
     }
 
     fn check_coordinator(&self, transactional_id: &str) -> Result<(), ErrorCode> {
-        match self.catalog.coordinator(CoordinatorType::Transaction, transactional_id) {
-            Some(node) if node.id == self.cx.node => Ok(()),
-            Some(_) => Err(ErrorCode::NotCoordinator),
-            None => Err(ErrorCode::CoordinatorNotAvailable),
-        }
+        let Context { node, now, .. } = *self.cx;
+        let of = CoordinatorType::Transaction;
+        self.catalog.check_coordinator(of, transactional_id, node, now)
     }
 
     fn check_partition(&self, topic: &str, partition: i32) -> Result<ByteString, ErrorCode> {

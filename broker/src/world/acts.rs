@@ -32,6 +32,12 @@ impl World {
         self.frozen.remove(&node);
     }
 
+    /// A node is paused, which is for whoever drives the world to see to, or goes on. Where
+    /// coordinators moved meanwhile, it loads what it coordinates before it answers for it.
+    pub fn set_paused(&mut self, node: NodeId, paused: bool, now: Now) {
+        self.catalog.set_paused(node, paused, now);
+    }
+
     /// From now on a node describes the cluster as it is at this moment, or as it is again. What
     /// else it does, it does as ever; it creates no topics on demand. A restart ends it.
     pub fn freeze_metadata(&mut self, node: NodeId, frozen: bool) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::config::{Settings, TopicSettings, Values};
+use super::pauses::Pauses;
 use super::{NodeId, Now};
 use crate::partition::{Partition, Surroundings};
 
@@ -57,6 +58,7 @@ pub struct Catalog {
     created: usize,
     /// The coordinators that were moved away from where their key would have them.
     moved: BTreeMap<CoordinatorType, BTreeMap<ByteString, NodeId>>,
+    pauses: Pauses,
 }
 
 /// What a coordinator coordinates.
@@ -109,6 +111,7 @@ impl Catalog {
             names: HashMap::new(),
             created: 0,
             moved: BTreeMap::new(),
+            pauses: Pauses::default(),
         }
     }
 
@@ -152,6 +155,38 @@ impl Catalog {
         self.live_nodes().nth(slot)
     }
 
+    /// Whether a node may answer for a key as its coordinator.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_COORDINATOR` when another node is, `COORDINATOR_NOT_AVAILABLE` when none is,
+    /// `COORDINATOR_LOAD_IN_PROGRESS` where it was paused while coordinators moved.
+    pub(crate) fn check_coordinator(
+        &self,
+        of: CoordinatorType,
+        key: &str,
+        node: NodeId,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        match self.coordinator(of, key) {
+            Some(coordinator) if coordinator.id != node => Err(ErrorCode::NotCoordinator),
+            Some(_) if self.pauses.is_loading(node, now.mono) => {
+                Err(ErrorCode::CoordinatorLoadInProgress)
+            }
+            Some(_) => Ok(()),
+            None => Err(ErrorCode::CoordinatorNotAvailable),
+        }
+    }
+
+    /// Takes note that a node is paused, or goes on.
+    pub(super) fn set_paused(&mut self, node: NodeId, paused: bool, now: Now) {
+        if !paused {
+            self.pauses.unpause(node, now.mono);
+        } else if self.alive.contains(&node) {
+            self.pauses.pause(node);
+        }
+    }
+
     /// Has a key's coordinator run on a node, until that goes down.
     ///
     /// # Errors
@@ -167,11 +202,14 @@ impl Catalog {
             return Err(ErrorCode::BrokerNotAvailable);
         }
         self.moved.entry(of).or_default().insert(key.into(), to);
+        self.pauses.note_moved();
         Ok(())
     }
 
     /// Takes a node down or up again; returns the partitions that changed.
     pub fn set_alive(&mut self, node: NodeId, up: bool, now: Now) -> Vec<(Uuid, i32)> {
+        self.pauses.forget(node);
+        self.pauses.note_moved();
         if up {
             self.alive.insert(node);
         } else {

@@ -13,6 +13,7 @@ mod acknowledging;
 mod acts;
 pub mod catalog;
 pub mod config;
+mod pauses;
 mod random;
 mod requests;
 mod waiting;

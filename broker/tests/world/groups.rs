@@ -57,6 +57,23 @@ fn committed_topics(test: &mut Test) -> usize {
 }
 
 #[test]
+fn what_waited_at_a_paused_node_is_refused_where_coordinators_moved_meanwhile() {
+    let mut test = Test::new();
+    let (node, now) = (NodeId(coordinator(&test)), test.now);
+    test.world.set_paused(node, true, now);
+    test.world.set_paused(node, false, now);
+    assert_eq!(commit(&mut test), ErrorCode::None);
+    test.world.set_paused(node, true, now);
+    for to in [NodeId(node.0 % 3 + 1), node] {
+        test.world.move_group_coordinator("g", to, now).unwrap();
+    }
+    test.world.set_paused(node, false, now);
+    assert_eq!(commit(&mut test), ErrorCode::CoordinatorLoadInProgress);
+    test.pass(Duration::from_millis(50));
+    assert_eq!(commit(&mut test), ErrorCode::None);
+}
+
+#[test]
 fn a_join_is_woken_when_its_group_is_ready() {
     let mut test = Test::new();
     let waiting = joining(&mut test);
