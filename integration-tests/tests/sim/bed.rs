@@ -34,7 +34,7 @@ pub(crate) struct Bed {
     pub(crate) log: Log,
     /// Listeners live as long as somebody holds them.
     ears: Mutex<Vec<Arc<dyn SnapshotListener>>>,
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// The history of a run, as those write it who take part. Cheap to clone.
@@ -218,16 +218,6 @@ fn runtime(cluster: &Cluster, seed: u64) -> Runtime {
     Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(seed).build()
 }
 
-/// Runs one seed on a runtime of its own, whose time is paused.
-pub(crate) fn simulate<T>(run: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(run)
-}
-
 /// Waits for something that has a time limit of its own, and notes when it misses that.
 pub(crate) async fn in_limit<T>(
     log: &Log,
@@ -242,22 +232,6 @@ pub(crate) async fn in_limit<T>(
         log.note(Event::Late { what: format!("{what} took {took:?}"), limit });
     }
     done
-}
-
-/// Plays a run, which must come to its end (L1): on paused time, a future that is never resolved
-/// would otherwise let timers tick for ever.
-pub(crate) async fn in_time<T>(seed: u64, run: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(Duration::from_secs(1_800), run).await;
-    done.unwrap_or_else(|_| panic!("seed {seed} broke L1: the run has no end"))
-}
-
-/// The seeds of a suite: `SIM_SEED` alone, or `SIM_SEEDS` of them (20 without it) from 0.
-pub(crate) fn seeds() -> Vec<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("SIM_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("SIM_SEEDS").unwrap_or(20)).collect(),
-    }
 }
 
 /// What a timer may be late by.

@@ -9,6 +9,7 @@
     reason = "a simulation says what failed by panicking"
 )]
 
+mod actor;
 mod bed;
 mod check;
 mod consume;
@@ -17,4 +18,6 @@ mod history;
 mod nemesis;
 mod planted;
 mod produce;
+mod runs;
+mod scene;
 mod transactions;

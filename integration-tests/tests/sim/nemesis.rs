@@ -9,6 +9,7 @@ use ottla_broker::fault::{Act, Rule};
 use ottla_protocol::ApiKey;
 use tokio::time::sleep;
 
+use crate::bed::{NODES, PARTITIONS};
 use crate::draw::Draw;
 use crate::history::Event;
 use crate::transactions::transactional_id;
@@ -64,10 +65,6 @@ pub(crate) struct Plan {
 /// What a plan may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nemesis {
-    /// Brokers, numbered from 1.
-    pub(crate) nodes: u16,
-    /// Partitions of the topic.
-    pub(crate) partitions: i32,
     /// The APIs whose requests may be met.
     pub(crate) apis: &'static [ApiKey],
     /// How long faults go on.
@@ -100,7 +97,7 @@ impl Nemesis {
     }
 
     fn fault(&self, kind: u64, draw: &mut Draw) -> Fault {
-        let node = |draw: &mut Draw| number(draw.within(0..self.nodes.into())) + 1;
+        let node = |draw: &mut Draw| number(draw.within(0..NODES.into())) + 1;
         match kind {
             0 => Fault::Crash {
                 node: node(draw),
@@ -111,7 +108,7 @@ impl Nemesis {
                 frozen: draw.duration(Duration::from_millis(100)..Duration::from_secs(12)),
             },
             2 => Fault::MoveLeader {
-                partition: number(draw.within(0..unsigned(self.partitions))),
+                partition: number(draw.within(0..unsigned(PARTITIONS))),
                 to: node(draw),
             },
             3 => Fault::MoveCoordinator { to: node(draw) },

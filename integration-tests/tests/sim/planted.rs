@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ottla_consumer::Consumer;
 
-use crate::bed::simulate;
 use crate::history::Ended;
+use crate::runs::simulate;
 use crate::transactions::play;
 
 /// What a copier does wrong, as a client would that had the defect.

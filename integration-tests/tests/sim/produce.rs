@@ -10,33 +10,28 @@ use ottla_producer::{Delivery, Producer, Record, SendError};
 use ottla_protocol::ApiKey;
 use ottla_protocol::compression::{Codec, Compression};
 
-use crate::bed::{Bed, Log, NODES, PARTITIONS, SLACK, in_time, seeds, simulate};
+use crate::bed::{Bed, Log, PARTITIONS, SLACK};
 use crate::check::check;
 use crate::draw::Draw;
 use crate::history::{Event, History, Stamp};
 use crate::nemesis::{Nemesis, TOPIC};
+use crate::runs::{each_holds, each_replays, in_time, simulate};
+use crate::scene::Scene;
 
 /// The faults that a producer can meet.
 const NEMESIS: Nemesis = Nemesis {
-    nodes: NODES,
-    partitions: PARTITIONS,
     apis: &[ApiKey::Produce, ApiKey::Produce, ApiKey::Metadata, ApiKey::InitProducerId],
     lasts: Duration::from_secs(40),
 };
 
 #[test]
 fn what_was_acknowledged_is_there_once_and_in_order() {
-    for seed in seeds() {
-        simulate(run(seed));
-    }
+    each_holds(run);
 }
 
 #[test]
 fn a_seed_replays_byte_for_byte() {
-    for seed in seeds().into_iter().take(3) {
-        let (one, other) = (simulate(run(seed)), simulate(run(seed)));
-        assert_eq!(one.first_difference(&other), None, "seed {seed}");
-    }
+    each_replays(run);
 }
 
 /// The checker must be able to say no: what idempotence prevents happens without it.
@@ -59,20 +54,10 @@ async fn run(seed: u64) -> History {
 
 /// Plays a run to its end, with what `change` makes of the seed's settings.
 async fn play(seed: u64, change: impl Fn(ProducerConfig) -> ProducerConfig) -> (Bed, Duration) {
-    let mut draw = Draw::new(seed);
     let bed = Bed::start(seed).await;
-    let config = change(config(&mut draw));
-    let deadline = deadline(&config);
-    let plan = NEMESIS.plan(&mut draw);
-    let client = bed.client(1).await;
-    let producer = Producer::builder(&client).config(config).build().await.unwrap();
-    let (log, faults) = (bed.log.clone(), bed.log.clone());
-    let send = send_all(&producer, &log, &mut draw);
-    let break_things = plan.run(&bed.cluster, move |event| faults.note(event));
-    tokio::join!(send, break_things);
-    bed.healed().await;
-    client.close().await;
-    (bed, deadline)
+    let scene = Scene::begin_with(bed, &NEMESIS, &mut Draw::new(seed), change).await;
+    scene.play(300..2_000, async {}).await;
+    scene.end().await
 }
 
 /// What a seed makes of the settings: rare pairs meet.
@@ -97,13 +82,8 @@ pub(crate) fn deadline(config: &ProducerConfig) -> Duration {
     config.delivery_timeout + config.max_block + SLACK
 }
 
-/// Sends records at a rate that the seed draws, and notes what becomes of each.
-pub(crate) async fn send_all(producer: &Producer, log: &Log, draw: &mut Draw) {
-    send_some(producer, log, draw, 300..2_000).await;
-}
-
-/// As [`send_all`], with how many records there may be.
-pub(crate) async fn send_some(producer: &Producer, log: &Log, draw: &mut Draw, counts: Range<u64>) {
+/// Sends so many records, at a rate that is drawn, and notes what becomes of each.
+pub(crate) async fn send(producer: &Producer, log: &Log, draw: &mut Draw, counts: Range<u64>) {
     let count = draw.within(counts);
     let burst = draw.within(1..40);
     let pause = Duration::from_millis(draw.within(1..60));

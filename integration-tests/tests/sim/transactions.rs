@@ -12,23 +12,20 @@ use ottla_producer::{
 };
 use ottla_protocol::ApiKey;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use crate::bed::{
-    Bed, Log, MAX_POLL_INTERVAL, NODES, OUTPUT, PARTITIONS, in_limit, in_time, seeds, simulate,
-};
+use crate::actor::{Actor, spawn};
+use crate::bed::{Bed, Log, MAX_POLL_INTERVAL, OUTPUT, PARTITIONS, in_limit};
 use crate::check::{Violation, check, check_copies};
-use crate::consume::{Tell, note_commits, spawn};
+use crate::consume::{Tell, note_commits};
 use crate::draw::Draw;
 use crate::history::{Attempt, Ended, Event, History, Stamp};
 use crate::nemesis::{GROUP, Nemesis, TOPIC};
 use crate::planted::Defect;
-use crate::produce;
+use crate::runs::{each_holds, each_replays, in_time, simulate};
+use crate::scene::Scene;
 
 /// The faults that a copier can meet.
 const NEMESIS: Nemesis = Nemesis {
-    nodes: NODES,
-    partitions: PARTITIONS,
     apis: &[
         ApiKey::Produce,
         ApiKey::Produce,
@@ -51,17 +48,12 @@ const NEMESIS: Nemesis = Nemesis {
 
 #[test]
 fn each_record_is_copied_once_and_in_order() {
-    for seed in seeds() {
-        simulate(run(seed));
-    }
+    each_holds(run);
 }
 
 #[test]
 fn a_seed_replays_byte_for_byte() {
-    for seed in seeds().into_iter().take(3) {
-        let (one, other) = (simulate(run(seed)), simulate(run(seed)));
-        assert_eq!(one.first_difference(&other), None, "seed {seed}");
-    }
+    each_replays(run);
 }
 
 /// 29: a partition that was assigned again was forgotten in its fetch session. 183: a rewind passed a
@@ -82,27 +74,17 @@ async fn run(seed: u64) -> History {
 pub(crate) async fn play(seed: u64, defect: Defect) -> (Bed, Vec<Violation>) {
     let mut draw = Draw::new(seed ^ 0x70);
     let bed = Bed::start_with(seed, *draw.pick(&[0, 1, 2, 2, 2])).await;
-    let plan = NEMESIS.plan(&mut draw);
-    let client = bed.client(1).await;
-    let config = produce::config(&mut draw);
-    let deadline = produce::deadline(&config);
-    let producer = Producer::builder(&client).config(config).build().await.unwrap();
+    let scene = Scene::begin(bed, &NEMESIS, &mut draw).await;
+    let bed = &scene.bed;
     let reading = spawn(read_back(bed.client(2).await, bed.log.clone(), defect));
-    let mut copiers = Copiers::begin(&bed, seed, defect, &mut draw).await;
-    let (log, faults) = (bed.log.clone(), bed.log.clone());
-    let mut sends = Draw::new(seed ^ 0xf0);
-    tokio::join!(
-        produce::send_some(&producer, &log, &mut sends, 100..500),
-        plan.run(&bed.cluster, move |event| faults.note(event)),
-        copiers.churn(&bed, &mut draw),
-    );
-    bed.healed().await;
-    copied(&bed).await;
+    let mut copiers = Copiers::begin(bed, seed, defect, &mut draw).await;
+    scene.play(100..500, copiers.churn(bed, &mut draw)).await;
+    copied(bed).await;
     copiers.end().await;
-    note_commits(&bed).await;
-    read_through(&bed).await;
+    note_commits(bed).await;
+    read_through(bed).await;
     reading.abort();
-    client.close().await;
+    let (bed, deadline) = scene.end().await;
     let (history, input) = (bed.log.history(), bed.logs());
     let mut found = check(&history, &input, deadline);
     found.extend(check_copies(&history, &input, &bed.output(), &bed.open_transactions()));
@@ -147,9 +129,7 @@ struct Copiers {
 
 struct Running {
     slot: u32,
-    client: Client,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    actor: Actor,
 }
 
 impl Copiers {
@@ -165,7 +145,6 @@ impl Copiers {
         let number = self.next;
         self.next += 1;
         let client = bed.client(100 + u64::from(number)).await;
-        let (stop, stopped) = watch::channel(false);
         let copier = Copier {
             number,
             id: transactional_id(slot),
@@ -175,7 +154,7 @@ impl Copiers {
             attempts: 0,
             defect: self.defect,
         };
-        self.running.push(Running { slot, client, stop, task: spawn(copier.run(stopped)) });
+        self.running.push(Running { slot, actor: Actor::begin(client, |stop| copier.run(stop)) });
     }
 
     /// Kills copiers and starts them again, some so late that their transactions time out, and some
@@ -188,10 +167,11 @@ impl Copiers {
             if draw.chance(30) {
                 self.join(bed, slot).await;
             }
-            let gone = self.running.remove(at);
-            gone.task.abort();
+            let gone = self.running.remove(at).actor;
             if draw.chance(70) {
-                gone.client.close().await;
+                gone.kill().await;
+            } else {
+                gone.drop_task();
             }
             if draw.chance(40) {
                 tokio::time::sleep(draw.duration(TIMEOUT / 2..TIMEOUT * 2)).await;
@@ -204,9 +184,7 @@ impl Copiers {
 
     async fn end(self) {
         for running in self.running {
-            running.stop.send_replace(true);
-            running.task.await.unwrap();
-            running.client.close().await;
+            running.actor.stop().await.close().await;
         }
     }
 }
