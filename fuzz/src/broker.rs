@@ -1,6 +1,8 @@
 //! A whole cluster, as those see it who send it bytes.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
+use std::{fs, panic};
 
 use bytes::{Buf, Bytes};
 use ottla_broker::api::{Admission, admit};
@@ -9,17 +11,52 @@ use ottla_broker::world::config::{RACK_AWARE, Settings};
 use ottla_broker::world::{Context, Flow, NodeId, Now, Parked, Prepared, Reply, Why, World};
 use ottla_protocol::frames::{RequestFrame, encode_any_response};
 use ottla_protocol::messages::MetadataRequest;
-use ottla_protocol::{AnyResponse, ByteString};
+use ottla_protocol::{AnyRequest, AnyResponse, ByteString};
 
 /// The input is a script: frames to nodes, time that passes, nodes that die and come back. Whatever
 /// is sent, every answer can be encoded, the logs stay sound, and the next client is served.
 pub fn broker(data: &[u8]) {
-    let mut script = data;
     let mut bed = Bed::new();
-    while let Some(step) = Step::take(&mut script) {
-        bed.act(step);
-    }
+    bed.play(data, |_| ());
     bed.end();
+}
+
+/// As [`broker`], on a cluster that earlier inputs have been played to, because making one takes
+/// longer than most inputs do. A panic leaves all that it was told in `artifacts/broker/script`,
+/// which is an input for [`broker`].
+pub fn worn_broker(data: &[u8]) {
+    HOOKED.with(|hooked| {
+        if !hooked.replace(true) {
+            leave_script_on_panic();
+        }
+    });
+    BED.with_borrow_mut(|bed| {
+        bed.play(data, |step| SCRIPT.with_borrow_mut(|script| step.write(script)));
+        if SCRIPT.with_borrow(Vec::len) > WORN_AFTER || bed.is_crowded() {
+            std::mem::take(bed).end();
+            SCRIPT.with_borrow_mut(Vec::clear);
+        }
+    });
+}
+
+thread_local! {
+    static BED: RefCell<Bed> = RefCell::default();
+    /// What [`BED`] was told.
+    static SCRIPT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static HOOKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// libFuzzer's own hook ends the process, so ours comes before it.
+fn leave_script_on_panic() {
+    let next = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/artifacts/broker");
+        let left = fs::create_dir_all(folder).and_then(|()| {
+            SCRIPT.with_borrow(|script| fs::write(format!("{folder}/script"), script))
+        });
+        eprintln!("all that the cluster was told: {folder}/script ({left:?})");
+        next(info);
+    }));
 }
 
 /// One step of a script.
@@ -109,6 +146,19 @@ impl Bed {
         Self { world, now: Now { mono: Duration::ZERO, wall_ms: START }, parked: Vec::new() }
     }
 
+    fn play(&mut self, mut script: &[u8], note: impl Fn(&Step)) {
+        while let Some(step) = Step::take(&mut script) {
+            note(&step);
+            self.act(step);
+        }
+    }
+
+    /// Whether it holds so much that every step takes long.
+    fn is_crowded(&self) -> bool {
+        let partitions = self.world.catalog().topics().map(|topic| topic.partitions.len());
+        partitions.sum::<usize>() > CROWD || self.parked.len() > CROWD
+    }
+
     /// Does a step; returns the answers that it brings, oldest request first.
     pub fn act(&mut self, step: Step) -> Vec<AnyResponse> {
         let mut answers = Vec::new();
@@ -137,7 +187,8 @@ impl Bed {
                 return None;
             }
         }
-        let request = Prepared::new(header.request().ok()?, header.version, frame.len());
+        let request = modest(header.request().ok()?);
+        let request = Prepared::new(request, header.version, frame.len());
         let flow = self.world.handle(&cx, request);
         self.settle(Asked { cx, correlation_id }, flow)
     }
@@ -221,7 +272,35 @@ impl Bed {
     }
 }
 
+/// Thousands of partitions are made when somebody asks for them, and take their time.
+fn modest(mut request: AnyRequest) -> AnyRequest {
+    match &mut request {
+        AnyRequest::CreateTopics(request) => {
+            request.topics.truncate(MANY);
+            for topic in &mut request.topics {
+                topic.num_partitions = topic.num_partitions.min(A_FEW);
+            }
+        }
+        AnyRequest::CreatePartitions(request) => {
+            for topic in &mut request.topics {
+                topic.count = topic.count.min(2 * A_FEW);
+            }
+        }
+        _ => {}
+    }
+    request
+}
+
 const NODES: i32 = 3;
+
+/// Bytes of scripts, and numbers of partitions or of parked requests, after which a cluster is
+/// replaced by a new one.
+const WORN_AFTER: usize = 256 << 10;
+const CROWD: usize = 200;
+
+/// The most topics, and partitions of one, that a request is let ask for.
+const MANY: usize = 16;
+const A_FEW: i32 = 4;
 
 /// When every script begins, in milliseconds since 1970.
 const START: i64 = 1_700_000_000_000;

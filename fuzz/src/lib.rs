@@ -11,7 +11,7 @@ mod frame;
 mod message;
 
 pub use batch::batch;
-pub use broker::{Bed, Step, broker};
+pub use broker::{Bed, Step, broker, worn_broker};
 pub use codec::codec;
 pub use fetch_view::fetch_view;
 pub use frame::frame;

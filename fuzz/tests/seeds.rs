@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use ottla_fuzz::{batch, broker, codec, fetch_view, frame, request, response};
+use ottla_fuzz::{batch, broker, codec, fetch_view, frame, request, response, worn_broker};
 use ottla_protocol::compression::Compression;
 
 #[test]
@@ -28,6 +28,14 @@ fn batches_hold_what_their_target_demands() {
 #[test]
 fn clusters_hold_what_their_target_demands() {
     run("seeds/broker", broker);
+}
+
+#[test]
+fn clusters_hold_it_when_they_have_been_told_much() {
+    // Enough for the cluster to be replaced a few times.
+    for _ in 0..100 {
+        run("seeds/broker", worn_broker);
+    }
 }
 
 #[test]
