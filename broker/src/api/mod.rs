@@ -1,9 +1,10 @@
 //! The handlers, by what they are about.
 
 mod configs;
+mod demands;
 pub mod fetch;
 mod metadata;
-mod offsets;
+pub(crate) mod offsets;
 pub mod produce;
 mod producers;
 mod topics;
@@ -115,7 +116,7 @@ impl World {
     fn serve_other(&mut self, cx: &Context, request: AnyRequest) -> Flow {
         match request {
             AnyRequest::Fetch(request) => fetch::fetch(self, cx, request),
-            AnyRequest::ListOffsets(request) => offsets::list(self, cx, request).into(),
+            AnyRequest::ListOffsets(request) => offsets::list(self, cx, request),
             AnyRequest::OffsetForLeaderEpoch(request) => {
                 offsets::leader_epoch_ends(self, cx, request).into()
             }

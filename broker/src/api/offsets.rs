@@ -13,42 +13,79 @@ use ottla_protocol::messages::{
     DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
-use ottla_protocol::{ErrorCode, Uuid};
+use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
-use crate::log::{Found, Log};
+use crate::log::{Found, Log, Search};
 use crate::partition::{Partition, Serving, Surroundings};
 use crate::world::catalog::{Topic, TopicKey};
-use crate::world::{Context, World};
+use crate::world::{Context, Flow, Resume, World};
 
-pub(super) fn list(
-    world: &World,
-    cx: &Context,
-    request: ListOffsetsRequest,
-) -> ListOffsetsResponse {
+/// Where the offsets that a request asks for are known, or how to find them.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    topics: Vec<(ByteString, Vec<(i32, Result<Sought, ErrorCode>)>)>,
+}
+
+#[derive(Debug)]
+enum Sought {
+    Known(Option<Found>),
+    /// A record, by its time.
+    Search(Search),
+}
+
+impl Lookup {
+    /// Reads records, which may take long.
+    pub(crate) fn run(&mut self) {
+        for (_, rows) in &mut self.topics {
+            for (_, sought) in rows {
+                if let Ok(Sought::Search(search)) = sought {
+                    *sought = Ok(Sought::Known(search.run()));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        let mut rows = self.topics.iter().flat_map(|(_, rows)| rows);
+        rows.any(|(_, sought)| matches!(sought, Ok(Sought::Search(_))))
+    }
+
+    pub(crate) fn answer(mut self, version: i16) -> ListOffsetsResponse {
+        self.run();
+        let topics = self.topics.into_iter().map(|(name, rows)| ListOffsetsTopicResponse {
+            name,
+            partitions: rows.into_iter().map(|(index, s)| list_row(version, index, s)).collect(),
+            ..Default::default()
+        });
+        ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
+    }
+}
+
+pub(super) fn list(world: &mut World, cx: &Context, request: ListOffsetsRequest) -> Flow {
     let read_committed = request.isolation_level == 1;
     let topics = request.topics.into_iter().map(|topic| {
         let row = |asked: &ListOffsetsPartition| {
-            let found = look_up(world, cx, &topic.name, asked, read_committed);
-            list_row(cx.version, asked.partition_index, found)
+            (asked.partition_index, look_up(world, cx, &topic.name, asked, read_committed))
         };
-        ListOffsetsTopicResponse {
-            partitions: topic.partitions.iter().map(row).collect(),
-            name: topic.name,
-            ..Default::default()
-        }
+        let rows = topic.partitions.iter().map(row).collect();
+        (topic.name, rows)
     });
-    ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
+    let lookup = Lookup { topics: topics.collect() };
+    if lookup.is_open() {
+        return world.park(&[], Some(cx.now.mono), Resume::Lookup(lookup));
+    }
+    lookup.answer(cx.version).into()
 }
 
 fn list_row(
     version: i16,
     partition_index: i32,
-    found: Result<Option<Found>, ErrorCode>,
+    sought: Result<Sought, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
     let row = ListOffsetsPartitionResponse { partition_index, ..Default::default() };
-    match found {
-        Ok(None) => row,
-        Ok(Some(Found { offset, timestamp, epoch })) => {
+    match sought {
+        Ok(Sought::Known(None) | Sought::Search(_)) => row,
+        Ok(Sought::Known(Some(Found { offset, timestamp, epoch }))) => {
             let leader_epoch = if version >= 4 { epoch } else { -1 };
             ListOffsetsPartitionResponse { timestamp, offset, leader_epoch, ..row }
         }
@@ -76,10 +113,10 @@ fn look_up(
     topic: &str,
     asked: &ListOffsetsPartition,
     read_committed: bool,
-) -> Result<Option<Found>, ErrorCode> {
+) -> Result<Sought, ErrorCode> {
     let (index, epoch) = (asked.partition_index, asked.current_leader_epoch);
     let (_, partition, log) = led(world, cx, topic, index, epoch)?;
-    let at = |offset, epoch| Some(Found { offset, timestamp: -1, epoch });
+    let at = |offset, epoch| Sought::Known(Some(Found { offset, timestamp: -1, epoch }));
     let end = if read_committed { log.stable() } else { log.high_watermark() };
     let fetchable = || check_recovered(partition, cx.version);
     match asked.timestamp {
@@ -88,10 +125,10 @@ fn look_up(
         EARLIEST_LOCAL if cx.version >= 8 => {
             Ok(at(log.start(), log.epoch_at(log.start()).unwrap_or(-1)))
         }
-        MAX_TIMESTAMP if cx.version >= 7 => Ok(log.at_max_timestamp()),
-        LATEST_TIERED if cx.version >= 9 => Ok(None),
-        EARLIEST_PENDING_UPLOAD if cx.version >= 11 => Ok(None),
-        time @ 0.. => fetchable().map(|()| log.at_time(time, end)),
+        MAX_TIMESTAMP if cx.version >= 7 => Ok(Sought::Search(log.at_max_timestamp())),
+        LATEST_TIERED if cx.version >= 9 => Ok(Sought::Known(None)),
+        EARLIEST_PENDING_UPLOAD if cx.version >= 11 => Ok(Sought::Known(None)),
+        time @ 0.. => fetchable().map(|()| Sought::Search(log.at_time(time, end))),
         _ => Err(ErrorCode::UnsupportedVersion),
     }
 }

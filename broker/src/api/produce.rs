@@ -9,6 +9,7 @@ use ottla_protocol::messages::produce::{
 use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
+use super::demands::Demands;
 use crate::log::Log;
 use crate::log::batch::{Incoming, Refusal};
 use crate::partition::{Appended, Partition, Surroundings};
@@ -24,13 +25,25 @@ pub struct Checked {
     acks: i16,
     timeout_ms: i32,
     topics: Vec<CheckedTopic>,
+    /// Whether the topics have been asked what they demand of records.
+    is_demanded: bool,
 }
 
 #[derive(Debug, Clone)]
 struct CheckedTopic {
     name: ByteString,
     id: Uuid,
-    partitions: Vec<(i32, Result<Incoming, Refusal>)>,
+    partitions: Vec<CheckedPartition>,
+}
+
+#[derive(Debug, Clone)]
+struct CheckedPartition {
+    index: i32,
+    batch: Result<Incoming, Refusal>,
+    /// What its records have yet to be looked at for.
+    demands: Option<Demands>,
+    /// What was found then.
+    inspected: Result<(), Refusal>,
 }
 
 /// A produce request that waits for its batches to be committed.
@@ -50,10 +63,50 @@ impl Checked {
             partitions: topic
                 .partition_data
                 .into_iter()
-                .map(|data| (data.index, Incoming::check(data.records, version, frame_len)))
+                .map(|data| CheckedPartition {
+                    index: data.index,
+                    batch: Incoming::check(data.records, version, frame_len),
+                    demands: None,
+                    inspected: Ok(()),
+                })
                 .collect(),
         });
-        Self { transactional_id, acks, timeout_ms, topics: topics.collect() }
+        let topics = topics.collect();
+        Self { transactional_id, acks, timeout_ms, topics, is_demanded: false }
+    }
+
+    /// Notes what the topics demand of the records; returns whether any does, so that they are to be
+    /// inspected. Asked once: the demands are those of the time when the request came.
+    fn demand(&mut self, world: &World, cx: &Context) -> bool {
+        if std::mem::replace(&mut self.is_demanded, true) {
+            return false;
+        }
+        let mut any = false;
+        for CheckedTopic { name, id, partitions } in &mut self.topics {
+            let Ok(topic) = world.catalog.topic(TopicKey::of(name, *id, cx.version >= 13)) else {
+                continue;
+            };
+            for row in partitions {
+                let is_led = topic.partition(row.index).is_ok_and(|p| p.led_by(cx.node).is_ok());
+                let batch = row
+                    .batch
+                    .as_ref()
+                    .ok()
+                    .filter(|batch| is_led && batch.len() <= topic.settings.max_message_bytes);
+                row.demands = batch.and_then(|b| Demands::of(&topic.settings, b, cx.now));
+                any |= row.demands.is_some();
+            }
+        }
+        any
+    }
+
+    /// Reads the records that topics demand something of, which may take long.
+    pub(crate) fn inspect(&mut self) {
+        for row in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            if let (Ok(batch), Some(demands)) = (&row.batch, row.demands.take()) {
+                row.inspected = demands.check(batch);
+            }
+        }
     }
 }
 
@@ -63,15 +116,17 @@ impl CheckedTopic {
     }
 }
 
-pub(super) fn produce(world: &mut World, cx: &Context, request: Checked) -> Flow {
+pub(crate) fn produce(world: &mut World, cx: &Context, mut request: Checked) -> Flow {
+    if request.demand(world, cx) {
+        return world.park(&[], Some(cx.now.mono), Resume::Inspect(request));
+    }
     let mut wait = AckWait {
         response: ProduceResponse::default(),
         acknowledgements: Acknowledgements::new(cx.deadline(request.timeout_ms)),
     };
     for topic in &request.topics {
-        let rows = topic.partitions.iter().map(|(index, batch)| {
-            append_row(world, cx, &request, topic.key(cx.version), *index, batch)
-        });
+        let key = topic.key(cx.version);
+        let rows = topic.partitions.iter().map(|row| append_row(world, cx, &request, key, row));
         let rows: Vec<_> = rows.collect();
         wait.add_topic(topic, rows);
     }
@@ -95,10 +150,10 @@ fn append_row(
     cx: &Context,
     request: &Checked,
     key: TopicKey<'_>,
-    index: i32,
-    batch: &Result<Incoming, Refusal>,
+    row: &CheckedPartition,
 ) -> Row {
-    match append(world, cx, request, key, index, batch) {
+    let index = row.index;
+    match append(world, cx, request, key, row) {
         Ok((appended, log_start_offset, unacknowledged)) => {
             let row = PartitionProduceResponse {
                 index,
@@ -140,14 +195,15 @@ fn append(
     cx: &Context,
     request: &Checked,
     key: TopicKey<'_>,
-    index: i32,
-    batch: &Result<Incoming, Refusal>,
+    row: &CheckedPartition,
 ) -> Result<(Appended, i64, Unacknowledged), Refusal> {
-    let acks = request.acks;
+    let (index, acks) = (row.index, request.acks);
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
-    if let Some(batch) = batch.as_ref().ok().filter(|b| b.header().attributes.is_transactional()) {
+    if let Some(batch) =
+        row.batch.as_ref().ok().filter(|b| b.header().attributes.is_transactional())
+    {
         let id = request.transactional_id.as_deref();
         let id = id.ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
         admit_transaction(world, cx, id, key, index, batch)?;
@@ -157,7 +213,7 @@ fn append(
     let done = world.catalog.with_partition(key, index, cx.now, |partition, around| {
         partition.led_by(cx.node).map(drop)?;
         cx.item(&name, index)?;
-        let batch = admitted(batch, around.settings, cx.now)?;
+        let batch = admitted(row, around.settings, cx.now)?;
         append_to(partition, &batch, acks, around)
     })?;
     let done = done?;
@@ -220,61 +276,15 @@ fn append_to(
 }
 
 /// The batch as the topic wants it, after the checks that need the topic.
-fn admitted(
-    batch: &Result<Incoming, Refusal>,
-    topic: &TopicSettings,
-    now: Now,
-) -> Result<Incoming, Refusal> {
-    let batch = batch.as_ref().map_err(Clone::clone)?;
+fn admitted(row: &CheckedPartition, topic: &TopicSettings, now: Now) -> Result<Incoming, Refusal> {
+    let batch = row.batch.as_ref().map_err(Clone::clone)?;
     if batch.len() > topic.max_message_bytes {
         let (size, limit) = (batch.len(), topic.max_message_bytes);
         let reason = format!("the batch has {size} bytes, max.message.bytes is {limit}");
         return Err(Refusal::new(ErrorCode::MessageTooLarge, reason));
     }
-    if topic.compacts {
-        refuse_keyless(batch)?;
-    }
-    match topic.append_time(now) {
-        Some(time) => Ok(batch.with_append_time(time)),
-        None => check_times(batch, topic, now).map(|()| batch.clone()),
-    }
-}
-
-fn refuse_keyless(batch: &Incoming) -> Result<(), Refusal> {
-    let mut keyless = Vec::new();
-    batch.for_each_record(|index, _, has_key| {
-        if !has_key {
-            keyless.push((index, "Compacted topic cannot accept message without key".to_owned()));
-        }
-    })?;
-    refuse_records(ErrorCode::InvalidRecord, keyless)
-}
-
-/// The header's largest timestamp settles almost every batch; only one that lies too far ahead,
-/// or a topic that bounds the past, has its records looked at.
-fn check_times(batch: &Incoming, topic: &TopicSettings, now: Now) -> Result<(), Refusal> {
-    let earliest = now.wall_ms.saturating_sub(topic.timestamp_before_ms);
-    let latest = now.wall_ms.saturating_add(topic.timestamp_after_ms);
-    if topic.timestamp_before_ms == i64::MAX && batch.header().max_timestamp <= latest {
-        return Ok(());
-    }
-    let mut outside = Vec::new();
-    batch.for_each_record(|index, time, _| {
-        // −1 is no timestamp.
-        if time != -1 && !(earliest..=latest).contains(&time) {
-            let why = format!("timestamp {time} is not within {earliest} and {latest}");
-            outside.push((index, why));
-        }
-    })?;
-    refuse_records(ErrorCode::InvalidTimestamp, outside)
-}
-
-fn refuse_records(code: ErrorCode, records: Vec<(i32, String)>) -> Result<(), Refusal> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let message = Some("One or more records have been rejected".to_owned());
-    Err(Refusal { code, message, records })
+    row.inspected.clone()?;
+    Ok(topic.append_time(now).map_or_else(|| batch.clone(), |time| batch.with_append_time(time)))
 }
 
 fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {

@@ -9,7 +9,7 @@ use ottla_protocol::{AnyResponse, ApiKey, ErrorCode};
 
 use super::{Act, Active, Damage, Edit, Hits, Injection, Rule, RuleId, Then};
 use crate::world::catalog::{Catalog, TopicKey};
-use crate::world::{Context, Flow, Prepared, Reply, Resume, WaitKey, World};
+use crate::world::{Context, Flow, Prepared, Reply, Resume, WaitKey, Why, World};
 
 impl World {
     /// Adds a rule behind those that are there.
@@ -74,7 +74,7 @@ impl World {
     ) -> Flow {
         let injection = self.faults.get_mut(id).map(|active| active.injection(code));
         let cx = Context { injection, ..cx.clone() };
-        let flow = self.serve(&cx, request);
+        let flow = self.serve_reading(&cx, request);
         if cx.injection.is_some_and(|injection| injection.met.load(Ordering::Relaxed))
             && let Some(active) = self.faults.get_mut(id)
         {
@@ -93,11 +93,22 @@ impl World {
         if let Some(injection) = applies {
             let injection = Some(Injection { hits: Hits::Others, ..injection });
             let first = Context { injection, ..cx.clone() };
-            if let Flow::Park(parked) = self.serve(&first, request.clone()) {
+            if let Flow::Park(parked) = self.serve_reading(&first, request.clone()) {
                 self.abandon(&parked);
             }
         }
         self.serve_injected(cx, request, id, code)
+    }
+
+    /// As [`serve`](Self::serve), and reads records at once: the injection is known only now.
+    fn serve_reading(&mut self, cx: &Context, request: Prepared) -> Flow {
+        match self.serve(cx, request) {
+            Flow::Park(mut parked) => match parked.read_records() {
+                true => self.resume(cx, *parked, Why::Woken),
+                false => Flow::Park(parked),
+            },
+            flow => flow,
+        }
     }
 
     /// Does to an answer what a rule wants done after the request was served.

@@ -8,6 +8,8 @@ use ottla_protocol::records::{
 };
 use ottla_protocol::wire::RecordChunks;
 
+use super::Found;
+
 /// A batch from a producer, checked as far as it can be without its topic: framing, CRC, header.
 ///
 /// Made outside the world's lock, because it reads every byte.
@@ -169,25 +171,18 @@ impl Batch {
         RecordBatch::parse(whole.freeze())
     }
 
-    /// Calls `visit` with offset and timestamp of each record until it returns `true`, and returns
-    /// that record's.
-    pub fn find_record(&self, visit: impl Fn(i64, i64) -> bool) -> Option<(i64, i64)> {
-        let batch = self.to_record_batch().ok()?;
+    /// Calls `visit` with each record until it returns `true`, or the rest cannot be read.
+    pub(super) fn for_each_record(&self, mut visit: impl FnMut(Found) -> bool) {
+        let Ok(batch) = self.to_record_batch() else { return };
         let mut decoder = BatchDecoder::new(MAX_DECOMPRESSED);
-        let mut records = decoder.records(&batch).ok()?;
-        records.find_map(|record| {
-            let record = record.ok()?;
-            visit(record.offset, record.timestamp).then_some((record.offset, record.timestamp))
-        })
-    }
-
-    /// The largest timestamp of the records from `offset` on.
-    #[must_use]
-    pub fn max_timestamp_from(&self, offset: i64) -> Option<i64> {
-        let batch = self.to_record_batch().ok()?;
-        let mut decoder = BatchDecoder::new(MAX_DECOMPRESSED);
-        let records = decoder.records(&batch).ok()?.filter_map(Result::ok);
-        records.filter(|record| record.offset >= offset).map(|record| record.timestamp).max()
+        let Ok(records) = decoder.records(&batch) else { return };
+        let epoch = self.epoch();
+        let mut found = records.map_while(Result::ok).map(|record| Found {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            epoch,
+        });
+        let _whole = found.find(|found| visit(*found));
     }
 
     /// Base offset, length and leader epoch: what precedes the magic byte.

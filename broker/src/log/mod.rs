@@ -2,12 +2,15 @@
 
 pub mod batch;
 pub mod producers;
+mod search;
 mod segment;
 
 use std::collections::VecDeque;
 
 use batch::{Batch, Incoming};
 use producers::{Aborted, Producers, Verdict};
+pub use search::Search;
+use search::Wanted;
 use segment::Segment;
 
 use ottla_protocol::ErrorCode;
@@ -232,38 +235,34 @@ impl Log {
         self.producers = Producers::default();
     }
 
-    /// The first record below `upto` whose timestamp is `timestamp` or later.
+    /// How to find the first record below `upto` whose timestamp is `timestamp` or later.
+    ///
+    /// The header of a batch says how late its records are. Where it lied, the next batch is looked
+    /// into, but no more than a few: a log full of lies must not be read from end to end.
     #[must_use]
-    pub fn at_time(&self, timestamp: i64, upto: i64) -> Option<Found> {
+    pub fn at_time(&self, timestamp: i64, upto: i64) -> Search {
         let segments = self.segments.iter().filter(|s| s.max_timestamp() >= timestamp);
         let batches = segments.flat_map(Segment::batches);
         let late_enough = batches.filter(|batch| batch.header().max_timestamp >= timestamp);
-        late_enough
-            .take_while(|batch| batch.base() < upto)
-            .find_map(|batch| self.found(batch, |offset, time| time >= timestamp && offset < upto))
+        let readable = late_enough.filter(|batch| batch.next() > self.start);
+        let batches = readable.take_while(|batch| batch.base() < upto).take(CANDIDATES);
+        let wanted = Wanted::NotBefore(timestamp);
+        Search { batches: batches.cloned().collect(), from: self.start, upto, wanted }
     }
 
-    /// The first record of those with the largest timestamp.
+    /// How to find the first record of those with the largest timestamp: it is in the batch whose
+    /// header has that, or in the one within which the log begins and whose header is no guide.
     #[must_use]
-    pub fn at_max_timestamp(&self) -> Option<Found> {
-        let live = self.batches_from(self.start);
-        let latest = live.filter_map(|batch| self.live_max_timestamp(batch)).max();
-        latest.filter(|max| *max >= 0).and_then(|max| self.at_time(max, self.end))
-    }
-
-    /// The largest timestamp of the batch's records that may be read. Only a batch in which the
-    /// log begins has to be looked into.
-    fn live_max_timestamp(&self, batch: &Batch) -> Option<i64> {
-        if batch.base() >= self.start {
-            return Some(batch.header().max_timestamp);
-        }
-        batch.max_timestamp_from(self.start)
-    }
-
-    fn found(&self, batch: &Batch, wanted: impl Fn(i64, i64) -> bool) -> Option<Found> {
-        let in_log = |offset, time| offset >= self.start && wanted(offset, time);
-        let (offset, timestamp) = batch.find_record(in_log)?;
-        Some(Found { offset, timestamp, epoch: batch.epoch() })
+    pub fn at_max_timestamp(&self) -> Search {
+        let mut live = self.batches_from(self.start).peekable();
+        let cut = live.next_if(|batch| batch.base() < self.start);
+        // Of equals, the first.
+        let later = |best: &'_ Batch, next: &'_ Batch| {
+            next.header().max_timestamp > best.header().max_timestamp
+        };
+        let latest = live.reduce(|best, next| if later(best, next) { next } else { best });
+        let batches = cut.into_iter().chain(latest).cloned().collect();
+        Search { batches, from: self.start, upto: self.end, wanted: Wanted::Latest }
     }
 
     /// The leader epoch of the record at `offset`, or of the next one behind it.
@@ -305,3 +304,6 @@ impl Log {
         self.producers.aborted(from, upto)
     }
 }
+
+/// Batches that a search by time looks into.
+const CANDIDATES: usize = 8;

@@ -91,7 +91,8 @@ impl Shell {
         })
     }
 
-    pub(crate) fn resume(&self, cx: &mut Context, parked: Parked, why: Why) -> Step {
+    pub(crate) fn resume(&self, cx: &mut Context, mut parked: Parked, why: Why) -> Step {
+        parked.read_records();
         self.lock().parked.remove(&parked.ticket);
         self.step(|world, now| {
             cx.now = now;

@@ -24,6 +24,7 @@ use std::time::Duration;
 use ottla_protocol::{AnyRequest, AnyResponse, ApiKey, ByteString, ErrorCode, Uuid};
 
 use crate::api::fetch::{FetchWait, Sessions};
+use crate::api::offsets::Lookup;
 use crate::api::produce::{AckWait, Checked};
 use crate::fault::{Damage, Faults, Injection, Then};
 use crate::group::{self, GroupConfig, Groups, WaitId};
@@ -185,12 +186,30 @@ pub(crate) enum Resume {
     Markers(MarkerWait),
     /// A fetch waits for bytes.
     Fetch(FetchWait),
+    /// The records of a produce request are to be looked at.
+    Inspect(Checked),
+    /// Records are to be found by their times.
+    Lookup(Lookup),
     /// A request is held, or delayed, before it is served.
     Held(Prepared),
     /// An answer is delayed; `None` never comes.
     Answer(Option<Reply>),
     /// A member's join or sync waits for its group.
     Member(WaitId),
+}
+
+impl Parked {
+    /// Reads the records that the request is about, if that is what it waits for; returns whether it
+    /// is. Unpacking them may take long, so it is not to be done under a lock: that is why it is
+    /// apart from [`World::resume`], which does it only where nobody has.
+    pub fn read_records(&mut self) -> bool {
+        match &mut self.resume {
+            Resume::Inspect(request) => request.inspect(),
+            Resume::Lookup(lookup) => lookup.run(),
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Why a parked request is taken up again.
@@ -255,6 +274,11 @@ impl World {
             Resume::Acks(wait) => crate::api::produce::resume(self, cx, wait, why),
             Resume::Markers(wait) => wait.settle(self, cx, why),
             Resume::Fetch(wait) => crate::api::fetch::resume(self, cx, wait, why),
+            Resume::Inspect(mut request) => {
+                request.inspect();
+                crate::api::produce::produce(self, cx, request)
+            }
+            Resume::Lookup(lookup) => lookup.answer(cx.version).into(),
             Resume::Member(wait) => group::resume(self, cx, wait),
             Resume::Held(request) => self.serve(cx, request),
             Resume::Answer(Some(reply)) => Flow::Reply(reply),

@@ -25,6 +25,19 @@ fn an_injected_code_hits_its_partition_as_often_as_it_should() {
 }
 
 #[test]
+fn an_injected_code_hits_records_that_must_be_read_first() {
+    let code = ErrorCode::NotLeaderOrFollower;
+    for (act, written) in [(Act::Respond(code), 0), (Act::ApplyThenRespond(code), 1)] {
+        let mut test = Test::without_topics(1, &[]);
+        test.topic("t", &[("cleanup.policy", "compact")]);
+        let rule = test.world.add_rule(Rule::new(ApiKey::Produce, act).once());
+        assert_eq!(test.produce(-1, batch(&["a"])).error_code, code.code());
+        assert_eq!((test.world.hits(rule), test.fetch(0).high_watermark), (1, written));
+        assert_eq!(test.produce(-1, batch(&["b"])).base_offset, written);
+    }
+}
+
+#[test]
 fn a_rule_for_another_node_or_partition_does_nothing() {
     let mut test = Test::new();
     let act = Act::Respond(ErrorCode::NotLeaderOrFollower);

@@ -79,8 +79,19 @@ impl Test {
         self.world.catalog().leader(key, 0).unwrap().0
     }
 
-    /// Sends to a node, and gives what becomes of it.
+    /// Sends to a node, and gives what becomes of it, once the records have been read that it is
+    /// about.
     fn send(&mut self, node: i32, version: i16, request: impl Into<AnyRequest>) -> Flow {
+        match self.begin(node, version, request) {
+            Flow::Park(mut parked) => match parked.read_records() {
+                true => self.resume(node, version, *parked, Why::Expired),
+                false => Flow::Park(parked),
+            },
+            flow => flow,
+        }
+    }
+
+    fn begin(&mut self, node: i32, version: i16, request: impl Into<AnyRequest>) -> Flow {
         let cx = Context::new(self.now, NodeId(node), version);
         let request = Prepared::new(request.into(), version, 0);
         self.world.handle(&cx, request)

@@ -10,6 +10,7 @@ use ottla_protocol::messages::{
     DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
+use ottla_protocol::records::TimestampType;
 
 use super::*;
 
@@ -70,6 +71,16 @@ fn time_lookup_is_first_at_or_after() {
     }
     let row = list(&mut test, 7, START + 51);
     assert_eq!((row.error_code, row.offset, row.timestamp), (0, -1, -1));
+}
+
+#[test]
+fn a_header_that_lies_about_its_times_is_passed_over() {
+    let mut test = with_times();
+    let mut lying = seal(&[(START, "5")], &SealOptions::default());
+    lying.set_max_timestamp(TimestampType::CreateTime, START + 90);
+    test.produce(-1, chunks(lying));
+    test.produce(-1, timed(&[(START + 80, "6")]));
+    assert_eq!(list(&mut test, 7, START + 60).offset, 6);
 }
 
 #[test]

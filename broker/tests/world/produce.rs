@@ -128,6 +128,27 @@ fn keyless_on_compacted_is_rejected_per_record() {
 }
 
 #[test]
+fn records_are_read_between_two_visits_to_the_world() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[("cleanup.policy", "compact")]);
+    let request = produce_request("t", -1, batch(&["a"]));
+    let mut waiting = parked(test.begin(1, 9, request.clone()));
+    assert_eq!(waiting.until, Some(Duration::ZERO), "it goes on at once");
+    assert_eq!(test.fetch(0).high_watermark, 0);
+    assert!(waiting.read_records());
+    assert_eq!(produced(test.resume(1, 9, waiting, Why::Expired)).error_code, 0);
+    assert_eq!(test.fetch(0).high_watermark, 1);
+    let unread = parked(test.begin(1, 9, request));
+    assert_eq!(produced(test.resume(1, 9, unread, Why::Expired)).base_offset, 1);
+}
+
+#[test]
+fn a_batch_of_which_the_header_tells_enough_is_appended_at_once() {
+    let flow = Test::new().begin(1, 9, produce_request("t", -1, batch(&["a"])));
+    assert_eq!(produced(flow).error_code, 0);
+}
+
+#[test]
 fn a_topic_with_append_time_stamps_its_own() {
     let mut test = Test::without_topics(1, &[]);
     test.topic("t", &[("message.timestamp.type", "LogAppendTime")]);

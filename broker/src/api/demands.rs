@@ -1,0 +1,69 @@
+//! What topics ask of each record.
+
+use std::ops::RangeInclusive;
+
+use ottla_protocol::ErrorCode;
+
+use crate::log::batch::{Incoming, Refusal};
+use crate::world::Now;
+use crate::world::config::TopicSettings;
+
+/// What the records of a batch must be like for their topic to take them, where its header does not
+/// tell. To find out is to read every one of them, unpacked up to 256 MiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Demands {
+    keys: bool,
+    /// Timestamps, in milliseconds since 1970.
+    times: Option<RangeInclusive<i64>>,
+}
+
+impl Demands {
+    /// `None` where the header tells enough, which is almost always: its largest timestamp settles
+    /// what does not lie too far ahead, and few topics compact, or bound the past.
+    pub(super) fn of(topic: &TopicSettings, batch: &Incoming, now: Now) -> Option<Self> {
+        let earliest = now.wall_ms.saturating_sub(topic.timestamp_before_ms);
+        let latest = now.wall_ms.saturating_add(topic.timestamp_after_ms);
+        let is_told =
+            topic.timestamp_before_ms == i64::MAX && batch.header().max_timestamp <= latest;
+        let checks_times = !topic.stamps_append_time && !is_told;
+        let times = checks_times.then_some(earliest..=latest);
+        let keys = topic.compacts;
+        (keys || times.is_some()).then_some(Self { keys, times })
+    }
+
+    /// Whether every record is as demanded.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the records that are not, or because they cannot be read.
+    pub(super) fn check(&self, batch: &Incoming) -> Result<(), Refusal> {
+        let (mut keyless, mut outside) = (Vec::new(), Vec::new());
+        batch.for_each_record(|index, time, has_key| {
+            if self.keys && !has_key && keyless.len() < MAX_TOLD {
+                let why = "Compacted topic cannot accept message without key";
+                keyless.push((index, why.to_owned()));
+            }
+            // −1 is no timestamp.
+            let bounds = self.times.as_ref().filter(|times| time != -1 && !times.contains(&time));
+            if let Some(bounds) = bounds.filter(|_| outside.len() < MAX_TOLD) {
+                let (earliest, latest) = (bounds.start(), bounds.end());
+                let why = format!("timestamp {time} is not within {earliest} and {latest}");
+                outside.push((index, why));
+            }
+        })?;
+        refuse_records(ErrorCode::InvalidRecord, keyless)?;
+        refuse_records(ErrorCode::InvalidTimestamp, outside)
+    }
+}
+
+fn refuse_records(code: ErrorCode, records: Vec<(i32, String)>) -> Result<(), Refusal> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let message = Some("One or more records have been rejected".to_owned());
+    Err(Refusal { code, message, records })
+}
+
+/// Records at fault that an answer names: a batch that unpacks to millions of them must not be
+/// answered with as many texts.
+const MAX_TOLD: usize = 10_000;
