@@ -39,9 +39,10 @@ pub(crate) fn simulate<T>(run: impl Future<Output = T>) -> T {
 
 /// Plays a run, which must come to its end (L1): on paused time, a future that is never resolved
 /// would otherwise let timers tick for ever.
-pub(crate) async fn in_time<T>(seed: u64, run: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(Duration::from_secs(1_800), run).await;
-    done.unwrap_or_else(|_| panic!("seed {seed} broke L1: the run has no end"))
+pub(crate) fn in_time<T>(seed: u64, run: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Boxed, because it is large.
+    let done = tokio::time::timeout(Duration::from_secs(1_800), Box::pin(run));
+    async move { done.await.unwrap_or_else(|_| panic!("seed {seed} broke L1: the run has no end")) }
 }
 
 /// The seeds of a suite: `SIM_SEED` alone; or `SIM_SEEDS`, which is how many from 0, or a range such
