@@ -215,6 +215,16 @@ fn act(draw: &mut Draw) -> Act {
     }
 }
 
+/// Has an end of a transaction done and never answered, every other second.
+pub(crate) async fn silence_ends(cluster: &Cluster, lasts: Duration) {
+    let mut rules = Vec::new();
+    for _ in 0..lasts.as_secs() / 2 {
+        sleep(Duration::from_secs(2)).await;
+        rules.push(cluster.fault(Rule::new(ApiKey::EndTxn, Act::ApplyThenHang).once()));
+    }
+    rules.into_iter().for_each(FaultHandle::remove);
+}
+
 fn unsigned(number: i32) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

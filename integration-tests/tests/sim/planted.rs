@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use ottla_consumer::Consumer;
+use ottla_consumer::{Batch, Consumer};
+use ottla_core::types::{ConsumerGroupMetadata, Offsets, Progress};
 
 use crate::history::Ended;
+use crate::nemesis::GROUP;
 use crate::runs::simulate;
 use crate::transactions::play;
 
@@ -35,6 +37,33 @@ pub(crate) enum Defect {
     Repeats,
     /// The reader is given what is open or aborted.
     ReadsAll,
+    /// A commit of which nobody knows the outcome counts as an abort.
+    AbortsUnknown,
+    /// Offsets are committed in the transaction without the generation that they were read in.
+    OmitsGeneration,
+}
+
+/// What is done to copiers beyond what their seed brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ordeal {
+    /// Nothing.
+    None,
+    /// Ends of transactions are done, and never answered; copiers soon stop waiting.
+    SilentEnds,
+    /// Members are put out of their group between what they write and its offsets.
+    Expulsions,
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trial {
+    pub(crate) defect: Defect,
+    pub(crate) ordeal: Ordeal,
+}
+
+impl Trial {
+    /// Nothing but what the seed brings.
+    pub(crate) const NONE: Self = Self { defect: Defect::None, ordeal: Ordeal::None };
 }
 
 impl Defect {
@@ -57,6 +86,17 @@ impl Defect {
             (Self::CommitToldAsAbort, Ended::Committed) => Ended::Aborted,
             (_, outcome) => outcome,
         }
+    }
+
+    pub(crate) fn gives_unknown_up(self) -> bool {
+        self == Self::AbortsUnknown
+    }
+
+    /// What is committed of a transaction's offsets, and in whose name.
+    pub(crate) fn progress(self, batches: &[Batch]) -> (ConsumerGroupMetadata, Offsets) {
+        let reader = batches.group().filter(|_| self != Self::OmitsGeneration);
+        let reader = reader.unwrap_or_else(|| ConsumerGroupMetadata::standalone(GROUP));
+        (reader, batches.offsets())
     }
 
     pub(crate) fn forgets(self) -> bool {
@@ -130,12 +170,37 @@ fn a_reader_of_what_is_not_committed_is_found() {
     check(Defect::ReadsAll, "S9");
 }
 
-/// Some seed brings it to light, as what it is.
+#[test]
+fn an_abort_of_what_may_be_committed_is_found() {
+    check_in(Ordeal::SilentEnds, Defect::AbortsUnknown, "S10");
+}
+
+#[test]
+fn offsets_of_a_generation_that_is_over_are_found() {
+    check_in(Ordeal::Expulsions, Defect::OmitsGeneration, "S10");
+}
+
+#[test]
+fn no_ordeal_breaks_a_copier_without_defects() {
+    for ordeal in [Ordeal::SilentEnds, Ordeal::Expulsions] {
+        for seed in 0..SEEDS {
+            let (bed, violations) = simulate(play(seed, Trial { defect: Defect::None, ordeal }));
+            bed.judge_found(&violations);
+        }
+    }
+}
+
 #[track_caller]
 fn check(defect: Defect, invariant: &str) {
+    check_in(Ordeal::None, defect, invariant);
+}
+
+/// One of few seeds brings it to light, as what it is.
+#[track_caller]
+fn check_in(ordeal: Ordeal, defect: Defect, invariant: &str) {
     let mut found = BTreeSet::new();
-    for seed in 0..300 {
-        let (_, violations) = simulate(play(seed, defect));
+    for seed in 0..SEEDS {
+        let (_, violations) = simulate(play(seed, Trial { defect, ordeal }));
         found.extend(violations.into_iter().map(|violation| violation.invariant));
         if found.contains(invariant) {
             return;
@@ -143,3 +208,6 @@ fn check(defect: Defect, invariant: &str) {
     }
     panic!("{defect:?} is not {invariant}: {found:?}");
 }
+
+/// How many seeds a defect is to be found in.
+const SEEDS: u64 = 20;

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use ottla_consumer::config::AutoOffsetReset;
 use ottla_consumer::{Batch, Consumer, ConsumerBuilder};
-use ottla_core::net::Client;
-use ottla_core::types::TopicPartition;
+use ottla_core::cluster::CoordinatorKind;
+use ottla_core::net::{Client, Target};
+use ottla_core::retry::Deadline;
+use ottla_core::types::{Progress, TopicPartition};
 use ottla_producer::{
     Producer, Record, Transaction, TransactionError, TransactionOutcome, TransactionalProducer,
 };
 use ottla_protocol::ApiKey;
+use ottla_protocol::messages::LeaveGroupRequest;
+use ottla_protocol::messages::leave_group::MemberIdentity;
 use tokio::sync::watch;
 
 use crate::actor::{Actor, spawn};
@@ -19,8 +23,8 @@ use crate::check::{Violation, check, check_copies};
 use crate::consume::{Tell, note_commits};
 use crate::draw::Draw;
 use crate::history::{Attempt, Ended, Event, History, Stamp};
-use crate::nemesis::{GROUP, Nemesis, TOPIC};
-use crate::planted::Defect;
+use crate::nemesis::{GROUP, Nemesis, TOPIC, silence_ends};
+use crate::planted::{Ordeal, Trial};
 use crate::runs::{each_holds, each_replays, in_time, simulate};
 use crate::scene::Scene;
 
@@ -66,19 +70,27 @@ fn seeds_that_once_failed_stay_well() {
 }
 
 async fn run(seed: u64) -> History {
-    let (bed, found) = in_time(seed, play(seed, Defect::None)).await;
+    let (bed, found) = in_time(seed, play(seed, Trial::NONE)).await;
     bed.judge_found(&found)
 }
 
-/// Plays a run to its end, with copiers that have a defect, and says what was broken.
-pub(crate) async fn play(seed: u64, defect: Defect) -> (Bed, Vec<Violation>) {
+/// Plays a run to its end, with copiers that are on trial, and says what was broken.
+pub(crate) async fn play(seed: u64, trial: Trial) -> (Bed, Vec<Violation>) {
     let mut draw = Draw::new(seed ^ 0x70);
     let bed = Bed::start_with(seed, *draw.pick(&[0, 1, 2, 2, 2])).await;
     let scene = Scene::begin(bed, &NEMESIS, &mut draw).await;
     let bed = &scene.bed;
-    let reading = spawn(read_back(bed.client(2).await, bed.log.clone(), defect));
-    let mut copiers = Copiers::begin(bed, seed, defect, &mut draw).await;
-    scene.play(100..500, copiers.churn(bed, &mut draw)).await;
+    let reading = spawn(read_back(bed.client(2).await, bed.log.clone(), trial));
+    let mut copiers = Copiers::begin(bed, seed, trial, &mut draw).await;
+    let ordeal = async {
+        if trial.ordeal == Ordeal::SilentEnds {
+            silence_ends(&bed.cluster, NEMESIS.lasts).await;
+        }
+    };
+    let meanwhile = async {
+        tokio::join!(copiers.churn(bed, &mut draw), ordeal);
+    };
+    scene.play(100..500, meanwhile).await;
     copied(bed).await;
     copiers.end().await;
     note_commits(bed).await;
@@ -122,7 +134,7 @@ async fn read_through(bed: &Bed) {
 /// has.
 struct Copiers {
     seed: u64,
-    defect: Defect,
+    trial: Trial,
     running: Vec<Running>,
     next: u32,
 }
@@ -133,8 +145,8 @@ struct Running {
 }
 
 impl Copiers {
-    async fn begin(bed: &Bed, seed: u64, defect: Defect, draw: &mut Draw) -> Self {
-        let mut copiers = Self { seed, defect, running: Vec::new(), next: 1 };
+    async fn begin(bed: &Bed, seed: u64, trial: Trial, draw: &mut Draw) -> Self {
+        let mut copiers = Self { seed, trial, running: Vec::new(), next: 1 };
         for slot in 0..u32::try_from(draw.within(1..4)).unwrap() {
             copiers.join(bed, slot).await;
         }
@@ -152,7 +164,7 @@ impl Copiers {
             log: bed.log.clone(),
             draw: Draw::new(self.seed.wrapping_mul(1_000).wrapping_add(number.into())),
             attempts: 0,
-            defect: self.defect,
+            trial: self.trial,
         };
         self.running.push(Running { slot, actor: Actor::begin(client, |stop| copier.run(stop)) });
     }
@@ -197,7 +209,7 @@ struct Copier {
     log: Log,
     draw: Draw,
     attempts: u32,
-    defect: Defect,
+    trial: Trial,
 }
 
 /// Why the work was given up.
@@ -219,8 +231,12 @@ impl Copier {
         while !*stop.borrow() {
             let producer = Producer::builder(&self.client).transactional(self.id.as_str());
             let producer = producer.transaction_timeout(TIMEOUT).delivery_timeout(TIMEOUT);
-            let producer = producer.request_timeout(Duration::from_secs(3)).build().await;
-            match producer {
+            let producer = producer.request_timeout(Duration::from_secs(3));
+            let producer = match self.trial.ordeal {
+                Ordeal::SilentEnds => producer.max_block(IMPATIENT),
+                Ordeal::None | Ordeal::Expulsions => producer,
+            };
+            match producer.build().await {
                 Ok(producer) => self.copy(producer, &mut stop).await,
                 Err(error) => self.note(Event::Fault(format!("{}: {error}", self.id))),
             }
@@ -282,14 +298,18 @@ impl Copier {
         consumer: &mut Consumer,
         batches: &[Batch],
     ) -> bool {
-        self.defect.before(consumer).await;
+        self.trial.defect.before(consumer).await;
         let log = self.log.clone();
         let copied = in_limit(&log, "transaction", TRANSACTION, self.transact(producer, batches));
         let outcome = match copied.await {
             Ok(()) => Ended::Committed,
             Err(Failed::Transaction(error)) if error.is_outcome_unknown() => {
                 self.note(Event::Fault(format!("copier {}: {error}", self.number)));
-                settle(producer).await
+                if self.trial.defect.gives_unknown_up() {
+                    Ended::Aborted
+                } else {
+                    settle(producer).await
+                }
             }
             Err(error) => {
                 self.note(Event::Fault(format!("copier {}: {error:?}", self.number)));
@@ -301,9 +321,9 @@ impl Copier {
             }
         };
         let attempt = Attempt { copier: self.number, number: self.attempts };
-        self.note(Event::Ended { attempt, outcome: self.defect.told(outcome) });
-        self.defect.after(consumer).await;
-        if outcome != Ended::Committed && !self.defect.forgets() {
+        self.note(Event::Ended { attempt, outcome: self.trial.defect.told(outcome) });
+        self.trial.defect.after(consumer).await;
+        if outcome != Ended::Committed && !self.trial.defect.forgets() {
             consumer.rewind(batches);
         }
         true
@@ -341,13 +361,13 @@ impl Copier {
             let copies = batch.records().map(|record| value(record.value()));
             records.extend(copies.map(|value| (batch.partition(), value)));
         }
-        self.defect.change(&mut records);
+        self.trial.defect.change(&mut records);
         for (at, (partition, stamp)) in records.iter().enumerate() {
             let value = format!("{stamp} {attempt}");
             let stamp: Stamp = stamp.parse().unwrap();
             self.note(Event::Wrote { attempt, stamp });
             let record = Record::to(OUTPUT).partition(*partition).value(value);
-            if self.defect.writes_outside(at) {
+            if self.trial.defect.writes_outside(at) {
                 let plain = Producer::builder(&self.client).build().await.unwrap();
                 drop(plain.send(record).await);
             } else if transaction.post(record).await.is_err() {
@@ -361,10 +381,15 @@ impl Copier {
         if self.draw.chance(5) {
             return Err(Failed::Work);
         }
-        if self.defect.keeps_offsets() {
+        if self.trial.ordeal == Ordeal::Expulsions && self.draw.chance(20) {
+            expel(&self.client, batches).await;
+            // The others learn of it by their heartbeats, and begin what this one is at.
+            tokio::time::sleep(TIMEOUT / 2).await;
+        }
+        if self.trial.defect.keeps_offsets() {
             return Ok(());
         }
-        Ok(transaction.commit_offsets(batches).await?)
+        Ok(transaction.commit_offsets(&self.trial.defect.progress(batches)).await?)
     }
 }
 
@@ -391,12 +416,24 @@ async fn settle(producer: &mut TransactionalProducer) -> Ended {
     }
 }
 
+/// Puts the member that read `batches` out of its group, as an operator does.
+async fn expel(client: &Client, batches: &[Batch]) {
+    let Some(reader) = batches.group() else { return };
+    let member = MemberIdentity { member_id: reader.member_id, ..Default::default() };
+    let members = vec![member];
+    let request = LeaveGroupRequest { group_id: GROUP.into(), members, ..Default::default() };
+    let coordinator = Target::Coordinator(CoordinatorKind::Group, GROUP.into());
+    let deadline = Deadline::after(client.runtime().now(), TIMEOUT);
+    // One that is put out already is as good.
+    drop(client.call(&coordinator, &request, deadline).await);
+}
+
 /// Reads the copies as a consumer of committed records is given them.
-async fn read_back(client: Client, log: Log, defect: Defect) {
+async fn read_back(client: Client, log: Log, trial: Trial) {
     let partitions = (0..PARTITIONS).map(|partition| TopicPartition::new(OUTPUT, partition));
     let builder = ConsumerBuilder::new(client).assign(partitions);
     let builder = builder.start_at(AutoOffsetReset::Earliest);
-    let builder = if defect.reads_all() { builder } else { builder.read_committed() };
+    let builder = if trial.defect.reads_all() { builder } else { builder.read_committed() };
     let mut consumer = builder.build().await.unwrap();
     loop {
         match consumer.poll().await {
@@ -423,6 +460,9 @@ pub(crate) fn transactional_id(slot: u32) -> String {
 
 /// `transaction.timeout.ms`.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `max.block.ms` of a copier that does not wait until a request that was not answered is sent again.
+const IMPATIENT: Duration = Duration::from_secs(2);
 
 /// What a transaction may take with all that can go wrong: the work's sleep, `delivery.timeout.ms`, and
 /// `max.block.ms` for each of beginning, committing and aborting.
