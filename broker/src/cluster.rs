@@ -204,9 +204,9 @@ async fn accept(
             biased;
             () = down(&mut power) => return,
             accepted = listener.accept() => match accepted {
-                Ok(stream) => {
+                Ok(from) => {
                     let (shell, power) = (Arc::clone(&shell), serving.clone());
-                    spawn(serve(shell, node, stream, power, frame_limit));
+                    spawn(serve(shell, node, from, power, frame_limit));
                 }
                 // A connection that died before it was accepted, or too many files: others may
                 // fare better.

@@ -1,5 +1,6 @@
 //! The way from the world to its groups, and back.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ottla_protocol::messages::list_groups::ListGroupsResponse;
@@ -36,12 +37,13 @@ pub(crate) fn serve(
     request: AnyRequest,
 ) -> Result<Flow, Box<AnyRequest>> {
     let unique = world.random.uuid();
+    let client_host = client_host(cx.client_address);
     let World { groups, catalog, transactions, .. } = world;
     let caller = Caller {
         version: cx.version,
         now: cx.now.mono,
         client_id: &cx.client_id,
-        client_host: CLIENT_HOST,
+        client_host: &client_host,
         cluster: &Asked { catalog, cx },
     };
     let flow = match request {
@@ -183,5 +185,30 @@ impl ClusterView for Asked<'_> {
     }
 }
 
-/// Every client is taken for a local one.
-const CLIENT_HOST: &str = "/127.0.0.1";
+/// As Java prints it, which leaves no zeros out. Who is in the same process is local.
+fn client_host(address: Option<IpAddr>) -> String {
+    match address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical() {
+        IpAddr::V4(address) => format!("/{address}"),
+        IpAddr::V6(address) => {
+            let groups = address.segments().map(|group| format!("{group:x}"));
+            format!("/{}", groups.join(":"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_where_java_would_say_it_is() {
+        for (address, host) in [
+            (None, "/127.0.0.1"),
+            (Some("10.0.0.7"), "/10.0.0.7"),
+            (Some("::ffff:10.0.0.7"), "/10.0.0.7"),
+            (Some("::1"), "/0:0:0:0:0:0:0:1"),
+        ] {
+            assert_eq!(client_host(address.map(|address| address.parse().unwrap())), host);
+        }
+    }
+}

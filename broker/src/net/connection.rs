@@ -1,5 +1,6 @@
 //! One connection: one request at a time, answers in order, as a real broker has it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,13 +30,14 @@ pub(crate) enum Power {
 pub(crate) async fn serve(
     shell: Arc<Shell>,
     node: NodeId,
-    stream: BoxStream,
+    (stream, client_address): (BoxStream, Option<IpAddr>),
     power: watch::Receiver<Power>,
     frame_limit: usize,
 ) {
     let id = shell.new_connection();
     let received = BytesMut::new();
-    let mut connection = Connection { shell, node, id, stream, power, received, frame_limit };
+    let mut connection =
+        Connection { shell, node, id, client_address, stream, power, received, frame_limit };
     let why = connection.run().await;
     tracing::debug!(connection = id, node = node.0, ?why, "connection closed");
 }
@@ -54,6 +56,7 @@ struct Connection {
     shell: Arc<Shell>,
     node: NodeId,
     id: u64,
+    client_address: Option<IpAddr>,
     stream: BoxStream,
     power: watch::Receiver<Power>,
     received: BytesMut,
@@ -102,6 +105,7 @@ impl Connection {
         let mut cx = Context::new(Now::default(), self.node, frame.version);
         cx.connection = self.id;
         cx.client_id = client_id;
+        cx.client_address = self.client_address;
         Call { api: frame.api, correlation_id: frame.correlation_id, cx }
     }
 

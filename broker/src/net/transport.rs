@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -24,22 +25,22 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    /// The next connection.
+    /// The next connection, with where it comes from, if that is a network.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: no connection is lost.
-    pub(crate) async fn accept(&mut self) -> io::Result<BoxStream> {
+    pub(crate) async fn accept(&mut self) -> io::Result<(BoxStream, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Answers are written in one go; waiting for more to send only delays them.
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), Some(peer.ip())))
             }
             Self::Memory(accepted) => {
                 let stream = accepted.recv().await.ok_or(io::ErrorKind::NotConnected)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), None))
             }
         }
     }

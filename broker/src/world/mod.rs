@@ -19,6 +19,7 @@ mod requests;
 mod waiting;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ottla_protocol::{AnyRequest, AnyResponse, ApiKey, ByteString, ErrorCode, Uuid};
@@ -64,6 +65,8 @@ pub struct Context {
     pub version: i16,
     /// What the client calls itself; empty for null.
     pub client_id: ByteString,
+    /// Where the client is, if it is on a network.
+    pub client_address: Option<IpAddr>,
     /// An error that a rule puts in the place of a real one.
     pub(crate) injection: Option<Injection>,
 }
@@ -73,7 +76,8 @@ impl Context {
     #[must_use]
     pub fn new(now: Now, node: NodeId, version: i16) -> Self {
         let client_id = ByteString::new();
-        Self { now, node, connection: 0, version, client_id, injection: None }
+        let (client_address, injection) = (None, None);
+        Self { now, node, connection: 0, version, client_id, client_address, injection }
     }
 
     /// What every handler asks before it serves an item: an injected error takes the path of a
