@@ -1,10 +1,12 @@
 //! Where a log begins, ends, and what lies where in it.
 
+use std::collections::BTreeSet;
+
 use ottla_protocol::messages::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
 use ottla_protocol::messages::list_offsets::{
-    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopic, ListOffsetsTopicResponse,
 };
 use ottla_protocol::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderPartition, OffsetForLeaderTopicResult,
@@ -63,9 +65,14 @@ impl Lookup {
 
 pub(super) fn list(world: &mut World, cx: &Context, request: ListOffsetsRequest) -> Flow {
     let read_committed = request.isolation_level == 1;
+    let twice = asked_twice(&request);
     let topics = request.topics.into_iter().map(|topic| {
         let row = |asked: &ListOffsetsPartition| {
-            (asked.partition_index, look_up(world, cx, &topic.name, asked, read_committed))
+            let index = asked.partition_index;
+            if twice.contains(&(topic.name.clone(), index)) {
+                return (index, Err(ErrorCode::InvalidRequest));
+            }
+            (index, look_up(world, cx, &topic.name, asked, read_committed))
         };
         let rows = topic.partitions.iter().map(row).collect();
         (topic.name, rows)
@@ -75,6 +82,18 @@ pub(super) fn list(world: &mut World, cx: &Context, request: ListOffsetsRequest)
         return world.park(&[], Some(cx.now.mono), Resume::Lookup(lookup));
     }
     lookup.answer(cx.version).into()
+}
+
+/// The partitions that a request names more than once, which would have it read as often.
+fn asked_twice(request: &ListOffsetsRequest) -> BTreeSet<(ByteString, i32)> {
+    let partitions = |topic: &ListOffsetsTopic| {
+        let name = topic.name.clone();
+        let indices: Vec<i32> = topic.partitions.iter().map(|p| p.partition_index).collect();
+        indices.into_iter().map(move |index| (name.clone(), index))
+    };
+    let mut once = BTreeSet::new();
+    let all = request.topics.iter().flat_map(partitions);
+    all.filter(|partition| !once.insert(partition.clone())).collect()
 }
 
 fn list_row(

@@ -74,6 +74,23 @@ fn time_lookup_is_first_at_or_after() {
 }
 
 #[test]
+fn a_partition_that_is_asked_for_twice_is_told_nothing() {
+    let mut test = with_times();
+    let at = |partition_index| ListOffsetsPartition {
+        partition_index,
+        timestamp: -1,
+        current_leader_epoch: -1,
+        ..Default::default()
+    };
+    let partitions = vec![at(0), at(9), at(0)];
+    let topics = vec![ListOffsetsTopic { name: "t".into(), partitions, ..Default::default() }];
+    let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
+    let response: ListOffsetsResponse = test.ask(7, request);
+    let codes = response.topics[0].partitions.iter().map(|row| row.error_code);
+    assert_eq!(codes.collect::<Vec<_>>(), [42, 3, 42]);
+}
+
+#[test]
 fn a_header_that_lies_about_its_times_is_passed_over() {
     let mut test = with_times();
     let mut lying = seal(&[(START, "5")], &SealOptions::default());

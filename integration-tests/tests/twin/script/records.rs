@@ -213,6 +213,13 @@ async fn list_offsets(twin: &mut Twin) {
     }
     twin.ask("of an empty log", 7, |_| listed(7, "twin", -3, -1)).await;
     twin.ask("of nothing known", 7, |_| listed(7, "nope", -1, -1)).await;
+    twin.ask("of one partition twice", 7, |_| {
+        let mut request = listed(7, "log", -1, -1);
+        let again = request.topics[0].partitions[0].clone();
+        request.topics[0].partitions.push(again);
+        request
+    })
+    .await;
     twin.ask("of the epoch", 7, |_| listed(7, "log", -1, 0)).await;
     twin.ask("of a later epoch", 7, |_| listed(7, "log", -1, 3)).await;
 }
