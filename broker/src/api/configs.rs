@@ -1,5 +1,7 @@
 //! The settings of topics and brokers, told and changed.
 
+use std::collections::BTreeSet;
+
 use ottla_protocol::messages::describe_configs::{
     DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult,
     DescribeConfigsSynonym,
@@ -15,7 +17,7 @@ use super::topics::check_name;
 use super::{Refused, told};
 use crate::world::catalog::TopicKey;
 use crate::world::config::{
-    BROKER_KEYS, ConfigError, Key, Kind, Source, TOPIC_KEYS, Values, find, list,
+    BROKER_KEYS, ConfigError, Key, Kind, Source, TOPIC_KEYS, Values, find, is_dynamic, list,
 };
 use crate::world::{Context, NodeId, World};
 
@@ -25,6 +27,8 @@ pub(super) struct Entry {
     pub(super) key: &'static Key,
     pub(super) value: String,
     pub(super) source: Source,
+    /// Whether it stands while the broker runs.
+    read_only: bool,
     synonyms: Vec<(Source, &'static str, String)>,
 }
 
@@ -44,7 +48,8 @@ pub(super) fn of_topic(world: &World, overrides: &Values) -> impl Iterator<Item 
 fn of_broker(world: &World, node: Option<NodeId>) -> impl Iterator<Item = Entry> {
     BROKER_KEYS.iter().map(move |key| {
         let sources = world.settings.sources(key, node).into_iter();
-        entry(key, sources.map(|(source, value)| (source, key.name, value)).collect())
+        let entry = entry(key, sources.map(|(source, value)| (source, key.name, value)).collect());
+        Entry { read_only: !is_dynamic(key.name), ..entry }
     })
 }
 
@@ -53,7 +58,7 @@ fn entry(key: &'static Key, synonyms: Vec<(Source, &'static str, String)>) -> En
         Some((source, _, value)) => (*source, value.clone()),
         None => (Source::Default, key.default.to_owned()),
     };
-    Entry { key, value, source, synonyms }
+    Entry { key, value, source, read_only: false, synonyms }
 }
 
 pub(super) fn describe(
@@ -63,15 +68,14 @@ pub(super) fn describe(
 ) -> DescribeConfigsResponse {
     let synonyms = request.include_synonyms;
     let rows = request.resources.into_iter().map(|wanted| {
-        let entries = entries(world, cx, &wanted);
-        let (entries, outcome) = match entries {
-            Ok(entries) => (entries, Ok(())),
-            Err(refused) => (Vec::new(), Err(refused)),
+        let (entries, refused) = match entries(world, cx, &wanted) {
+            Ok(entries) => (entries, ErrorCode::None.into()),
+            Err(refused) => (Vec::new(), refused),
         };
-        let (error_code, error_message) = told(outcome);
         DescribeConfigsResult {
-            error_code,
-            error_message,
+            error_code: refused.code.code(),
+            // Never null here, in Kafka.
+            error_message: Some(refused.message.unwrap_or_default().into()),
             resource_type: wanted.resource_type,
             resource_name: wanted.resource_name,
             configs: entries.into_iter().map(|entry| entry.tell(synonyms)).collect(),
@@ -86,7 +90,7 @@ fn entries(
     cx: &Context,
     wanted: &DescribeConfigsResource,
 ) -> Result<Vec<Entry>, Refused> {
-    let resource = resource(world, cx, wanted.resource_type, &wanted.resource_name)?;
+    let resource = described(world, cx, wanted.resource_type, &wanted.resource_name)?;
     let asked = |entry: &Entry| {
         let keys = wanted.configuration_keys.as_ref();
         let all = |keys: &&Vec<ByteString>| keys.is_empty();
@@ -121,6 +125,7 @@ impl Entry {
             name: self.key.name.into(),
             value: Some(self.value).filter(|value| !key.is_null(value)).map(Into::into),
             config_source: self.source as i8,
+            read_only: self.read_only,
             synonyms: synonyms.into_iter().filter(told).map(synonym).collect(),
             config_type: self.key.kind as i8,
             documentation: None,
@@ -129,25 +134,63 @@ impl Entry {
     }
 }
 
-fn resource(world: &World, cx: &Context, kind: i8, name: &ByteString) -> Result<Resource, Refused> {
+fn described(
+    world: &World,
+    cx: &Context,
+    kind: i8,
+    name: &ByteString,
+) -> Result<Resource, Refused> {
     cx.item(name, -1)?;
+    let refuse = |reason: String| Err(Refused::new(ErrorCode::InvalidRequest, reason));
     match kind {
         TOPIC => {
             check_name(name)?;
             Ok(Resource::Topic(world.catalog.topic(TopicKey::Name(name))?.id))
         }
         BROKER if name.is_empty() => Ok(Resource::Broker(None)),
-        BROKER => {
-            let node = name.parse().ok().map(NodeId);
-            let known = node.filter(|node| world.catalog.node(*node).is_some());
-            let reason = || format!("Unexpected broker id, there is no broker {name}");
-            let refused = || Refused::new(ErrorCode::InvalidRequest, reason());
-            known.map(|node| Resource::Broker(Some(node))).ok_or_else(refused)
+        BROKER => match name.parse().map(NodeId) {
+            Ok(node) if node == cx.node => Ok(Resource::Broker(Some(node))),
+            Ok(NodeId(other)) => refuse(format!(
+                "Unexpected broker id, expected {} or empty string, but received {other}",
+                cx.node.0
+            )),
+            Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
+        },
+        _ => refuse(format!("Unsupported resource type {kind}")),
+    }
+}
+
+/// As [`described`], of what is to be changed, for which Kafka has other words.
+fn changed<'a>(
+    world: &World,
+    cx: &Context,
+    (kind, name): (i8, &ByteString),
+    mut keys: impl Iterator<Item = &'a ByteString>,
+) -> Result<Resource, Refused> {
+    cx.item(name, -1)?;
+    let refuse = |reason: String| Err(Refused::new(ErrorCode::InvalidRequest, reason));
+    let mut once = BTreeSet::new();
+    if !keys.all(|key| once.insert(key)) {
+        return refuse("Error due to duplicate config keys".to_owned());
+    }
+    match kind {
+        TOPIC if name.is_empty() => refuse("Default topic resources are not allowed.".to_owned()),
+        TOPIC => {
+            check_name(name)?;
+            let reason = || format!("The topic '{name}' does not exist.");
+            let topic = world.catalog.topic(TopicKey::Name(name));
+            Ok(Resource::Topic(topic.map_err(|code| Refused::new(code, reason()))?.id))
         }
-        _ => Err(Refused::new(
-            ErrorCode::InvalidRequest,
-            format!("Unsupported resource type {kind}"),
-        )),
+        BROKER if name.is_empty() => Ok(Resource::Broker(None)),
+        BROKER => match name.parse().map(NodeId) {
+            Ok(node) if node == cx.node => Ok(Resource::Broker(Some(node))),
+            Ok(NodeId(other)) => refuse(format!(
+                "Unexpected broker id, expected {}, but received {other}",
+                cx.node.0
+            )),
+            Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
+        },
+        _ => refuse(format!("Unknown resource type {kind}")),
     }
 }
 
@@ -165,18 +208,18 @@ impl World {
             Resource::Broker(node) => {
                 *self.settings.dynamic(node) = values;
                 self.catalog.reconfigure(&self.settings);
+                let verifies = self.settings.flag("transaction.partition.verification.enable");
+                self.transactions.set_verifies(verifies);
             }
         }
     }
 }
 
-fn known_key(resource: Resource, name: &str) -> Result<&'static Key, Refused> {
-    let keys = match resource {
-        Resource::Topic(_) => TOPIC_KEYS,
-        Resource::Broker(_) => BROKER_KEYS,
-    };
-    let unknown = || ConfigError::UnknownTopicKey(name.to_owned());
-    find(keys, name).ok_or_else(|| Refused::new(ErrorCode::InvalidConfig, unknown()))
+fn known_key(resource: Resource, name: &str) -> Option<&'static Key> {
+    match resource {
+        Resource::Topic(_) => find(TOPIC_KEYS, name),
+        Resource::Broker(_) => find(BROKER_KEYS, name),
+    }
 }
 
 pub(super) fn replace(
@@ -204,7 +247,9 @@ fn replace_one(
     wanted: &alter_configs::AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refused> {
-    let resource = resource(world, cx, wanted.resource_type, &wanted.resource_name)?;
+    let resource = (wanted.resource_type, &wanted.resource_name);
+    let keys = wanted.configs.iter().map(|config| &config.name);
+    let resource = changed(world, cx, resource, keys)?;
     let mut values = Values::new();
     for config in &wanted.configs {
         set(resource, &mut values, &config.name, config.value.as_deref())?;
@@ -221,14 +266,26 @@ fn set(
     name: &str,
     value: Option<&str>,
 ) -> Result<(), Refused> {
-    let key = known_key(resource, name)?;
-    let Some(value) = value else {
-        let error = ConfigError::NullValue(name.to_owned());
-        return Err(Refused::new(ErrorCode::InvalidRequest, error));
+    let value = given(name, value)?;
+    let unknown = || ConfigError::UnknownTopicKey(name.to_owned());
+    let key = known_key(resource, name);
+    let key = key.ok_or_else(|| Refused::new(ErrorCode::InvalidConfig, unknown()))?;
+    let invalid = match resource {
+        Resource::Topic(_) => ErrorCode::InvalidConfig,
+        Resource::Broker(_) if is_dynamic(key.name) => ErrorCode::InvalidRequest,
+        Resource::Broker(_) => {
+            let stands = ConfigError::NotDynamic(key.name);
+            return Err(Refused::new(ErrorCode::InvalidRequest, stands));
+        }
     };
-    key.check(value).map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
+    key.check(value).map_err(|error| Refused::new(invalid, error))?;
     values.insert(key.name, value.to_owned());
     Ok(())
+}
+
+fn given<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, Refused> {
+    let error = || ConfigError::NullValue(name.to_owned());
+    value.ok_or_else(|| Refused::new(ErrorCode::InvalidRequest, error()))
 }
 
 pub(super) fn alter(
@@ -256,7 +313,9 @@ fn alter_one(
     wanted: &incremental_alter_configs::AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refused> {
-    let resource = resource(world, cx, wanted.resource_type, &wanted.resource_name)?;
+    let resource = (wanted.resource_type, &wanted.resource_name);
+    let keys = wanted.configs.iter().map(|config| &config.name);
+    let resource = changed(world, cx, resource, keys)?;
     let mut values = world.values(resource)?;
     for config in &wanted.configs {
         let value = config.value.as_deref();
@@ -279,23 +338,36 @@ fn apply(
     match operation {
         SET => set(resource, values, name, value),
         DELETE => {
-            values.remove(known_key(resource, name)?.name);
+            values.remove(name);
             Ok(())
         }
         APPEND | SUBTRACT => {
-            let key = known_key(resource, name)?;
+            let change = given(name, value)?;
+            let key = known_key(resource, name).filter(|key| key.kind == Kind::List);
+            let key = key.ok_or_else(|| no_list(resource, name, operation))?;
             let current = match values.get(key.name) {
                 Some(value) => value.clone(),
                 None => effective(world, resource, key),
             };
-            let changed = change_list(key, &current, operation, value.unwrap_or_default())?;
-            set(resource, values, name, Some(&changed))
+            set(resource, values, name, Some(&change_list(&current, operation, change)))
         }
-        _ => Err(Refused::new(
-            ErrorCode::InvalidRequest,
-            format!("Unknown config operation {operation}"),
-        )),
+        _ => {
+            let reason = format!("Unknown operations type {operation}");
+            Err(Refused::new(ErrorCode::InvalidRequest, reason))
+        }
     }
+}
+
+fn no_list(resource: Resource, name: &str, operation: i8) -> Refused {
+    let (topics, brokers) =
+        if operation == APPEND { ("APPEND", "append") } else { ("SUBTRACT", "subtract") };
+    let reason = match resource {
+        Resource::Topic(_) => format!("Can't {topics} to key {name} because its type is not LIST."),
+        Resource::Broker(_) => {
+            format!("Config value {brokers} is not allowed for config key: {name}")
+        }
+    };
+    Refused::new(ErrorCode::InvalidConfig, reason)
 }
 
 /// The value that holds where none is set on the resource itself.
@@ -310,12 +382,7 @@ fn effective(world: &World, resource: Resource, key: &'static Key) -> String {
     entry(key, sources).value
 }
 
-fn change_list(key: &Key, current: &str, operation: i8, change: &str) -> Result<String, Refused> {
-    if key.kind != Kind::List {
-        let operation = if operation == APPEND { "APPEND" } else { "SUBTRACT" };
-        let error = ConfigError::NotAList { name: key.name, operation };
-        return Err(Refused::new(ErrorCode::InvalidConfig, error));
-    }
+fn change_list(current: &str, operation: i8, change: &str) -> String {
     let mut items: Vec<&str> = list(current).collect();
     for item in list(change) {
         items.retain(|known| *known != item);
@@ -323,7 +390,7 @@ fn change_list(key: &Key, current: &str, operation: i8, change: &str) -> Result<
             items.push(item);
         }
     }
-    Ok(items.join(","))
+    items.join(",")
 }
 
 /// `ConfigResource`: a topic.

@@ -108,21 +108,6 @@ pub(crate) struct GroupConfig {
     pub(crate) offsets_retention_check_interval: Duration,
 }
 
-impl Default for GroupConfig {
-    /// Kafka's defaults.
-    fn default() -> Self {
-        Self {
-            initial_rebalance_delay: Duration::from_secs(3),
-            min_session_timeout: Duration::from_secs(6),
-            max_session_timeout: Duration::from_secs(30 * 60),
-            max_size: i32::MAX.unsigned_abs() as usize,
-            offset_metadata_max_bytes: 4096,
-            offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
-            offsets_retention_check_interval: Duration::from_secs(10 * 60),
-        }
-    }
-}
-
 /// Every group of the cluster, whichever node coordinates it.
 #[derive(Debug)]
 pub(crate) struct Groups {

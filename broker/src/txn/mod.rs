@@ -86,19 +86,6 @@ pub(crate) struct TransactionConfig {
     pub(crate) two_phase_commit: bool,
 }
 
-impl Default for TransactionConfig {
-    /// Kafka's defaults.
-    fn default() -> Self {
-        Self {
-            max_timeout: Duration::from_secs(15 * 60),
-            id_expiration: Duration::from_secs(7 * 24 * 60 * 60),
-            offsets_partitions: 50,
-            verifies: true,
-            two_phase_commit: false,
-        }
-    }
-}
-
 /// The largest level of the feature `transaction.version`, and the one that clusters have unless
 /// they are told otherwise: protocol 2 of KIP-890.
 pub const MAX_TRANSACTION_VERSION: i16 = 2;
@@ -142,6 +129,11 @@ impl Transactions {
             held: BTreeSet::new(),
             next_producer_id: 0,
         }
+    }
+
+    /// Sets `transaction.partition.verification.enable`, the only setting that need not stand.
+    pub(crate) fn set_verifies(&mut self, verifies: bool) {
+        self.config.verifies = verifies;
     }
 
     /// The level of the feature `transaction.version`.

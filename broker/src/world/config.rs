@@ -4,7 +4,7 @@ mod keys;
 
 use std::collections::BTreeMap;
 
-pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS};
+pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS, is_dynamic};
 
 use super::{NodeId, Now};
 use crate::log::Roll;
@@ -36,17 +36,12 @@ pub enum ConfigError {
         /// Why it is refused.
         reason: String,
     },
-    /// A key that was given no value.
-    #[error("Null value not supported for topic configs: {0}")]
+    /// A broker setting that stands while the broker runs. Kafka's words.
+    #[error("Cannot update these configs dynamically: [{0}]")]
+    NotDynamic(&'static str),
+    /// A key that was given no value. Kafka's words, with the gap in them.
+    #[error("Null value not supported for : {0}")]
     NullValue(String),
-    /// An operation that only lists take.
-    #[error("Can't {operation} to key {name} because its type is not LIST.")]
-    NotAList {
-        /// The key.
-        name: &'static str,
-        /// `APPEND` or `SUBTRACT`.
-        operation: &'static str,
-    },
 }
 
 /// Where a value comes from, by the numbers of the wire.
@@ -120,7 +115,8 @@ impl Settings {
         set.chain([(Source::Default, key.default.to_owned())]).collect()
     }
 
-    /// Every place that sets a topic key, with the name it has there, the one that counts first.
+    /// Every place that sets a topic key, with the name it has there, the one that counts first;
+    /// none where it has the default, and that follows from other settings.
     pub fn topic_sources(
         &self,
         key: &'static Key,
@@ -136,8 +132,12 @@ impl Settings {
                 }
             }
         }
-        let name = key.broker_names.first().map_or(key.name, |(name, _)| name);
-        sources.push((Source::Default, name, key.default.to_owned()));
+        // The default is the broker's, which names none where that follows from other settings.
+        let broker = key.broker_names.first().and_then(|(name, _)| find(BROKER_KEYS, name));
+        let default = broker.map_or((key.name, false), |b| (b.name, b.is_null(b.default)));
+        if let (name, false) = default {
+            sources.push((Source::Default, name, key.default.to_owned()));
+        }
         sources
     }
 
@@ -175,8 +175,11 @@ impl Settings {
     #[must_use]
     pub fn topic(&self, overrides: &Values) -> TopicSettings {
         let text = |name: &str| {
-            let sources = find(TOPIC_KEYS, name).map(|key| self.topic_sources(key, overrides));
-            sources.and_then(|all| all.into_iter().next()).map(|all| all.2).unwrap_or_default()
+            let value = |key: &'static Key| {
+                let first = self.topic_sources(key, overrides).into_iter().next();
+                first.map_or_else(|| key.default.to_owned(), |(_, _, value)| value)
+            };
+            find(TOPIC_KEYS, name).map(value).unwrap_or_default()
         };
         let number = |name: &str| text(name).parse::<i64>().unwrap_or(0);
         let policies = text("cleanup.policy");
@@ -267,10 +270,10 @@ pub fn list(value: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Key {
-    /// Whether `value` stands for Kafka's null: no text setting of these has an empty one.
+    /// Whether `value` stands for Kafka's null: no setting of these has an empty text; lists do.
     #[must_use]
     pub fn is_null(&self, value: &str) -> bool {
-        self.kind == Kind::String && value.is_empty()
+        self.kind != Kind::List && value.is_empty()
     }
 
     /// Whether the key takes `value`.
@@ -295,9 +298,10 @@ impl Key {
                 Some("Expected value to be either true or false".to_owned())
             }
             (Kind::Int, _) if value.parse::<i32>().is_err() => Some(not_a_number("INT")),
+            (Kind::Short, _) if value.parse::<i16>().is_err() => Some(not_a_number("SHORT")),
             (Kind::Long, _) if value.parse::<i64>().is_err() => Some(not_a_number("LONG")),
             (Kind::Double, _) if value.parse::<f64>().is_err() => Some(not_a_number("DOUBLE")),
-            (Kind::Int | Kind::Long, Check::AtLeast(least)) => {
+            (Kind::Short | Kind::Int | Kind::Long, Check::AtLeast(least)) => {
                 out_of_range(value.parse::<i64>().ok()?, least)
             }
             (Kind::List, Check::OneOf(allowed)) => {

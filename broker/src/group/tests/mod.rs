@@ -18,6 +18,7 @@ use ottla_protocol::messages::sync_group::{
 use ottla_protocol::{ApiKey, Message, Response};
 
 use super::*;
+use crate::world::config::Settings;
 
 /// Groups, and a node that is asked for all of them unless the test says otherwise.
 struct Fixture {
@@ -68,8 +69,8 @@ impl Fixture {
     }
 
     fn with(set: impl FnOnce(&mut GroupConfig)) -> Self {
-        let mut config =
-            GroupConfig { initial_rebalance_delay: Duration::ZERO, ..Default::default() };
+        let defaults = GroupConfig::of(&Settings::default());
+        let mut config = GroupConfig { initial_rebalance_delay: Duration::ZERO, ..defaults };
         set(&mut config);
         let topics = BTreeMap::from([("t", Uuid::from(T)), ("u", Uuid::from(U))]);
         let cluster = Cluster { topics, elsewhere: None };

@@ -25,6 +25,8 @@ pub enum Kind {
     String = 2,
     /// 32 bits.
     Int = 3,
+    /// 16 bits.
+    Short = 4,
     /// 64 bits.
     Long = 5,
     /// A fraction.
@@ -58,8 +60,10 @@ const fn key(
 pub const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 use Check::{Any, AtLeast, OneOf};
-use Kind::{Boolean, Double, Int, List, Long, String};
+use Kind::{Boolean, Double, Int, List, Long, Short, String};
 
+/// Kafka's default of a setting that follows from others unless it is set.
+const NULL: &str = "";
 const FOREVER: &str = "9223372036854775807";
 const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const POLICIES: &[&str] = &["compact", "delete"];
@@ -137,7 +141,7 @@ pub const BROKER_KEYS: &[Key] = &[
     key("log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), &[]),
     key("log.cleanup.policy", List, "delete", OneOf(POLICIES), &[]),
     key("log.flush.interval.messages", Long, FOREVER, AtLeast(1), &[]),
-    key("log.flush.interval.ms", Long, FOREVER, AtLeast(0), &[]),
+    key("log.flush.interval.ms", Long, NULL, AtLeast(0), &[]),
     key("log.index.interval.bytes", Int, "4096", AtLeast(0), &[]),
     key("log.index.size.max.bytes", Int, "10485760", AtLeast(4), &[]),
     key("log.message.timestamp.after.max.ms", Long, "3600000", AtLeast(0), &[]),
@@ -147,12 +151,12 @@ pub const BROKER_KEYS: &[Key] = &[
     key("log.retention.bytes", Long, "-1", Any, &[]),
     key("log.retention.check.interval.ms", Long, "300000", AtLeast(1), &[]),
     key("log.retention.hours", Int, "168", Any, &[]),
-    key("log.retention.minutes", Int, "-1", Any, &[]),
-    key("log.retention.ms", Long, "604800000", AtLeast(-1), &[]),
+    key("log.retention.minutes", Int, NULL, Any, &[]),
+    key("log.retention.ms", Long, NULL, AtLeast(-1), &[]),
     key("log.roll.hours", Int, "168", AtLeast(1), &[]),
     key("log.roll.jitter.hours", Int, "0", AtLeast(0), &[]),
-    key("log.roll.jitter.ms", Long, "0", AtLeast(0), &[]),
-    key("log.roll.ms", Long, "604800000", AtLeast(1), &[]),
+    key("log.roll.jitter.ms", Long, NULL, AtLeast(0), &[]),
+    key("log.roll.ms", Long, NULL, AtLeast(1), &[]),
     key("log.segment.bytes", Int, "1073741824", AtLeast(1_048_576), &[]),
     key("log.segment.delete.delay.ms", Long, "60000", AtLeast(0), &[]),
     key("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), &[]),
@@ -163,7 +167,7 @@ pub const BROKER_KEYS: &[Key] = &[
     key("offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), &[]),
     key("offsets.retention.minutes", Int, "10080", AtLeast(1), &[]),
     key("offsets.topic.num.partitions", Int, "50", AtLeast(1), &[]),
-    key("offsets.topic.replication.factor", Int, "3", AtLeast(1), &[]),
+    key("offsets.topic.replication.factor", Short, "3", AtLeast(1), &[]),
     key("producer.id.expiration.ms", Int, "86400000", AtLeast(1), &[]),
     key("replica.lag.time.max.ms", Long, "30000", Any, &[]),
     key("replica.selector.class", String, "", OneOf(SELECTORS), &[]),
@@ -172,8 +176,19 @@ pub const BROKER_KEYS: &[Key] = &[
     key("transaction.max.timeout.ms", Int, "900000", AtLeast(1), &[]),
     key("transaction.partition.verification.enable", Boolean, "true", Any, &[]),
     key("transaction.state.log.num.partitions", Int, "50", AtLeast(1), &[]),
-    key("transaction.state.log.replication.factor", Int, "3", AtLeast(1), &[]),
+    key("transaction.state.log.replication.factor", Short, "3", AtLeast(1), &[]),
     key("transaction.two.phase.commit.enable", Boolean, "false", Any, &[]),
     key("transactional.id.expiration.ms", Int, "604800000", AtLeast(1), &[]),
     key("unclean.leader.election.enable", Boolean, "false", Any, &[]),
 ];
+
+/// Whether a broker setting can be changed while the broker runs: those that topics fall back on
+/// under their first names, and a few more.
+#[must_use]
+pub fn is_dynamic(name: &str) -> bool {
+    let stands_in = |key: &Key| key.broker_names.first().is_some_and(|(first, _)| *first == name);
+    TOPIC_KEYS.iter().any(stands_in) || OTHER_DYNAMIC.contains(&name)
+}
+
+const OTHER_DYNAMIC: &[&str] =
+    &["producer.id.expiration.ms", "transaction.partition.verification.enable"];

@@ -1,5 +1,8 @@
 //! What `Produce` asks of the transaction of a batch (KIP-890).
 
+use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
+use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+
 use super::*;
 
 #[test]
@@ -38,6 +41,26 @@ fn verification_can_be_switched_off() {
     let mut test = Test::without_topics(1, &setting);
     test.topic("t", &[]);
     let mut producer = Producer::new(&mut test, "a", Protocol::One);
+    assert_eq!(producer.produce(&mut test, 11, "t", "x"), Ok(()));
+}
+
+#[test]
+fn verification_can_be_switched_off_while_the_brokers_run() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[]);
+    let mut producer = Producer::new(&mut test, "a", Protocol::One);
+    assert_eq!(producer.produce(&mut test, 11, "t", "x"), Err(ErrorCode::TransactionAbortable));
+    let config = AlterableConfig {
+        name: "transaction.partition.verification.enable".into(),
+        value: Some("false".into()),
+        ..Default::default()
+    };
+    let resource =
+        AlterConfigsResource { resource_type: 4, configs: vec![config], ..Default::default() };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let response: IncrementalAlterConfigsResponse = test.ask(1, request);
+    assert_eq!(response.responses[0].error_code, 0);
     assert_eq!(producer.produce(&mut test, 11, "t", "x"), Ok(()));
 }
 

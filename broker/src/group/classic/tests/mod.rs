@@ -13,6 +13,7 @@ use ottla_protocol::{ByteString, ErrorCode};
 
 use super::*;
 use crate::group::member::{Protocol, Timeouts};
+use crate::world::config::Settings;
 
 /// Three members called `a`, `b` and `c` at most; times are in seconds.
 struct Fixture {
@@ -34,8 +35,8 @@ impl Fixture {
 
     /// No initial delay unless the test asks for one.
     fn with(set: impl FnOnce(&mut GroupConfig)) -> Self {
-        let mut config =
-            GroupConfig { initial_rebalance_delay: Duration::ZERO, ..Default::default() };
+        let defaults = GroupConfig::of(&Settings::default());
+        let mut config = GroupConfig { initial_rebalance_delay: Duration::ZERO, ..defaults };
         set(&mut config);
         let group = ClassicGroup::new(config, Duration::ZERO);
         Self { group, now: Duration::ZERO, waits: 0 }
