@@ -32,6 +32,11 @@ pub(super) fn create(
     cx: &Context,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    if let Err(refused) = check_size(world, &request) {
+        let refused = || refused.clone();
+        let topics = request.topics.iter().map(|topic| refused_row(&topic.name, refused()));
+        return CreateTopicsResponse { topics: topics.collect(), ..Default::default() };
+    }
     let twice = duplicates(request.topics.iter().map(|topic| &topic.name));
     let mut topics: Vec<CreatableTopicResult> = twice.iter().map(duplicate_row).collect();
     for topic in request.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
@@ -39,6 +44,28 @@ pub(super) fn create(
         topics.push(created.unwrap_or_else(|refused| refused_row(&topic.name, refused)));
     }
     CreateTopicsResponse { topics, ..Default::default() }
+}
+
+/// Kafka bounds the partitions of a request, and the metadata records that come of it: one for each
+/// topic, setting and partition.
+fn check_size(world: &World, request: &CreateTopicsRequest) -> Result<(), Refused> {
+    let default = usize::try_from(world.settings.number("num.partitions")).unwrap_or(1);
+    let partitions_of =
+        |topic: &CreatableTopic| match (&topic.assignments[..], topic.num_partitions) {
+            ([], -1) => default,
+            ([], count) => usize::try_from(count).unwrap_or(0),
+            (assignments, _) => assignments.len(),
+        };
+    let partitions = request.topics.iter().map(partitions_of).fold(0, usize::saturating_add);
+    let others: usize = request.topics.iter().map(|topic| 1 + topic.configs.len()).sum();
+    let reason = if partitions > MAX_PARTITIONS {
+        "Excessively large number of partitions per request."
+    } else if partitions + others > MAX_PARTITIONS {
+        "Unable to perform excessively large batch operation."
+    } else {
+        return Ok(());
+    };
+    Err(Refused::new(ErrorCode::PolicyViolation, reason))
 }
 
 fn duplicates<'a>(names: impl Iterator<Item = &'a ByteString>) -> BTreeSet<ByteString> {
@@ -136,10 +163,6 @@ fn automatic(world: &World, topic: &CreatableTopic) -> Result<Vec<Vec<NodeId>>, 
         factor => i64::from(factor),
     };
     let partitions = usize::try_from(partitions).unwrap_or(usize::MAX);
-    if partitions > MAX_PARTITIONS {
-        let reason = format!("Excessively large number of partitions: at most {MAX_PARTITIONS}.");
-        return Err(Refused::new(ErrorCode::InvalidPartitions, reason));
-    }
     spread(world, 0, partitions, usize::try_from(replicas).unwrap_or(usize::MAX))
 }
 
@@ -153,7 +176,8 @@ fn spread(
     if replicas > live {
         let reason = format!(
             "Unable to replicate the partition {replicas} time(s): The target replication factor \
-             of {replicas} cannot be reached because only {live} broker(s) are registered."
+             of {replicas} cannot be reached because only {live} broker(s) are registered or some \
+             brokers have all their log directories cordoned."
         );
         return Err(Refused::new(ErrorCode::InvalidReplicationFactor, reason));
     }
@@ -380,6 +404,13 @@ pub(super) fn create_partitions(
     cx: &Context,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
+    let more = request.topics.iter().map(|topic| growth(world, topic));
+    if more.fold(0, usize::saturating_add) > MAX_PARTITIONS {
+        let reason = "Excessively large number of additional partitions per request.";
+        let refused = || Err(Refused::new(ErrorCode::PolicyViolation, reason));
+        let results = request.topics.into_iter().map(|topic| grown_row(topic.name, refused()));
+        return CreatePartitionsResponse { results: results.collect(), ..Default::default() };
+    }
     let twice = duplicates(request.topics.iter().map(|topic| &topic.name));
     let duplicate = || Refused::new(ErrorCode::InvalidRequest, "Duplicate topic name.");
     let mut results: Vec<_> =
@@ -391,8 +422,16 @@ pub(super) fn create_partitions(
     CreatePartitionsResponse { results, ..Default::default() }
 }
 
+/// How many partitions a request adds to a topic.
+fn growth(world: &World, wanted: &CreatePartitionsTopic) -> usize {
+    let topic = world.catalog.topic(TopicKey::Name(&wanted.name));
+    let count = usize::try_from(wanted.count).unwrap_or(0);
+    topic.map_or(0, |topic| count.saturating_sub(topic.partitions.len()))
+}
+
 fn grown_row(name: ByteString, grown: Result<(), Refused>) -> CreatePartitionsTopicResult {
-    let (error_code, error_message) = super::told(grown);
+    let refused = grown.err().unwrap_or(ErrorCode::None.into());
+    let (error_code, error_message) = (refused.code.code(), refused.message.map(Into::into));
     CreatePartitionsTopicResult { name, error_code, error_message, ..Default::default() }
 }
 
@@ -408,8 +447,8 @@ fn grow(
     let count = usize::try_from(wanted.count).unwrap_or(0);
     let more = match count.checked_sub(now) {
         Some(0) => Err(format!("Topic already has {now} partition(s).")),
-        Some(more) if count <= MAX_PARTITIONS => Ok(more),
-        _ => Err(format!(
+        Some(more) => Ok(more),
+        None => Err(format!(
             "The topic {} currently has {now} partition(s); {} would not be an increase.",
             wanted.name, wanted.count
         )),
@@ -450,5 +489,5 @@ fn manual_growth(
 /// Characters of the longest topic name.
 const MAX_NAME: usize = 249;
 
-/// More than a test needs, and little enough that one request cannot take all memory.
+/// Partitions that one request can make: Kafka's limit.
 const MAX_PARTITIONS: usize = 10_000;

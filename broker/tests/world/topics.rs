@@ -49,6 +49,28 @@ fn create_topics_answers_id_counts_and_configs() {
 }
 
 #[test]
+fn a_request_makes_ten_thousand_partitions_and_no_more() {
+    let mut test = Test::without_topics(1, &[]);
+    for (counts, reason) in [
+        (&[10_000, 1][..], "Excessively large number of partitions per request."),
+        (&[10_000], "Unable to perform excessively large batch operation."),
+    ] {
+        let topics = counts.iter().map(|count| wanted(&format!("of-{count}"), *count, 1));
+        for row in create(&mut test, topics.collect()) {
+            assert_eq!(row.error_code, ErrorCode::PolicyViolation.code());
+            assert_eq!(row.error_message.as_deref(), Some(reason));
+        }
+    }
+    assert_eq!(create(&mut test, vec![wanted("a", 9_999, 1)])[0].error_code, 0);
+    let mut grow = |count| {
+        let topics = vec![CreatePartitionsTopic { name: "a".into(), count, ..Default::default() }];
+        let request = CreatePartitionsRequest { topics, validate_only: true, ..Default::default() };
+        test.ask::<CreatePartitionsResponse>(3, request).results.remove(0).error_code
+    };
+    assert_eq!([grow(19_999), grow(20_000)], [0, ErrorCode::PolicyViolation.code()]);
+}
+
+#[test]
 fn minus_one_is_the_brokers_default() {
     let settings = [("num.partitions", "5"), ("default.replication.factor", "2")];
     let mut test = Test::without_topics(3, &settings);
@@ -81,7 +103,8 @@ fn counts_are_validated_in_kafkas_words() {
         wanted("n", 1, 4),
         ErrorCode::InvalidReplicationFactor,
         "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot \
-         be reached because only 3 broker(s) are registered.",
+         be reached because only 3 broker(s) are registered or some brokers have all their log \
+         directories cordoned.",
     );
     refused(wanted("t", 1, 1), ErrorCode::TopicAlreadyExists, "Topic 't' already exists.");
 }
