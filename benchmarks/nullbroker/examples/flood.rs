@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nullbroker::{Broker, CannedLog, Config, Payload, Versions, net};
+use nullbroker::{Broker, CannedLog, Config, Payload, Trouble, Versions, net};
 use ottla_protocol::compression::Compression;
 use ottla_protocol::frames::encode_request;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchTopic};
@@ -69,6 +69,7 @@ fn start() -> Result<Running, Box<dyn Error>> {
         delay: Duration::ZERO,
         verify: false,
         log: CannedLog::encode(&payload, Compression::None, 256 << 10, i64::MAX / 2)?,
+        trouble: Trouble::default(),
     })));
     let (sender, receiver) = mpsc::channel();
     let served = Arc::clone(&shared);

@@ -11,12 +11,14 @@ use ottla_protocol::wire::Frame;
 use ottla_protocol::{
     AnyRequest, AnyResponse, ApiKey, ByteString, DecodeError, EncodeError, ErrorCode,
 };
+use tokio::time::Instant;
 
 use crate::canned::CannedLog;
 use crate::counts::Counts;
 use crate::data::Data;
 use crate::directory::Directory;
 use crate::offsets;
+use crate::trouble::{Trouble, Troubled};
 use crate::versions::Versions;
 
 /// What a broker is told before it starts.
@@ -36,6 +38,8 @@ pub struct Config {
     pub verify: bool,
     /// What every partition holds for consumers.
     pub log: CannedLog,
+    /// What goes wrong with it.
+    pub trouble: Trouble,
 }
 
 /// One broker that is all of a cluster.
@@ -46,6 +50,7 @@ pub struct Broker {
     data: Data,
     counts: Counts,
     next_producer_id: i64,
+    troubled: Troubled,
 }
 
 /// What a client is told, and when.
@@ -61,13 +66,14 @@ impl Broker {
     /// A broker that nobody has talked to.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let Config { host, port, partitions, versions, delay, verify, log } = config;
+        let Config { host, port, partitions, versions, delay, verify, log, trouble } = config;
         Self {
             versions,
             directory: Directory::new(host, port, partitions),
             data: Data::new(log, delay, verify),
             counts: Counts::default(),
             next_producer_id: 0,
+            troubled: Troubled::new(trouble),
         }
     }
 
@@ -120,6 +126,11 @@ impl Broker {
         };
         let frame = encode_any_response(&response, version, frame.correlation_id)?;
         Ok(Some(Answer { frame, hold }))
+    }
+
+    /// When an answer to a request of so many bytes leaves.
+    pub(crate) fn due(&mut self, answer: &Answer, bytes: usize, now: Instant) -> Instant {
+        self.troubled.handle_request(bytes, now + answer.hold, now)
     }
 
     /// Whatever version is asked, the answer to it or to version 0 says which are served (KIP-511).

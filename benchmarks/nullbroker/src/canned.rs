@@ -4,7 +4,9 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use ottla_protocol::compression::{Codec, Compression, Compressor};
-use ottla_protocol::records::{AppendError, BatchBuilder, NewRecord, SealError, SealOptions};
+use ottla_protocol::records::{
+    AppendError, BatchBuilder, Header, NewRecord, SealError, SealOptions,
+};
 use ottla_protocol::wire::RecordChunks;
 
 use crate::counts::Flow;
@@ -14,6 +16,7 @@ use crate::counts::Flow;
 pub struct Payload {
     bytes: Bytes,
     size: usize,
+    keyed: bool,
 }
 
 impl Payload {
@@ -27,7 +30,13 @@ impl Payload {
         if size == 0 || bytes.is_empty() || !bytes.len().is_multiple_of(size) {
             return Err(PayloadError::Size { bytes: bytes.len(), size });
         }
-        Ok(Self { bytes, size })
+        Ok(Self { bytes, size, keyed: false })
+    }
+
+    /// Gives every record a key of 16 bytes and two headers, as drivers do with `--keyed`.
+    #[must_use]
+    pub fn keyed(self, keyed: bool) -> Self {
+        Self { keyed, ..self }
     }
 
     /// How many values there are; at least one.
@@ -40,6 +49,23 @@ impl Payload {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         false
+    }
+
+    /// Bytes that a record takes beside its value: six varints and a byte, and what it is keyed with.
+    fn overhead(&self) -> usize {
+        if self.keyed { 9 + 55 } else { 9 }
+    }
+
+    fn append(&self, builder: &mut BatchBuilder, index: usize) -> Result<(), AppendError> {
+        let value = Some(self.value(index));
+        if !self.keyed {
+            return builder.append(NewRecord::new(TIMESTAMP, None, value)).map(drop);
+        }
+        let key = format!("key-{:012}", index % 1_000_000);
+        let headers =
+            HEADERS.map(|(key, value)| Header { key: key.as_bytes(), value: Some(value) });
+        let record = NewRecord { timestamp: TIMESTAMP, key: Some(key.as_bytes()), value, headers };
+        builder.append(record).map(drop)
     }
 
     /// The value of record `index`; they repeat.
@@ -101,16 +127,15 @@ impl CannedLog {
         batch_bytes: usize,
         end: i64,
     ) -> Result<Self, PayloadError> {
-        let count = batch_bytes / (payload.size + RECORD_OVERHEAD);
+        let count = batch_bytes / (payload.size + payload.overhead());
         let count = count.max(1);
         let mut compressor = Compressor::new();
         let templates = (0..TEMPLATES)
             .map(|template| {
                 let mut builder = BatchBuilder::new();
                 for index in 0..count {
-                    let value = payload.value(template * count + index);
-                    let record = NewRecord::new(TIMESTAMP, None, Some(value));
-                    builder.append(record).map_err(PayloadError::Append)?;
+                    let index = template * count + index;
+                    payload.append(&mut builder, index).map_err(PayloadError::Append)?;
                 }
                 let batch = builder
                     .seal_compressed(
@@ -175,8 +200,8 @@ impl CannedLog {
 /// Bytes of the base offset, the first field of a batch.
 const BASE_OFFSET: usize = 8;
 
-/// Bytes that a record without key and headers takes beside its value: six varints and a byte.
-const RECORD_OVERHEAD: usize = 9;
+/// The headers of a record that has some.
+const HEADERS: [(&str, &[u8]); 2] = [("trace", b"0123456789abcdef"), ("source", b"bench")];
 
 /// Different batches before they repeat, so that a decoder's branches are not trained on one.
 const TEMPLATES: usize = 8;
@@ -233,6 +258,20 @@ mod tests {
             }
             assert_eq!(seen, 200, "{compression}");
         }
+    }
+
+    #[test]
+    fn records_that_are_keyed_have_a_key_and_two_headers() {
+        let payload = payload().keyed(true);
+        let log = CannedLog::encode(&payload, Compression::None, 750, 10).unwrap();
+        let bytes = log.read(0, 1 << 20, true, &mut Flow::default()).into_bytes();
+        assert!(bytes.len() <= 750 + 61, "{}", bytes.len());
+        let Some(Ok(Batch::V2(batch))) = Batches::new(bytes).next() else { panic!("no batch") };
+        let mut decoder = BatchDecoder::new(1 << 20);
+        let mut records = decoder.records(&batch).unwrap();
+        let record = records.nth(3).unwrap().unwrap();
+        assert_eq!(record.key, Some(b"key-000000000003".as_slice()));
+        assert_eq!(record.headers.into_iter().count(), 2);
     }
 
     #[test]

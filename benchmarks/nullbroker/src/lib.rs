@@ -9,14 +9,17 @@
 
 mod broker;
 mod canned;
+pub mod control;
 mod counts;
 mod data;
 mod directory;
 pub mod net;
 mod offsets;
+mod trouble;
 mod versions;
 
 pub use broker::{Answer, Broker, Config, Refused};
 pub use canned::{CannedLog, Payload, PayloadError};
-pub use counts::Counts;
+pub use counts::{Counts, Flow};
+pub use trouble::Trouble;
 pub use versions::Versions;

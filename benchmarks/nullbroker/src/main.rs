@@ -1,18 +1,16 @@
 //! The null broker as a program.
 
 use std::error::Error;
-use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser;
-use nullbroker::{Broker, CannedLog, Config, Payload, Versions, net};
+use nullbroker::control::{self, Counting};
+use nullbroker::{Broker, CannedLog, Config, Counts, Payload, Trouble, Versions, net};
 use ottla_protocol::compression::Compression;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 /// A broker that costs next to nothing, to measure clients with.
 ///
@@ -40,9 +38,21 @@ struct Arguments {
     /// Records in each partition; without it, the log has no end
     #[arg(long, default_value_t = i64::MAX / 2)]
     log_records: i64,
+    /// Serve records with a key of 16 bytes and two headers
+    #[arg(long)]
+    keyed: bool,
     /// Milliseconds by which answers to Produce and Fetch are held back
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
+    /// Bytes of requests that are answered in a second
+    #[arg(long)]
+    bytes_per_second: Option<u64>,
+    /// Seconds that the broker lives before it is dead, from the first request on
+    #[arg(long, default_value_t = 0.0)]
+    dead_after: f64,
+    /// Seconds for which it is dead then
+    #[arg(long, default_value_t = 0.0)]
+    dead_for: f64,
     /// Verify the checksum of every produced batch
     #[arg(long)]
     verify: bool,
@@ -71,7 +81,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&arguments.listen).await?;
     let address = listener.local_addr()?;
     let log = CannedLog::encode(
-        &payload(arguments.payload.as_deref(), arguments.size)?,
+        &payload(arguments.payload.as_deref(), arguments.size)?.keyed(arguments.keyed),
         arguments.codec.parse::<Compression>()?,
         arguments.batch_bytes,
         arguments.log_records,
@@ -84,29 +94,33 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         delay: Duration::from_millis(arguments.delay_ms),
         verify: arguments.verify,
         log,
+        trouble: Trouble {
+            bytes_per_second: arguments.bytes_per_second,
+            dead_after: Duration::from_secs_f64(arguments.dead_after),
+            dead_for: Duration::from_secs_f64(arguments.dead_for),
+        },
     })));
-    say(&format!("ready {address}"))?;
-    let mut lines = arguments.control.then(control_lines);
     let served = net::serve(listener, Arc::clone(&broker));
-    tokio::pin!(served);
-    let mut terminate = signal(SignalKind::terminate())?;
-    loop {
-        tokio::select! {
-            ended = &mut served => ended?,
-            line = next(&mut lines) => match line.as_deref() {
-                Some("counts") => say_counts(&broker)?,
-                Some("reset") => {
-                    say_counts(&broker)?;
-                    net::lock(&broker).reset();
-                }
-                Some(other) => eprintln!("nullbroker: `{other}` is neither `counts` nor `reset`"),
-                None => break,
-            },
-            _ = terminate.recv() => break,
-            interrupted = tokio::signal::ctrl_c() => break interrupted?,
-        }
+    let (address, told) = (address.to_string(), Told(broker));
+    tokio::select! {
+        biased;
+        ended = served => ended?,
+        ended = control::obey(&address, &told, arguments.control) => ended?,
     }
-    Ok(say_counts(&broker)?)
+    Ok(())
+}
+
+/// What the runner asks about.
+struct Told(net::Shared);
+
+impl Counting for Told {
+    fn counts(&self) -> Counts {
+        net::lock(&self.0).counts()
+    }
+
+    fn reset(&self) {
+        net::lock(&self.0).reset();
+    }
 }
 
 fn payload(file: Option<&Path>, size: usize) -> Result<Payload, Box<dyn Error>> {
@@ -120,35 +134,3 @@ fn payload(file: Option<&Path>, size: usize) -> Result<Payload, Box<dyn Error>> 
 }
 
 const TEXT: &[u8] = b"{\"user\":\"anna\",\"action\":\"view\",\"item\":4711},";
-
-/// Standard input, line by line; its end is the channel's.
-fn control_lines() -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// The next line; `None` when there will be none. Without control, there is never an end.
-async fn next(lines: &mut Option<mpsc::Receiver<String>>) -> Option<String> {
-    match lines {
-        Some(lines) => lines.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn say_counts(broker: &net::Shared) -> io::Result<()> {
-    let counts = net::lock(broker).counts();
-    say(&serde_json::to_string(&counts)?)
-}
-
-fn say(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
-}

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use ottla_protocol::wire::{Frame, take_frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 
 use crate::broker::Broker;
@@ -26,15 +26,17 @@ pub async fn serve(listener: TcpListener, broker: Shared) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        lock(&broker).handle_connection();
-        let broker = Arc::clone(&broker);
-        tokio::spawn(async move {
-            if let Err(error) = Connection::new(stream, broker).run().await
-                && !went_away(&error)
-            {
-                eprintln!("nullbroker: a connection is closed: {error}");
-            }
-        });
+        tokio::spawn(attend(stream, Arc::clone(&broker)));
+    }
+}
+
+/// Serves one client until it goes away.
+pub async fn attend(stream: impl AsyncRead + AsyncWrite + Unpin, broker: Shared) {
+    lock(&broker).handle_connection();
+    if let Err(error) = Connection::new(stream, broker).run().await
+        && !went_away(&error)
+    {
+        eprintln!("nullbroker: a connection is closed: {error}");
     }
 }
 
@@ -48,8 +50,8 @@ fn went_away(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     broker: Shared,
     received: BytesMut,
     /// Answers in the order of their requests, each with the time before which it is held back.
@@ -58,8 +60,8 @@ struct Connection {
     gathered: BytesMut,
 }
 
-impl Connection {
-    fn new(stream: TcpStream, broker: Shared) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(stream: S, broker: Shared) -> Self {
         let (received, gathered) = (BytesMut::with_capacity(READ), BytesMut::new());
         Self { stream, broker, received, held: VecDeque::new(), gathered }
     }
@@ -83,10 +85,11 @@ impl Connection {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let mut now = None;
         while let Some(frame) = take_frame(&mut self.received, LIMIT).map_err(io::Error::other)? {
-            let answer = lock(&self.broker).handle_request(&frame).map_err(invalid)?;
-            if let Some(answer) = answer {
+            let mut broker = lock(&self.broker);
+            if let Some(answer) = broker.handle_request(&frame).map_err(invalid)? {
                 let now = *now.get_or_insert_with(Instant::now);
-                self.held.push_back((now + answer.hold, answer.frame));
+                let due = broker.due(&answer, frame.len(), now);
+                self.held.push_back((due, answer.frame));
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use nullbroker::{Broker, CannedLog, Config, Counts, Payload, Versions, net};
+use nullbroker::{Broker, CannedLog, Config, Counts, Payload, Trouble, Versions, net};
 use ottla_protocol::compression::Compression;
 use ottla_protocol::frames::{ResponseFrame, encode_request};
 use ottla_protocol::messages::fetch::{FetchPartition, FetchTopic};
@@ -190,6 +190,7 @@ fn config() -> Config {
         delay: Duration::ZERO,
         verify: false,
         log,
+        trouble: Trouble::default(),
     }
 }
 
