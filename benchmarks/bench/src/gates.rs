@@ -19,6 +19,8 @@ pub enum By {
     Cpu,
     /// Ours over theirs, records in a second.
     Rate,
+    /// Theirs over ours, the median latency.
+    Latency,
 }
 
 /// What became of a gate.
@@ -43,6 +45,10 @@ impl Gate {
         let (over, under) = match self.by {
             By::Cpu => (&theirs.cpu_ns_per_record, &ours.cpu_ns_per_record),
             By::Rate => (&ours.records_per_second, &theirs.records_per_second),
+            By::Latency => match (theirs.figures.get("p50_us"), ours.figures.get("p50_us")) {
+                (Some(theirs), Some(ours)) => (theirs, ours),
+                _ => return Verdict::Unknown,
+            },
         };
         let ratio = over.median / under.median;
         match (ratio >= self.at_least, over.is_apart_from(under)) {
@@ -58,6 +64,16 @@ const fn cpu(case: &'static str, ours: &'static str, theirs: &'static str, at_le
     Gate { case, ours, theirs, at_least, by: By::Cpu }
 }
 
+const fn p50(theirs: &'static str) -> Gate {
+    Gate { case: LATENCY, ours: AWAITED, theirs, at_least: 1.0, by: By::Latency }
+}
+
+const LATENCY: &str = "latency/100/none/p1/rate1000";
+const OF_100: &str = "transaction/100/none/p1/of100";
+const OF_1000: &str = "transaction/100/none/p1/of1000";
+const IDLE_PARTITIONS: &str = "idle-partitions/10000";
+const STALL: &str = "stall/1024/none/p16";
+const OVERLOAD: &str = "overload/1024/none/p1";
 const PRODUCE_100: &str = "produce/100/none/p1";
 const PRODUCE_1024: &str = "produce/1024/none/p1";
 const PRODUCE_LZ4_100: &str = "produce/100/lz4/p1";
@@ -106,7 +122,70 @@ pub const GATES: &[Gate] = &[
     cpu(CONSUME_1024, OWNED, "java", 5.0),
     cpu(CONSUME_1024, OWNED, "franz-go", 5.0),
     cpu(CONSUME_1024, OWNED, "krafka", 1.6),
+    p50("librdkafka"),
+    p50("java"),
+    p50("franz-go"),
+    p50("krafka"),
+    p50("rskafka"),
+    p50("rdkafka-future"),
+    cpu(OF_100, "ottla", "librdkafka", 1.0),
+    cpu(OF_100, "ottla", "java", 1.0),
+    cpu(OF_100, "ottla", "franz-go", 1.0),
+    cpu(OF_100, "ottla", "rdkafka", 1.0),
+    cpu(OF_1000, "ottla", "librdkafka", 1.0),
+    cpu(OF_1000, "ottla", "java", 1.0),
+    cpu(OF_1000, "ottla", "franz-go", 1.0),
+    cpu(OF_1000, "ottla", "rdkafka", 1.0),
 ];
+
+/// What a figure of ours may be.
+pub const LIMITS: &[Limit] = &[
+    limit(PRODUCE_100, "ottla-dropped", "allocations_per_record", 0.01),
+    limit(PRODUCE_100, AWAITED, "system_calls_per_batch", 4.0),
+    limit(CONSUME_100, LENT, "fetched_per_delivered", 1.01),
+    limit(OF_100, "ottla", "requests_per_transaction", PROTOCOLS_LEAST),
+    limit(OF_1000, "ottla", "requests_per_transaction", PROTOCOLS_LEAST),
+    limit(IDLE_PARTITIONS, "ottla", "bytes_each", 1_024.0),
+    limit(IDLE_PARTITIONS, "ottla", "wakeups_per_s", 5.0),
+    limit(IDLE_PARTITIONS, "ottla", "requests_per_s", 2.05),
+    // Twice the fetch budget of 16 MiB, and 16 MiB.
+    limit(STALL, "ottla", "held_mib", 48.0),
+    limit(OVERLOAD, "ottla", "most_mib", 56.0),
+    limit(OVERLOAD, "ottla", "left_mib", 2.0),
+];
+
+/// Produce and `EndTxn` (KIP-890); what is over is a refresh of metadata now and then.
+const PROTOCOLS_LEAST: f64 = 2.02;
+
+const fn limit(
+    case: &'static str,
+    client: &'static str,
+    figure: &'static str,
+    at_most: f64,
+) -> Limit {
+    Limit { case, client, figure, at_most }
+}
+
+/// See [`LIMITS`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    pub case: &'static str,
+    pub client: &'static str,
+    pub figure: &'static str,
+    pub at_most: f64,
+}
+
+impl Limit {
+    /// The figure stands where a gate has its ratio.
+    pub fn judge(&self, results: &Results) -> Verdict {
+        let row = results.find(self.case, self.client);
+        match row.and_then(|row| row.figure(self.figure)) {
+            None => Verdict::Unknown,
+            Some(is) if is <= self.at_most => Verdict::Passed(is),
+            Some(is) => Verdict::Missed(is),
+        }
+    }
+}
 
 /// Limits on ourselves: what our cost in one case may be, as a multiple of our cost in another.
 pub const OWN_LIMITS: &[OwnLimit] = &[OwnLimit {
@@ -173,11 +252,33 @@ mod tests {
                 assert!(clients::of(case.op).iter().any(|client| client.name == name), "{name}");
             }
         }
+        for limit in LIMITS {
+            let case = cases::gated().into_iter().find(|case| case.to_string() == limit.case);
+            let clients = clients::of(case.unwrap().op);
+            assert!(clients.iter().any(|client| client.name == limit.client), "{limit:?}");
+        }
         for limit in OWN_LIMITS {
             for name in [limit.case, limit.beside] {
                 assert!(cases::gated().iter().any(|case| case.to_string() == name), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_latency_is_compared_by_its_median() {
+        let case = LATENCY;
+        let measured = [measurement(case, AWAITED, 0, 100.0), measurement(case, "java", 0, 300.0)];
+        assert_eq!(p50("java").judge(&Results::of(&measured)), Verdict::Passed(3.0));
+    }
+
+    #[test]
+    fn a_limit_is_on_a_figure_by_its_name() {
+        let results = Results::of(&[measurement("a", "ottla", 0, 100.0)]);
+        let judge = |figure, at_most| limit("a", "ottla", figure, at_most).judge(&results);
+        assert_eq!(judge("p50_us", 10.0), Verdict::Passed(10.0));
+        assert_eq!(judge("p50_us", 9.0), Verdict::Missed(10.0));
+        assert_eq!(judge("system_calls_per_batch", 4.0), Verdict::Passed(3.5));
+        assert_eq!(judge("bytes_each", 9.0), Verdict::Unknown);
     }
 
     #[track_caller]

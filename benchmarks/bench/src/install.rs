@@ -19,15 +19,25 @@ pub struct Workshop {
     benchmarks: PathBuf,
     /// The target folder that this program was built in.
     target: PathBuf,
+    profile: Profile,
+}
+
+/// How what is written in Rust is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// To be measured.
+    Release,
+    /// To see whether it works: it shares what tests have built.
+    Dev,
 }
 
 impl Workshop {
-    pub fn new() -> Result<Self, Failure> {
+    pub fn new(profile: Profile) -> Result<Self, Failure> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let benchmarks = here.parent().ok_or("this crate lies in no folder")?.to_owned();
         let program = std::env::current_exe()?;
         let target = program.ancestors().nth(2).ok_or("this program lies in no target folder")?;
-        Ok(Self { benchmarks, target: target.to_owned() })
+        Ok(Self { benchmarks, target: target.to_owned(), profile })
     }
 
     /// The folder of this workspace.
@@ -43,6 +53,23 @@ impl Workshop {
     /// Builds the null broker.
     pub fn nullbroker(&self) -> Result<PathBuf, Failure> {
         self.cargo("bench-nullbroker", "nullbroker")
+    }
+
+    /// Builds the reference broker.
+    pub fn refbroker(&self) -> Result<PathBuf, Failure> {
+        self.cargo("bench-refbroker", "refbroker")
+    }
+
+    /// Builds what counts a client's heap.
+    pub fn heap(&self) -> Result<PathBuf, Failure> {
+        let folder = self.tools().join("heap");
+        let (source, library) = (self.benchmarks.join("heap/heap.c"), folder.join("heap.so"));
+        once(&folder, "", &[&source], || {
+            run(Command::new("cc")
+                .args(["-O2", "-shared", "-fPIC", "-o"])
+                .args([&library, &source]))
+        })?;
+        Ok(library)
     }
 
     /// Builds a driver, and says how it is started.
@@ -67,21 +94,28 @@ impl Workshop {
     }
 
     fn cargo(&self, package: &str, binary: &str) -> Result<PathBuf, Failure> {
+        let (profile, folder) = match self.profile {
+            Profile::Release => ("release", "release"),
+            Profile::Dev => ("dev", "debug"),
+        };
         let mut command = cargo();
         command
-            .args(["build", "--release", "--locked", "--package", package, "--manifest-path"])
+            .args(["build", "--profile", profile, "--locked", "--package", package])
+            .arg("--manifest-path")
             .arg(self.benchmarks.join("Cargo.toml"))
             .arg("--target-dir")
             .arg(&self.target);
         run(&mut command)?;
-        Ok(self.target.join("release").join(binary))
+        Ok(self.target.join(folder).join(binary))
     }
 
     fn librdkafka(&self) -> Result<Vec<String>, Failure> {
         let folder = self.tools().join("librdkafka");
         let program = folder.join("driver");
-        let source = self.source(Driver::Librdkafka).join("driver.c");
-        once(&folder, LIBRDKAFKA_WHEEL, &[&source], || {
+        let sources = ["driver.h", "driver.c", "timed.c", "watched.c"]
+            .map(|name| self.source(Driver::Librdkafka).join(name));
+        let sources: Vec<&Path> = sources.iter().map(PathBuf::as_path).collect();
+        once(&folder, LIBRDKAFKA_WHEEL, &sources, || {
             run(Command::new("python3")
                 .args(["-m", "pip", "--disable-pip-version-check", "download", "--quiet"])
                 .args(["--no-deps", "--only-binary", ":all:", "--dest"])
@@ -94,7 +128,9 @@ impl Workshop {
                 .args(["-O2", "-I"])
                 .arg(self.rdkafka_header()?)
                 .arg("-o")
-                .args([&program, &source, &library])
+                .arg(&program)
+                .args(&sources[1..])
+                .args([&library, Path::new("-pthread")])
                 .arg(format!("-Wl,-rpath,{}", text(&libraries)?)))
         })?;
         Ok(vec![text(&program)?])
@@ -120,9 +156,11 @@ impl Workshop {
         let folder = self.tools().join("java");
         let (jars, classes) = (folder.join("jars"), folder.join("classes"));
         let sources = self.source(Driver::Java);
-        let (pom, source) = (sources.join("pom.xml"), sources.join("Driver.java"));
+        let pom = sources.join("pom.xml");
+        let sources = ["Driver.java", "Timed.java", "Watched.java"].map(|name| sources.join(name));
         let every_jar = text(&jars.join("*"))?;
-        once(&folder, "", &[&pom, &source], || {
+        let [driver, timed, watched] = &sources;
+        once(&folder, "", &[&pom, driver, timed, watched], || {
             run(Command::new("mvn")
                 .args(["--quiet", "--batch-mode", "-Dstyle.color=never", "--file"])
                 .arg(&pom)
@@ -130,7 +168,7 @@ impl Workshop {
                 .arg(format!("-DoutputDirectory={}", text(&jars)?)))?;
             run(Command::new("javac")
                 .args(["-cp", &every_jar, "-d", &text(&classes)?])
-                .arg(&source))
+                .args(&sources))
         })?;
         // The collector that Kafka's own scripts choose; on one core the JVM would choose another.
         let command = ["java", "-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-cp"].map(str::to_owned);
@@ -150,7 +188,7 @@ impl Workshop {
     }
 }
 
-fn cargo() -> Command {
+pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Cargo tells what it runs about its package. Build scripts look at the same variables, and would
     // run again, with all that depends on them, whenever we are started in another way.
@@ -187,7 +225,7 @@ fn once(
 }
 
 /// Runs a tool. What it says goes to our standard error, because our output is the results.
-fn run(command: &mut Command) -> Result<(), Failure> {
+pub fn run(command: &mut Command) -> Result<(), Failure> {
     let tool = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| match error.kind() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::measure::Measurement;
+use crate::measurement::Measurement;
 
 /// What two parts of one run must have in common for their figures to be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Identity {
     pub rounds: usize,
     /// Records in every case, instead of the case's own number.
     pub records: Option<u64>,
+    /// Seconds for which the cluster is dead where it dies.
+    pub dead: u64,
     pub broker_cores: String,
     pub client_cores: String,
 }
@@ -106,6 +108,7 @@ mod tests {
             clients: vec!["java".to_owned()],
             rounds: 2,
             records: None,
+            dead: 300,
             broker_cores: "1".to_owned(),
             client_cores: "0".to_owned(),
         }

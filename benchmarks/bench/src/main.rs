@@ -2,30 +2,33 @@
 
 mod cases;
 mod clients;
+mod counted;
+mod footprint;
 mod gates;
 mod install;
 mod journal;
 mod measure;
+mod measurement;
 mod payload;
 mod pin;
 mod plan;
+mod process;
 mod progress;
 mod report;
 mod stats;
 mod surroundings;
-mod syscalls;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cases::Case;
 use clap::Parser;
 use clients::{Client, Driver};
-use gates::{GATES, OWN_LIMITS, Verdict};
-use install::Workshop;
+use gates::{GATES, LIMITS, OWN_LIMITS, Verdict};
+use install::{Profile, Workshop};
 use journal::{Identity, Journal};
 use measure::Bench;
 use pin::{CoreList, Cores};
@@ -33,6 +36,7 @@ use plan::Job;
 use progress::{Pace, clock};
 use report::Results;
 use report::markdown::{self, Surroundings};
+use report::{readme, table};
 
 /// What went wrong, for a person to read.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -45,7 +49,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// One round of few records with checksums verified: whether everything works, not how fast
+    /// One round of few records, built without optimization and with checksums verified: whether
+    /// everything works, not how fast
     #[arg(long, conflicts_with = "gate")]
     quick: bool,
     /// Only the cases that gates are on; fail unless all of them are passed
@@ -72,6 +77,16 @@ struct Arguments {
     /// Cores of the clients; all but the last one by default
     #[arg(long, value_name = "LIST")]
     client_cores: Option<CoreList>,
+    /// Where Apache Kafka is, for the cases on it, which are left out without; it must make topics
+    /// by itself
+    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS")]
+    kafka: Option<String>,
+    /// For how long the cluster is dead in the case that is about that; 300 by default
+    #[arg(long, value_name = "SECONDS")]
+    dead: Option<u64>,
+    /// Also time how long each Rust client takes to build from nothing; a whole run always does
+    #[arg(long)]
+    builds: bool,
     /// Begin anew, even if the same run was interrupted
     #[arg(long)]
     fresh: bool,
@@ -83,7 +98,7 @@ struct Arguments {
 impl Arguments {
     /// Whether every client was asked to do everything in full length.
     fn is_for_publication(&self) -> bool {
-        let in_full = !self.quick && self.records.is_none();
+        let in_full = !self.quick && self.records.is_none() && self.dead.is_none();
         in_full && self.case.is_empty() && self.client.is_empty()
     }
 }
@@ -104,16 +119,22 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         list(&cases, arguments);
         return Ok(ExitCode::SUCCESS);
     }
-    let workshop = Workshop::new()?;
+    let profile = if arguments.quick { Profile::Dev } else { Profile::Release };
+    let workshop = Workshop::new(profile)?;
     let cores = Cores::divide(arguments.broker_cores.clone(), arguments.client_cores.clone())?;
+    let dead = arguments.dead.unwrap_or(if arguments.quick { 2 } else { DEAD_SECONDS });
     let tools = workshop.tools();
     payload::write(&tools, cases.iter().map(|case| case.size))?;
     let bench = Bench {
         nullbroker: workshop.nullbroker()?,
+        refbroker: workshop.refbroker()?,
+        heap: workshop.heap().inspect_err(|why| eprintln!("-- heaps are not counted: {why}")).ok(),
+        kafka: arguments.kafka.clone(),
         scratch: tools.clone(),
         cores,
         records: arguments.records.or(arguments.quick.then_some(QUICK_RECORDS)),
-        verify: arguments.quick,
+        quick: arguments.quick,
+        dead: Duration::from_secs(dead),
     };
     let (commands, missing) = install(&workshop, &cases, arguments)?;
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { ROUNDS });
@@ -133,17 +154,24 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let failed = measure_all(&jobs, &commands, &bench, &mut journal)?;
     // Finished: what comes next is another run.
     fs::rename(&path, path.with_file_name("last-run.jsonl"))?;
+    let everything = arguments.is_for_publication() && !arguments.gate;
+    let footprints =
+        if arguments.builds || everything { footprint::measure_all(&workshop) } else { Vec::new() };
     let surroundings = Surroundings {
         machine: surroundings::machine(&bench.cores, rounds),
         command: surroundings::command(),
         missing,
         failed,
+        footprints,
     };
     conclude(arguments, &workshop, &Results::of(&journal.done), &surroundings)
 }
 
 /// Rounds of a run that counts.
 const ROUNDS: usize = 5;
+
+/// How long the cluster is dead.
+const DEAD_SECONDS: u64 = 300;
 
 /// Records of a run that only shows that everything works.
 const QUICK_RECORDS: u64 = 20_000;
@@ -154,6 +182,12 @@ fn chosen_cases(arguments: &Arguments) -> Result<Vec<Case>, Failure> {
         (_, true, true) => cases::gated(),
         _ => cases::all(),
     };
+    let on_kafka = if arguments.kafka.is_some() && !arguments.quick && !arguments.gate {
+        cases::kafka()
+    } else {
+        Vec::new()
+    };
+    let all = [all, on_kafka].concat();
     let is_wanted = |case: &Case| {
         let name = case.to_string();
         let within = |wanted: &String| {
@@ -237,6 +271,7 @@ fn identity(
         clients,
         rounds,
         records: bench.records,
+        dead: bench.dead.as_secs(),
         broker_cores: bench.cores.broker.to_string(),
         client_cores: bench.cores.clients.to_string(),
     }
@@ -252,7 +287,7 @@ fn measure_all(
     let names: Vec<String> = jobs.iter().map(|job| job.case.to_string()).collect();
     let mut failed: Vec<(String, &str, String)> = Vec::new();
     let mut pace = Pace::default();
-    let counts_calls = bench.records.is_none() && syscalls::can_count();
+    let traces = bench.records.is_none() && counted::can_trace();
     if !journal.done.is_empty() {
         eprintln!("-- going on after {} runs", journal.done.len());
     }
@@ -266,14 +301,10 @@ fn measure_all(
         let began = Instant::now();
         let mut outcome = bench.run(job, command);
         if let Ok(measured) = &mut outcome
-            && counts_calls
+            && bench.records.is_none()
             && job.round == 0
         {
-            // Once is enough: unlike time, calls hardly vary.
-            match syscalls::per_batch(bench, job, command) {
-                Ok(calls) => measured.system_calls_per_batch = Some(calls),
-                Err(why) => eprintln!("-- system calls of {client} in {case}: {why}"),
-            }
+            counted::add(measured, bench, job, command, traces);
         }
         pace.handle_done(case, client, began.elapsed());
         let later = jobs[at + 1..].iter().zip(&names[at + 1..]);
@@ -305,8 +336,9 @@ fn conclude(
     surroundings: &Surroundings,
 ) -> Result<ExitCode, Failure> {
     for case in results.cases() {
-        println!("{}", markdown::table(case, &results.of_case(case)));
+        println!("{}", table::table(case, &results.of_case(case)));
     }
+    print!("{}", footprint::section(&surroundings.footprints));
     for (client, why) in &surroundings.missing {
         eprintln!("-- SKIPPED: {client}: {why}");
     }
@@ -324,11 +356,14 @@ fn conclude(
     Ok(if gates_hold && everything_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Writes the section of `RESULTS.md` in `folder`, and the charts beside it.
+/// Writes the sections of `RESULTS.md` in `folder` and of the README above it, and the charts.
 fn publish(folder: &Path, results: &Results, surroundings: &Surroundings) -> Result<(), Failure> {
     let page = folder.join("RESULTS.md");
     let before = fs::read_to_string(&page)?;
     fs::write(&page, markdown::insert(&before, &markdown::section(results, surroundings)))?;
+    let page = folder.with_file_name("README.md");
+    let before = fs::read_to_string(&page)?;
+    fs::write(&page, markdown::insert(&before, &readme::section(results, surroundings)))?;
     let charts = folder.join("charts");
     fs::create_dir_all(&charts)?;
     for case in results.cases().into_iter().filter(|case| report::chart::is_drawn(case)) {
@@ -344,6 +379,9 @@ fn all_gates_pass(results: &Results, all_measured: bool) -> bool {
         .iter()
         .map(|gate| (format!("{} {} / {}", gate.case, gate.theirs, gate.ours), gate.judge(results)))
         .collect();
+    verdicts.extend(LIMITS.iter().map(|limit| {
+        (format!("{} {} {}", limit.case, limit.client, limit.figure), limit.judge(results))
+    }));
     verdicts.extend(OWN_LIMITS.iter().map(|limit| (limit.case.to_owned(), limit.judge(results))));
     verdicts.retain(|(_, verdict)| match verdict {
         Verdict::Passed(_) => false,
@@ -368,8 +406,10 @@ mod tests {
 
     #[test]
     fn the_page_keeps_what_others_wrote_and_its_charts_lie_beside_it() {
-        let folder = std::env::temp_dir().join(format!("bench-publish-{}", std::process::id()));
+        let above = std::env::temp_dir().join(format!("bench-publish-{}", std::process::id()));
+        let folder = above.join("benchmarks");
         fs::create_dir_all(&folder).unwrap();
+        fs::write(above.join("README.md"), "# ottla\n").unwrap();
         fs::write(folder.join("RESULTS.md"), "# Results\n").unwrap();
         let measured = report::tests::measurement("consume/100/none/p1", "java", 0, 400.0);
         publish(&folder, &Results::of(&[measured]), &Surroundings::default()).unwrap();
@@ -377,12 +417,14 @@ mod tests {
         let chart = "charts/consume-100-none-p1.svg";
         assert!(page.starts_with("# Results\n") && page.contains(chart), "{page}");
         assert!(fs::read_to_string(folder.join(chart)).unwrap().contains("java"));
-        fs::remove_dir_all(&folder).unwrap();
+        let readme = fs::read_to_string(above.join("README.md")).unwrap();
+        assert!(readme.starts_with("# ottla\n") && readme.contains("| java | 400 |"), "{readme}");
+        fs::remove_dir_all(&above).unwrap();
     }
 
     #[test]
     fn a_prefix_names_several_cases_but_no_half_words() {
-        check(&["consume/100"], 10);
+        check(&["consume/100"], 14);
         check(&["consume/10"], 0);
         check(&["produce/1024/lz4", "consume/1024/lz4/p16"], 3);
     }

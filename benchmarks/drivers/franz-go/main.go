@@ -19,6 +19,7 @@ type options struct {
 	bootstrap, topic, codec, mode, payload string
 	partitions, size, lingerMs, batchBytes int
 	records, warmup                        int64
+	rate, transaction, clients, seconds    int64
 	keyed                                  bool
 }
 
@@ -32,8 +33,20 @@ func main() {
 		produce(o)
 	case "consume":
 		consume(o)
+	case "latency":
+		timeAcknowledgements(o)
+	case "transaction":
+		transact(o)
+	case "end-to-end":
+		endToEnd(o)
+	case "idle-clients":
+		idleClients(o)
+	case "idle-partitions":
+		idlePartitions(o)
+	case "stall":
+		stall(o)
 	default:
-		die("%q is neither produce nor consume", os.Args[1])
+		die("%q is not known", os.Args[1])
 	}
 }
 
@@ -51,6 +64,10 @@ func parse(args []string) options {
 	f.IntVar(&o.batchBytes, "batch-bytes", 262144, "")
 	f.Int64Var(&o.records, "records", 0, "")
 	f.Int64Var(&o.warmup, "warmup", 0, "")
+	f.Int64Var(&o.rate, "rate", 0, "records in a second")
+	f.Int64Var(&o.transaction, "transaction", 1, "records of each transaction")
+	f.Int64Var(&o.clients, "clients", 1, "")
+	f.Int64Var(&o.seconds, "seconds", 10, "how long something is watched")
 	f.BoolVar(&o.keyed, "keyed", false, "")
 	_ = f.Parse(args)
 	if o.bootstrap == "" || o.records == 0 {
@@ -64,7 +81,16 @@ func produce(o options) {
 		die("--mode is promise to produce")
 	}
 	values := readPayload(o)
-	client := newClient(o,
+	client := newProducer(o)
+	defer client.Close()
+	send(client, o, values, o.warmup)
+	from := usageNow()
+	send(client, o, values, o.records)
+	report(o, from)
+}
+
+func newProducer(o options, more ...kgo.Opt) *kgo.Client {
+	return newClient(o, append(more,
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(time.Duration(o.lingerMs)*time.Millisecond),
@@ -72,12 +98,7 @@ func produce(o options) {
 		kgo.MaxBufferedRecords(500_000),
 		kgo.MaxBufferedBytes(64<<20),
 		kgo.ProducerBatchCompression(codec(o.codec)),
-	)
-	defer client.Close()
-	send(client, o, values, o.warmup)
-	from := usageNow()
-	send(client, o, values, o.records)
-	report(o, from)
+	)...)
 }
 
 func send(client *kgo.Client, o options, values [][]byte, n int64) {
@@ -114,19 +135,23 @@ func consume(o options) {
 	if o.mode != "poll" {
 		die("--mode is poll to consume")
 	}
-	from := map[int32]kgo.Offset{}
-	for p := range o.partitions {
-		from[int32(p)] = kgo.NewOffset().At(0)
-	}
-	client := newClient(o,
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.topic: from}),
-		kgo.FetchMaxPartitionBytes(1<<20),
-	)
+	client := newConsumer(o)
 	receive(client, o, o.warmup)
 	began := usageNow()
 	receive(client, o, o.records)
 	report(o, began)
 	client.Close()
+}
+
+func newConsumer(o options, more ...kgo.Opt) *kgo.Client {
+	from := map[int32]kgo.Offset{}
+	for p := range o.partitions {
+		from[int32(p)] = kgo.NewOffset().At(0)
+	}
+	return newClient(o, append(more,
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.topic: from}),
+		kgo.FetchMaxPartitionBytes(1<<20),
+	)...)
 }
 
 var touched uint64
@@ -138,13 +163,17 @@ func receive(client *kgo.Client, o options, n int64) {
 			die("poll: %v", err)
 		}
 		fetches.EachRecord(func(record *kgo.Record) {
-			if len(record.Value) != o.size {
-				die("a value of %d bytes", len(record.Value))
-			}
-			touched += uint64(record.Value[0]) + uint64(record.Value[o.size-1])
+			touch(record, o)
 			seen++
 		})
 	}
+}
+
+func touch(record *kgo.Record, o options) {
+	if len(record.Value) != o.size {
+		die("a value of %d bytes", len(record.Value))
+	}
+	touched += uint64(record.Value[0]) + uint64(record.Value[o.size-1])
 }
 
 func newClient(o options, more ...kgo.Opt) *kgo.Client {
@@ -199,6 +228,10 @@ func usageNow() usage {
 }
 
 func report(o options, from usage) {
+	reportWith(o, from, map[string]float64{})
+}
+
+func reportWith(o options, from usage, figures map[string]float64) {
 	to := usageNow()
 	line, err := json.Marshal(map[string]any{
 		"client":               "franz-go",
@@ -210,6 +243,7 @@ func report(o options, from usage) {
 		"rss_kib":              to.self.Maxrss,
 		"voluntary_switches":   to.self.Nvcsw - from.self.Nvcsw,
 		"involuntary_switches": to.self.Nivcsw - from.self.Nivcsw,
+		"figures":              figures,
 	})
 	if err != nil {
 		die("%v", err)

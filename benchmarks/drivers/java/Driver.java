@@ -13,6 +13,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -26,12 +27,12 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Apache Kafka's Java client under the command line that all drivers share (../README.md). */
 public final class Driver {
-    private final Map<String, String> options;
-    private final String topic;
-    private final int partitions;
-    private final int size;
-    private final long records;
-    private final long warmup;
+    final Map<String, String> options;
+    final String topic;
+    final int partitions;
+    final int size;
+    final long records;
+    final long warmup;
 
     private Driver(Map<String, String> options) {
         this.options = options;
@@ -52,13 +53,28 @@ public final class Driver {
         switch (args[0] + " " + options.get("mode")) {
             case "produce callback" -> driver.produce();
             case "consume poll" -> driver.consume();
+            case "latency callback" -> new Timed(driver).acknowledge();
+            case "transaction callback" -> new Timed(driver).transact();
+            case "end-to-end poll" -> new Timed(driver).endToEnd();
+            case "idle-clients poll" -> new Watched(driver).idleClients();
+            case "idle-partitions poll" -> new Watched(driver).idlePartitions();
+            case "stall poll" -> new Watched(driver).stall();
             default -> throw new IllegalArgumentException(
-                "produce --mode callback, or consume --mode poll");
+                args[0] + " with --mode " + options.get("mode") + " is not known");
         }
     }
 
     private void produce() throws Exception {
         byte[][] values = readPayload();
+        try (var producer = producer(Map.of())) {
+            send(producer, values, warmup);
+            Usage from = Usage.now();
+            send(producer, values, records);
+            report(from, Map.of());
+        }
+    }
+
+    KafkaProducer<byte[], byte[]> producer(Map<String, String> more) {
         Properties properties = properties();
         properties.put("acks", "all");
         properties.put("enable.idempotence", "true");
@@ -67,13 +83,9 @@ public final class Driver {
         properties.put("buffer.memory", "67108864");
         properties.put("max.in.flight.requests.per.connection", "5");
         properties.put("compression.type", options.getOrDefault("codec", "none"));
+        properties.putAll(more);
         var serializer = new ByteArraySerializer();
-        try (var producer = new KafkaProducer<>(properties, serializer, serializer)) {
-            send(producer, values, warmup);
-            Usage from = Usage.now();
-            send(producer, values, records);
-            report(from);
-        }
+        return new KafkaProducer<>(properties, serializer, serializer);
     }
 
     private void send(KafkaProducer<byte[], byte[]> producer, byte[][] values, long count) {
@@ -108,22 +120,29 @@ public final class Driver {
     }
 
     private void consume() throws Exception {
-        Properties properties = properties();
-        properties.put("enable.auto.commit", "false");
-        properties.put("max.partition.fetch.bytes", "1048576");
-        var deserializer = new ByteArrayDeserializer();
-        try (var consumer = new KafkaConsumer<>(properties, deserializer, deserializer)) {
-            List<TopicPartition> assigned = new ArrayList<>();
-            for (int partition = 0; partition < partitions; partition++) {
-                assigned.add(new TopicPartition(topic, partition));
-            }
-            consumer.assign(assigned);
-            consumer.seekToBeginning(assigned);
+        try (var consumer = consumer(Map.of())) {
             receive(consumer, warmup);
             Usage from = Usage.now();
             receive(consumer, records);
-            report(from);
+            report(from, Map.of());
         }
+    }
+
+    /** Assigned every partition, from its beginning. */
+    KafkaConsumer<byte[], byte[]> consumer(Map<String, String> more) {
+        Properties properties = properties();
+        properties.put("enable.auto.commit", "false");
+        properties.put("max.partition.fetch.bytes", "1048576");
+        properties.putAll(more);
+        var deserializer = new ByteArrayDeserializer();
+        var consumer = new KafkaConsumer<>(properties, deserializer, deserializer);
+        List<TopicPartition> assigned = new ArrayList<>();
+        for (int partition = 0; partition < partitions; partition++) {
+            assigned.add(new TopicPartition(topic, partition));
+        }
+        consumer.assign(assigned);
+        consumer.seekToBeginning(assigned);
+        return consumer;
     }
 
     private static long touched;
@@ -132,14 +151,27 @@ public final class Driver {
         long seen = 0;
         while (seen < count) {
             for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
-                byte[] value = record.value();
-                if (value.length != size) {
-                    throw new IllegalStateException("a value of " + value.length + " bytes");
-                }
-                touched += value[0] + value[size - 1];
+                touch(record.value());
                 seen++;
             }
         }
+    }
+
+    void touch(byte[] value) {
+        if (value.length != size) {
+            throw new IllegalStateException("a value of " + value.length + " bytes");
+        }
+        touched += value[0] + value[size - 1];
+    }
+
+    long number(String name, long otherwise) {
+        return Long.parseLong(options.getOrDefault(name, Long.toString(otherwise)));
+    }
+
+    /** Says that all is set up: what the broker counts from here on is what is measured. */
+    static void settled() {
+        System.out.println("settled");
+        System.out.flush();
     }
 
     private Properties properties() {
@@ -148,7 +180,7 @@ public final class Driver {
         return properties;
     }
 
-    private byte[][] readPayload() throws IOException {
+    byte[][] readPayload() throws IOException {
         byte[] bytes = Files.readAllBytes(Path.of(options.get("payload")));
         byte[][] values = new byte[bytes.length / size][];
         for (int i = 0; i < values.length; i++) {
@@ -157,19 +189,24 @@ public final class Driver {
         return values;
     }
 
-    private void report(Usage from) throws IOException {
+    void report(Usage from, Map<String, Double> figures) throws IOException {
         Usage to = Usage.now();
         long cpu = to.cpuNanos - from.cpuNanos;
         long user = to.userTicks - from.userTicks;
         long system = to.systemTicks - from.systemTicks;
         // The split is known in hundredths of a second, the sum in nanoseconds.
         long systemNanos = user + system == 0 ? 0 : cpu * system / (user + system);
+        String listed = figures.entrySet().stream()
+            .map(figure -> String.format(Locale.ROOT, "\"%s\":%.3f", figure.getKey(), figure.getValue()))
+            .collect(Collectors.joining(","));
         System.out.printf(Locale.ROOT,
             "{\"client\":\"java\",\"version\":\"%s\",\"records\":%d,\"seconds\":%.6f,\"user_ns\":%d,"
-                + "\"sys_ns\":%d,\"rss_kib\":%d,\"voluntary_switches\":%d,\"involuntary_switches\":%d}%n",
+                + "\"sys_ns\":%d,\"rss_kib\":%d,\"voluntary_switches\":%d,\"involuntary_switches\":%d,"
+                + "\"figures\":{%s}}%n",
             version(), records, (to.wallNanos - from.wallNanos) / 1e9,
             cpu - systemNanos, systemNanos, to.rssKib,
-            to.voluntary - from.voluntary, to.involuntary - from.involuntary);
+            to.voluntary - from.voluntary, to.involuntary - from.involuntary, listed);
+        System.out.flush();
     }
 
     /** Of the jar that is measured. */
@@ -182,7 +219,7 @@ public final class Driver {
     }
 
     /** What the process has used so far, collecting garbage and compiling included. */
-    private record Usage(long wallNanos, long cpuNanos, long userTicks, long systemTicks, long rssKib,
+    record Usage(long wallNanos, long cpuNanos, long userTicks, long systemTicks, long rssKib,
             long voluntary, long involuntary) {
         static Usage now() throws IOException {
             var system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();

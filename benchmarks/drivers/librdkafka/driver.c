@@ -8,26 +8,14 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "rdkafka.h"
-
-struct options {
-  const char *bootstrap, *topic, *codec, *mode, *payload, *linger_ms, *batch_bytes;
-  int partitions, consume, crc, keyed;
-  size_t size;
-  int64_t records, warmup, rate;
-};
-
-/* What a process has used so far. */
-struct usage {
-  int64_t wall_ns, user_ns, sys_ns, rss_kib, voluntary, involuntary;
-};
+#include "driver.h"
 
 static char *payload;
 static size_t values;
-static int64_t acknowledged, failed;
+int64_t acknowledged, failed;
 static volatile unsigned touched;
 
-static void die(const char *what, const char *why) {
+void die(const char *what, const char *why) {
   fprintf(stderr, "librdkafka driver: %s: %s\n", what, why);
   exit(1);
 }
@@ -36,36 +24,42 @@ static int64_t nanoseconds(struct timeval time) {
   return time.tv_sec * 1000000000LL + time.tv_usec * 1000LL;
 }
 
-static int64_t now_ns(void) {
+int64_t now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static struct usage usage_now(void) {
+struct usage usage_now(void) {
   struct rusage used;
   getrusage(RUSAGE_SELF, &used);
   return (struct usage){now_ns(),      nanoseconds(used.ru_utime), nanoseconds(used.ru_stime),
                         used.ru_maxrss, used.ru_nvcsw,              used.ru_nivcsw};
 }
 
-static void report(const struct options *o, struct usage from) {
+void report(const struct options *o, struct usage from, const char *figures) {
   struct usage to = usage_now();
   printf("{\"client\":\"librdkafka\",\"version\":\"%s\",\"records\":%lld,\"seconds\":%.6f,"
          "\"user_ns\":%lld,\"sys_ns\":%lld,\"rss_kib\":%lld,\"voluntary_switches\":%lld,"
-         "\"involuntary_switches\":%lld}\n",
+         "\"involuntary_switches\":%lld,\"figures\":{%s}}\n",
          rd_kafka_version_str(), (long long)o->records, (to.wall_ns - from.wall_ns) / 1e9,
          (long long)(to.user_ns - from.user_ns), (long long)(to.sys_ns - from.sys_ns),
          (long long)to.rss_kib, (long long)(to.voluntary - from.voluntary),
-         (long long)(to.involuntary - from.involuntary));
+         (long long)(to.involuntary - from.involuntary), figures);
+  fflush(stdout);
 }
 
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
+void settled(void) {
+  puts("settled");
+  fflush(stdout);
+}
+
+void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
   char why[512];
   if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK) die(name, why);
 }
 
-static rd_kafka_t *new_client(rd_kafka_type_t type, rd_kafka_conf_t *conf) {
+rd_kafka_t *new_client(rd_kafka_type_t type, rd_kafka_conf_t *conf) {
   char why[512];
   rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
   if (!rk) die("rd_kafka_new", why);
@@ -73,7 +67,7 @@ static rd_kafka_t *new_client(rd_kafka_type_t type, rd_kafka_conf_t *conf) {
 }
 
 /* Record values from the file that all drivers share, one behind the other. */
-static void read_payload(const struct options *o) {
+void read_payload(const struct options *o) {
   FILE *file = fopen(o->payload, "rb");
   if (!file) die(o->payload, strerror(errno));
   fseek(file, 0, SEEK_END);
@@ -86,6 +80,10 @@ static void read_payload(const struct options *o) {
   fclose(file);
 }
 
+char *value_of(const struct options *o, int64_t i) {
+  return payload + (size_t)i % values * o->size;
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque) {
   (void)rk, (void)opaque;
   if (message->err) failed++;
@@ -93,7 +91,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 }
 
 static void send_one(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct options *o, int64_t i) {
-  char *value = payload + (size_t)i % values * o->size;
+  char *value = value_of(o, i);
   int32_t partition = (int32_t)(i % o->partitions);
   for (;;) {
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -124,7 +122,7 @@ static void send_many(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct opti
   if (failed) die("produce", "records were not acknowledged");
 }
 
-static void produce(const struct options *o) {
+rd_kafka_conf_t *producer_conf(const struct options *o) {
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   set(conf, "bootstrap.servers", o->bootstrap);
   set(conf, "acks", "all");
@@ -133,9 +131,14 @@ static void produce(const struct options *o) {
   set(conf, "batch.size", o->batch_bytes);
   set(conf, "batch.num.messages", "1000000");
   set(conf, "queue.buffering.max.messages", "500000");
-  set(conf, "queue.buffering.max.kbytes", "65536");
+  set(conf, "queue.buffering.max.kbytes", o->buffer_kib ? o->buffer_kib : "65536");
   set(conf, "max.in.flight.requests.per.connection", "5");
   set(conf, "compression.codec", o->codec);
+  return conf;
+}
+
+static void produce(const struct options *o) {
+  rd_kafka_conf_t *conf = producer_conf(o);
   rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
   rd_kafka_t *rk = new_client(RD_KAFKA_PRODUCER, conf);
   rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, o->topic, NULL);
@@ -143,12 +146,12 @@ static void produce(const struct options *o) {
   send_many(rk, topic, o, o->warmup);
   struct usage from = usage_now();
   send_many(rk, topic, o, o->records);
-  report(o, from);
+  report(o, from, "");
   rd_kafka_topic_destroy(topic);
   rd_kafka_destroy(rk);
 }
 
-static void touch(const rd_kafka_message_t *message, const struct options *o) {
+void touch(const rd_kafka_message_t *message, const struct options *o) {
   if (message->err) die("consume", rd_kafka_message_errstr(message));
   if (message->len != o->size) die("consume", "a value of another size");
   const unsigned char *value = message->payload;
@@ -178,7 +181,7 @@ static void receive_by_batch(rd_kafka_queue_t *queue, const struct options *o, i
   }
 }
 
-static void consume(const struct options *o) {
+rd_kafka_t *assigned_consumer(const struct options *o) {
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   set(conf, "bootstrap.servers", o->bootstrap);
   set(conf, "group.id", "bench");
@@ -186,6 +189,7 @@ static void consume(const struct options *o) {
   set(conf, "enable.auto.offset.store", "false");
   set(conf, "fetch.message.max.bytes", "1048576");
   set(conf, "fetch.queue.backoff.ms", "1");
+  set(conf, "queued.max.messages.kbytes", o->queued_kib ? o->queued_kib : "65536");
   set(conf, "check.crcs", o->crc ? "true" : "false");
   rd_kafka_t *rk = new_client(RD_KAFKA_CONSUMER, conf);
   rd_kafka_poll_set_consumer(rk);
@@ -194,6 +198,11 @@ static void consume(const struct options *o) {
     rd_kafka_topic_partition_list_add(assigned, o->topic, p)->offset = 0;
   rd_kafka_resp_err_t error = rd_kafka_assign(rk, assigned);
   if (error) die("assign", rd_kafka_err2str(error));
+  return rk;
+}
+
+static void consume(const struct options *o) {
+  rd_kafka_t *rk = assigned_consumer(o);
   rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
   int by_batch = !strcmp(o->mode, "batch");
   if (by_batch) receive_by_batch(queue, o, o->warmup);
@@ -201,24 +210,24 @@ static void consume(const struct options *o) {
   struct usage from = usage_now();
   if (by_batch) receive_by_batch(queue, o, o->records);
   else receive_by_poll(rk, o, o->records);
-  report(o, from);
+  report(o, from, "");
   /* Nothing is left behind, and closing drains queues for seconds. */
-  fflush(stdout);
   _Exit(0);
 }
 
 static struct options parse(int argc, char **argv) {
   struct options o = {.codec = "none", .linger_ms = "5", .batch_bytes = "262144", .partitions = 1,
-                      .topic = "bench", .size = 100, .warmup = 0, .mode = ""};
+                      .topic = "bench", .size = 100, .mode = "", .transaction = 1, .clients = 1,
+                      .seconds = 10};
   static const struct option known[] = {
       {"bootstrap", 1, 0, 'b'}, {"topic", 1, 0, 't'},     {"partitions", 1, 0, 'p'},
       {"records", 1, 0, 'n'},   {"warmup", 1, 0, 'w'},    {"size", 1, 0, 's'},
       {"codec", 1, 0, 'c'},     {"mode", 1, 0, 'm'},      {"payload", 1, 0, 'f'},
       {"linger-ms", 1, 0, 'l'}, {"batch-bytes", 1, 0, 'B'}, {"keyed", 0, 0, 'k'},
+      {"rate", 1, 0, 'r'},      {"transaction", 1, 0, 'x'}, {"clients", 1, 0, 'C'},
+      {"seconds", 1, 0, 'S'},
       {0, 0, 0, 0}};
-  if (argc < 2) die("usage", "driver produce|consume --bootstrap HOST:PORT …");
-  o.consume = !strcmp(argv[1], "consume");
-  if (!o.consume && strcmp(argv[1], "produce")) die(argv[1], "is neither produce nor consume");
+  if (argc < 2) die("usage", "driver OPERATION --bootstrap HOST:PORT …");
   optind = 2;
   for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (c) {
       case 'b': o.bootstrap = optarg; break;
@@ -233,6 +242,10 @@ static struct options parse(int argc, char **argv) {
       case 'l': o.linger_ms = optarg; break;
       case 'B': o.batch_bytes = optarg; break;
       case 'k': o.keyed = 1; break;
+      case 'r': o.rate = atoll(optarg); break;
+      case 'x': o.transaction = atoll(optarg); break;
+      case 'C': o.clients = atoll(optarg); break;
+      case 'S': o.seconds = atoll(optarg); break;
       default: exit(2);
     }
   if (!o.bootstrap || !o.records || o.partitions < 1 || !o.size) die("usage", "--bootstrap and --records");
@@ -248,7 +261,20 @@ static struct options parse(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   struct options o = parse(argc, argv);
-  if (o.consume) consume(&o);
-  else produce(&o);
-  return 0;
+  static const struct {
+    const char *name;
+    void (*run)(const struct options *);
+  } operations[] = {
+      {"produce", produce},           {"consume", consume},
+      {"latency", time_acknowledgements}, {"transaction", transact},
+      {"end-to-end", end_to_end},     {"idle-clients", idle_clients},
+      {"idle-partitions", idle_partitions}, {"stall", stall},
+      {"overload", overload}};
+  for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+    if (!strcmp(argv[1], operations[i].name)) {
+      operations[i].run(&o);
+      return 0;
+    }
+  die(argv[1], "is not known");
+  return 1;
 }

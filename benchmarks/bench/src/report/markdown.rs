@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Results, Row, chart, reference};
-use crate::gates::{GATES, Gate, OWN_LIMITS, Verdict};
-use crate::stats::Spread;
+use super::table::table;
+use super::{Results, chart};
+use crate::footprint::{self, Footprint};
+use crate::gates::{GATES, Gate, LIMITS, OWN_LIMITS, Verdict};
 
 /// What the figures were taken on and with.
 #[derive(Debug, Clone, Default)]
@@ -17,13 +18,15 @@ pub struct Surroundings {
     pub missing: Vec<(String, String)>,
     /// Runs that failed, each in a sentence.
     pub failed: Vec<String>,
+    /// What building the Rust clients took, where that was asked.
+    pub footprints: Vec<Footprint>,
 }
 
 /// All that is between the marks.
 pub fn section(results: &Results, surroundings: &Surroundings) -> String {
     let mut out = String::new();
-    let Surroundings { machine, command, missing, failed } = surroundings;
-    out.push_str("## Clients on the null broker\n\n");
+    let Surroundings { machine, command, missing, failed, footprints } = surroundings;
+    out.push_str("## Clients beside one another\n\n");
     let _ = writeln!(out, "{machine}\n\n```console\n$ {command}\n```\n");
     for (client, why) in missing {
         let _ = writeln!(out, "- **{client} was not measured**: {why}");
@@ -41,6 +44,7 @@ pub fn section(results: &Results, surroundings: &Surroundings) -> String {
             let _ = writeln!(out, "![{case}](charts/{})\n", chart::file_name(case));
         }
     }
+    out.push_str(&footprint::section(footprints));
     out.push_str(&gates(results));
     out.push_str(SETTINGS);
     out
@@ -73,48 +77,6 @@ fn versions(results: &Results) -> String {
     format!("Versions: {}.\n\n", listed.join(", "))
 }
 
-/// One case: a line for each client, the cheapest first.
-pub fn table(case: &str, rows: &[&Row]) -> String {
-    let mut out = format!(
-        "### {case}\n\n\
-         | client | CPU ns/record | user | sys | ratio | records/s | records/batch | fetched/delivered \
-         | calls/batch | switches/1000 | RSS MiB | broker busy |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
-    );
-    let Some(reference) = reference(rows) else { return out };
-    for row in rows {
-        let ratio = row.cpu_ns_per_record.median / reference.cpu_ns_per_record.median;
-        let fetched = match row.fetched_per_delivered.median {
-            0.0 => "–".to_owned(),
-            fetched => format!("{fetched:.2}"),
-        };
-        let calls = match row.system_calls_per_batch {
-            None => "–".to_owned(),
-            Some(calls) => format!("{calls:.1}"),
-        };
-        let _ = writeln!(
-            out,
-            "| {} | {} | {:.0} | {:.0} | {ratio:.2} | {:.0} k | {:.0} | {fetched} | {calls} | {:.2} \
-             | {:.0} | {:.0} % |",
-            row.client,
-            range(&row.cpu_ns_per_record),
-            row.user_ns_per_record.median,
-            row.sys_ns_per_record.median,
-            row.records_per_second.median / 1_000.0,
-            row.records_per_batch.median,
-            row.switches_per_thousand_records.median,
-            row.rss_kib.median / 1_024.0,
-            row.broker_busy.median * 100.0,
-        );
-    }
-    out.push('\n');
-    out
-}
-
-fn range(spread: &Spread) -> String {
-    format!("{:.0} [{:.0}..{:.0}]", spread.median, spread.min, spread.max)
-}
-
 fn gates(results: &Results) -> String {
     let judged: Vec<(&Gate, Verdict)> =
         GATES.iter().map(|gate| (gate, gate.judge(results))).collect();
@@ -134,6 +96,15 @@ fn gates(results: &Results) -> String {
             out,
             "| {case} | {client} | itself in {} | at most {} | {verdict} |",
             limit.beside, limit.at_most
+        );
+    }
+    for limit in LIMITS {
+        let verdict = said(limit.judge(results));
+        let (case, client, figure) = (limit.case, limit.client, limit.figure);
+        let _ = writeln!(
+            out,
+            "| {case} | {client} | {figure} | at most {} | {verdict} |",
+            limit.at_most
         );
     }
     out.push('\n');
@@ -168,36 +139,30 @@ may be buffered, as in librdkafka. 50,000 handles are outstanding in `krafka` an
 lent to franz-go, Java and krafka, which need not copy them before they encode; librdkafka copies \
 them, as its users let it; rskafka's records own theirs, so its application copies. Java: a heap \
 of 512 MiB, 3 million records to warm up (300,000 with gzip, 600,000 from 1,000 partitions on); the \
-others a tenth of what is measured. rskafka has no figure for 10,000 partitions: it opens a connection \
-for each.
+others a tenth of what is measured. rskafka has no figure for very many partitions (it opens a connection \
+for each), Java none for 1,000 clients (they do not fit into that heap).
 
-**What it does not show.** Real brokers, replication, TLS, groups, latency, other processors; the \
-canned batches repeat after eight.
+**The other cases.** `latency`: records on a schedule that waits for nobody, without linger, timed \
+from when each was due until its acknowledgement was seen (awaited in order; by callback in `callback`, \
+librdkafka, Java and franz-go). `transaction`: so many records, then a commit, on our reference broker; \
+`requests_per_transaction` are all that the broker saw. `end-to-end`: written and read in one process on \
+our reference broker, with `rate` timed from when each was due until it was read. `cold-…`: from the \
+start of the process to its first record. `idle-…`: `bytes_each` is live heap for each client or \
+partition (Java and Go after a collection), `wakeups_per_s` voluntary context switches of the process, \
+`requests_per_s` what the broker saw. `stall`: 16 partitions, a fetch budget of 16 MiB \
+(`fetch.buffer.memory`, `queued.max.messages.kbytes`, `fetch.max.bytes`), one batch taken and then none. \
+`overload`: 80 MB/s are offered to a broker that takes 20, which after five seconds is frozen; \
+`buffer.memory` 32 MiB, what there is no room for is dropped; `left_mib` is what is held over what was \
+before. `allocations_per_record` is of clients that use the C library's heap.
+
+**What it does not show.** Real brokers, replication, TLS, groups, other processors, latency on a \
+machine with cores to spare; the canned batches repeat after eight.
 ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::tests::measurement;
-
-    #[test]
-    fn a_table_compares_with_the_cheapest_where_we_are_not() {
-        let measured = [measurement("a", "java", 0, 400.0), measurement("a", "franz-go", 0, 200.0)];
-        let results = Results::of(&measured);
-        let table = table("a", &results.of_case("a"));
-        let lines: Vec<&str> = table.lines().skip(4).collect();
-        assert!(lines[0].starts_with("| franz-go | 200 [200..200] | 150 | 50 | 1.00 | 2 k |"));
-        assert!(lines[1].starts_with("| java | 400 [400..400] | 300 | 100 | 2.00 |"), "{table}");
-    }
-
-    #[test]
-    fn every_line_of_a_table_has_the_same_columns() {
-        let results = Results::of(&[measurement("a", "java", 0, 400.0)]);
-        let table = table("a", &results.of_case("a"));
-        let columns = |line: &str| line.matches('|').count();
-        let widths: Vec<usize> = table.lines().skip(2).take(3).map(columns).collect();
-        assert_eq!(widths, [13, 13, 13]);
-    }
 
     #[test]
     fn what_was_written_before_is_replaced_and_the_rest_stays() {

@@ -2,10 +2,14 @@
 
 pub mod chart;
 pub mod markdown;
+pub mod readme;
+pub mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::Measurement;
+use crate::measurement::Measurement;
 use crate::stats::Spread;
 
 /// A client in a case, over all rounds. A list of these is what `--json` writes.
@@ -27,9 +31,31 @@ pub struct Row {
     pub fetched_per_delivered: Spread,
     /// Share of its core that the broker used.
     pub broker_busy: Spread,
+    /// What else the case is about, by name; the unit is the name's end.
+    pub figures: BTreeMap<String, Spread>,
     /// The client's system calls for each batch; none where they were not counted.
     pub system_calls_per_batch: Option<f64>,
 }
+
+impl Row {
+    /// The median of what has this name.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        match name {
+            "system_calls_per_batch" => self.system_calls_per_batch,
+            "fetched_per_delivered" => Some(self.fetched_per_delivered.median),
+            _ => self.figures.get(name).map(|figure| figure.median),
+        }
+    }
+
+    /// What the rows of a case are ordered by: its own figure, or the cost of a record.
+    fn order(&self) -> f64 {
+        let leading = LEADING.iter().find_map(|name| self.figure(name));
+        leading.unwrap_or(self.cpu_ns_per_record.median)
+    }
+}
+
+/// The figures that a case is about, where it is not about cost.
+const LEADING: &[&str] = &["p50_us", "first_record_ms", "bytes_each", "held_mib", "most_mib"];
 
 /// The rows of a run: cases in the order they were measured, and in each the clients likewise.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,10 +94,10 @@ impl Results {
         cases
     }
 
-    /// The rows of a case, the cheapest first.
+    /// The rows of a case, the best first.
     pub fn of_case(&self, case: &str) -> Vec<&Row> {
         let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.case == case).collect();
-        rows.sort_by(|a, b| a.cpu_ns_per_record.median.total_cmp(&b.cpu_ns_per_record.median));
+        rows.sort_by(|a, b| a.order().total_cmp(&b.order()));
         rows
     }
 }
@@ -99,14 +125,24 @@ fn row(first: &Measurement, rounds: &[&Measurement]) -> Option<Row> {
         records_per_batch: spread(Measurement::records_per_batch)?,
         fetched_per_delivered: spread(Measurement::fetched_per_delivered)?,
         broker_busy: spread(|round| round.broker_busy)?,
+        figures: figures(rounds),
         system_calls_per_batch: rounds.iter().find_map(|round| round.system_calls_per_batch),
     })
+}
+
+fn figures(rounds: &[&Measurement]) -> BTreeMap<String, Spread> {
+    let names: BTreeSet<&String> =
+        rounds.iter().flat_map(|round| round.driver.figures.keys()).collect();
+    let spread = |name: &String| {
+        Spread::of(rounds.iter().filter_map(|round| round.driver.figures.get(name).copied()))
+    };
+    names.into_iter().filter_map(|name| Some((name.clone(), spread(name)?))).collect()
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::measure::{Counts, Flow, Report};
+    use crate::measurement::{Counts, Flow, Report};
 
     /// One that cost this many nanoseconds a record.
     pub fn measurement(case: &str, client: &str, round: usize, cost: f64) -> Measurement {
@@ -124,8 +160,9 @@ pub mod tests {
                 rss_kib: 4_096,
                 voluntary_switches: 3,
                 involuntary_switches: 2,
+                figures: BTreeMap::from([("p50_us".to_owned(), cost / 10.0)]),
             },
-            broker: Counts { produced: flow(0), fetched: flow(1_111) },
+            broker: Counts { requests: 9, produced: flow(0), fetched: flow(1_111) },
             passed: 1_100,
             broker_busy: 0.25,
             system_calls_per_batch: (round == 0).then_some(3.5),

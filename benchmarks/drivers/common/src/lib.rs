@@ -1,6 +1,10 @@
 //! What the drivers of Rust clients share: the command line, the payload, what the process has used,
 //! and the report.
 
+mod held;
+mod schedule;
+
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +14,9 @@ use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Usage as Rusage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use serde_json::json;
+
+pub use held::{Held, held_bytes, mebibytes};
+pub use schedule::{Latencies, Schedule, time_in_order};
 
 /// What went wrong, for a person to read.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -52,6 +59,18 @@ pub struct Options {
     /// Bytes of a full batch
     #[arg(long, default_value_t = 256 << 10)]
     pub batch_bytes: usize,
+    /// Records in a second, by a schedule that waits for nobody; 0 for as many as there can be
+    #[arg(long, default_value_t = 0)]
+    pub rate: u64,
+    /// Records of each transaction
+    #[arg(long, default_value_t = 1)]
+    pub transaction: u64,
+    /// Clients in this process
+    #[arg(long, default_value_t = 1)]
+    pub clients: u64,
+    /// How long something is watched
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
     /// Give every record a key of 16 bytes and two headers
     #[arg(long)]
     pub keyed: bool,
@@ -64,6 +83,20 @@ pub enum Op {
     Produce,
     /// Until every record has been looked at
     Consume,
+    /// On schedule, timing each record until it is acknowledged
+    Latency,
+    /// In transactions
+    Transaction,
+    /// And read it all again, timing each record until it is read
+    EndToEnd,
+    /// Many clients that do nothing
+    IdleClients,
+    /// Many partitions that nobody writes to
+    IdlePartitions,
+    /// More than the cluster takes
+    Overload,
+    /// Assigned, and never taken
+    Stall,
 }
 
 impl Options {
@@ -71,6 +104,12 @@ impl Options {
     #[must_use]
     pub fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)
+    }
+
+    /// How long something is watched.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 
     /// The partition of record `index`.
@@ -171,13 +210,39 @@ impl Usage {
         Ok(Self { at: Instant::now(), used: getrusage(UsageWho::RUSAGE_SELF)? })
     }
 
+    /// How often the process has given up its core by itself since `self`.
+    ///
+    /// # Errors
+    ///
+    /// As [`now`](Self::now).
+    pub fn wakeups(&self) -> Result<f64, Failure> {
+        let to = Self::now()?.used.voluntary_context_switches();
+        Ok((to - self.used.voluntary_context_switches()) as f64)
+    }
+
     /// Prints the line that every driver ends with: what was used since `self`.
     ///
     /// # Errors
     ///
     /// As [`now`](Self::now).
     pub fn report(&self, client: &str, version: &str, options: &Options) -> Result<(), Failure> {
+        self.report_with(client, version, options, &[])
+    }
+
+    /// As [`report`](Self::report), with more figures, each by its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`now`](Self::now).
+    pub fn report_with(
+        &self,
+        client: &str,
+        version: &str,
+        options: &Options,
+        figures: &[(&str, f64)],
+    ) -> Result<(), Failure> {
         let to = Self::now()?;
+        let figures: BTreeMap<&str, f64> = figures.iter().copied().collect();
         let line = json!({
             "client": client,
             "version": version,
@@ -190,10 +255,16 @@ impl Usage {
                 to.used.voluntary_context_switches() - self.used.voluntary_context_switches(),
             "involuntary_switches":
                 to.used.involuntary_context_switches() - self.used.involuntary_context_switches(),
+            "figures": figures,
         });
         println!("{line}");
         Ok(())
     }
+}
+
+/// Says that all is set up: what the broker counts from here on is what is measured.
+pub fn settled() {
+    println!("settled");
 }
 
 fn nanos(time: TimeVal) -> i64 {

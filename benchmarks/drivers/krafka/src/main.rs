@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_driver::{Failure, HEADERS, Op, Options, Payload, Usage, exit, key};
+use bench_driver::{
+    Failure, HEADERS, Latencies, Op, Options, Payload, Usage, exit, key, time_in_order,
+};
 use bytes::Bytes;
 use clap::Parser;
 use krafka::consumer::Consumer;
@@ -21,6 +23,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         let kafka = Kafka::builder(options.bootstrap.as_str()).connect().await?;
         match (options.op, options.mode.as_str()) {
             (Op::Produce, "enqueue") => produce(&kafka, options).await,
+            (Op::Latency, "enqueue") => acknowledge(&kafka, options).await,
             (Op::Consume, "poll") => consume(&kafka, options).await,
             _ => Err(options.no_such_mode("enqueue to produce, poll to consume")),
         }
@@ -32,6 +35,15 @@ const OUTSTANDING: usize = 50_000;
 
 async fn produce(kafka: &Kafka, options: &Options) -> Result<(), Failure> {
     let payload = options.read_payload()?;
+    let producer = producer(kafka, options).await?;
+    send(&producer, options, payload, options.warmup).await?;
+    let from = Usage::now()?;
+    send(&producer, options, payload, options.records).await?;
+    report(from, options)?;
+    Ok(producer.close().await?)
+}
+
+async fn producer(kafka: &Kafka, options: &Options) -> Result<Producer, Failure> {
     let producer = kafka
         .producer()
         .acks(Acks::All)
@@ -42,11 +54,32 @@ async fn produce(kafka: &Kafka, options: &Options) -> Result<(), Failure> {
         .compression(compression(options)?)
         .build()
         .await?;
-    send(&producer, options, payload, options.warmup).await?;
+    Ok(producer)
+}
+
+/// Times each record until it is acknowledged.
+async fn acknowledge(kafka: &Kafka, options: &Options) -> Result<(), Failure> {
+    let payload = options.read_payload()?;
+    let producer = producer(kafka, options).await?;
+    time(&producer, options, payload, options.warmup).await?;
     let from = Usage::now()?;
-    send(&producer, options, payload, options.records).await?;
-    report(from, options)?;
+    let latencies = time(&producer, options, payload, options.records).await?;
+    from.report_with("krafka", VERSION, options, &latencies.figures())?;
     Ok(producer.close().await?)
+}
+
+async fn time(
+    producer: &Producer,
+    options: &Options,
+    payload: Payload,
+    count: u64,
+) -> Result<Latencies, Failure> {
+    let send = async |index| {
+        let value = Bytes::from_static(payload.value(index));
+        let record = Record::new(options.topic.as_str(), value).partition(options.partition(index));
+        Ok(producer.enqueue(record).await?)
+    };
+    time_in_order(options.rate, count, send, acknowledged).await
 }
 
 async fn send(
@@ -121,8 +154,10 @@ async fn receive(consumer: &Consumer, options: &Options, count: u64) -> Result<(
 }
 
 fn report(from: Usage, options: &Options) -> Result<(), Failure> {
-    from.report("krafka", "0.28.1", options)
+    from.report("krafka", VERSION, options)
 }
+
+const VERSION: &str = "0.28.1";
 
 fn compression(options: &Options) -> Result<Compression, Failure> {
     Ok(match options.codec.as_str() {

@@ -2,6 +2,9 @@
 
 mod consume;
 mod produce;
+mod timed;
+mod transact;
+mod watched;
 
 use std::process::ExitCode;
 
@@ -19,6 +22,13 @@ fn run(options: &Options) -> Result<(), Failure> {
         match options.op {
             Op::Produce => produce::produce(options).await,
             Op::Consume => consume::consume(options).await,
+            Op::Latency => timed::acknowledge(options).await,
+            Op::EndToEnd => timed::end_to_end(options).await,
+            Op::Transaction => transact::transact(options).await,
+            Op::IdleClients => watched::idle_clients(options).await,
+            Op::IdlePartitions => watched::idle_partitions(options).await,
+            Op::Stall => watched::stall(options).await,
+            Op::Overload => watched::overload(options).await,
         }
     })
 }
@@ -33,7 +43,9 @@ async fn connect(options: &Options) -> Result<Kafka, Failure> {
         .set("max.in.flight.requests.per.connection", 5)
         .set("linger.ms", options.linger_ms)
         .set("batch.size", options.batch_bytes)
-        .set("buffer.memory", 64 << 20)
+        .set("buffer.memory", if options.op == Op::Overload { 32 << 20 } else { 64 << 20 })
+        .set("fetch.buffer.memory", if options.op == Op::Stall { 16 << 20 } else { 64 << 20 })
+        .set("allow.auto.create.topics", true)
         .set("compression.type", &options.codec)
         .set("max.partition.fetch.bytes", 1 << 20)
         .set("auto.offset.reset", "earliest")
@@ -43,5 +55,9 @@ async fn connect(options: &Options) -> Result<Kafka, Failure> {
 }
 
 fn report(from: Usage, options: &Options) -> Result<(), Failure> {
-    from.report(&format!("ottla-{}", options.mode), "0.1.0", options)
+    report_with(from, options, &[])
+}
+
+fn report_with(from: Usage, options: &Options, figures: &[(&str, f64)]) -> Result<(), Failure> {
+    from.report_with(&format!("ottla-{}", options.mode), "0.1.0", options, figures)
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bench_driver::{Failure, HEADERS, Op, Options, Payload, Usage, exit, key};
+use bench_driver::{
+    Failure, HEADERS, Latencies, Op, Options, Payload, Usage, exit, key, settled, time_in_order,
+};
 use clap::Parser;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match (options.op, options.mode.as_str()) {
+        (Op::Latency, "future") => runtime.block_on(time_futures(options)),
+        (Op::Transaction, "threaded") => transact(options),
         (Op::Produce, "threaded") => produce_threaded(options),
         (Op::Produce, "future") => runtime.block_on(produce_futures(options)),
         (Op::Consume, "base") => consume_base(options),
@@ -35,9 +39,13 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn report(from: Usage, options: &Options) -> Result<(), Failure> {
+    report_with(from, options, &[])
+}
+
+fn report_with(from: Usage, options: &Options, figures: &[(&str, f64)]) -> Result<(), Failure> {
     let (_, version) = rdkafka::util::get_rdkafka_version();
     let version = format!("0.39.0 on librdkafka {version}");
-    from.report(&format!("rdkafka-{}", options.mode), &version, options)
+    from.report_with(&format!("rdkafka-{}", options.mode), &version, options, figures)
 }
 
 /// Counts what was acknowledged.
@@ -103,7 +111,69 @@ fn send_threaded(
             }
         }
     }
-    Ok(producer.flush(Duration::from_secs(60))?)
+    Ok(producer.flush(PATIENCE)?)
+}
+
+fn transact(options: &Options) -> Result<(), Failure> {
+    let payload = options.read_payload()?;
+    let counting = Counting::default();
+    let producer: ThreadedProducer<Counting> = producer_config(options)
+        .set("transactional.id", "bench")
+        .create_with_context(counting.clone())?;
+    producer.init_transactions(PATIENCE)?;
+    commit(&producer, options, payload, options.warmup)?;
+    settled();
+    let from = Usage::now()?;
+    commit(&producer, options, payload, options.records)?;
+    report(from, options)
+}
+
+fn commit(
+    producer: &ThreadedProducer<Counting>,
+    options: &Options,
+    payload: Payload,
+    count: u64,
+) -> Result<(), Failure> {
+    for index in 0..count {
+        if index % options.transaction == 0 {
+            producer.begin_transaction()?;
+        }
+        let record = BaseRecord::<str, [u8], ()>::to(&options.topic)
+            .partition(options.partition(index))
+            .payload(payload.value(index));
+        producer.send(record).map_err(|(error, _)| error)?;
+        if (index + 1) % options.transaction == 0 || index + 1 == count {
+            producer.commit_transaction(PATIENCE)?;
+        }
+    }
+    Ok(())
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Times each record until it is acknowledged.
+async fn time_futures(options: &Options) -> Result<(), Failure> {
+    let payload = options.read_payload()?;
+    let producer: FutureProducer = producer_config(options).create()?;
+    time(&producer, options, payload, options.warmup).await?;
+    let from = Usage::now()?;
+    let latencies = time(&producer, options, payload, options.records).await?;
+    report_with(from, options, &latencies.figures())
+}
+
+async fn time(
+    producer: &FutureProducer,
+    options: &Options,
+    payload: Payload,
+    count: u64,
+) -> Result<Latencies, Failure> {
+    let send = async |index| {
+        let record = FutureRecord::<str, [u8]>::to(&options.topic)
+            .partition(options.partition(index))
+            .payload(payload.value(index));
+        Ok(producer.send_result(record).map_err(|(error, _)| error)?)
+    };
+    time_in_order(options.rate, count, send, |sent| acknowledged(Some(sent))).await
 }
 
 /// As many handles as krafka's driver keeps, awaited in order.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
-use bench_driver::{Failure, HEADERS, Op, Options, Payload, Usage, exit, key};
+use bench_driver::{Failure, HEADERS, Latencies, Op, Options, Payload, Schedule, Usage, exit, key};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use futures::stream::{FuturesUnordered, SelectAll};
@@ -15,6 +16,7 @@ use rskafka::client::producer::aggregator::RecordAggregator;
 use rskafka::client::producer::{BatchProducer, BatchProducerBuilder};
 use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::Record;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         match (options.op, options.mode.as_str()) {
             (Op::Produce, "batch") => produce_batches(&client, options).await,
             (Op::Produce, "record") => produce_records(&client, options).await,
+            (Op::Latency, "record") => acknowledge(&client, options).await,
             (Op::Consume, "stream") => consume(&client, options).await,
             _ => Err(options.no_such_mode("batch, record to produce; stream to consume")),
         }
@@ -36,11 +39,13 @@ fn run(options: &Options) -> Result<(), Failure> {
 
 fn report(from: Usage, options: &Options) -> Result<(), Failure> {
     let client = match options.op {
-        Op::Produce => format!("rskafka-{}", options.mode),
         Op::Consume => "rskafka".to_owned(),
+        _ => format!("rskafka-{}", options.mode),
     };
-    from.report(&client, "0.6.0", options)
+    from.report(&client, VERSION, options)
 }
+
+const VERSION: &str = "0.6.0";
 
 async fn partitions(
     client: &Client,
@@ -112,21 +117,69 @@ const OUTSTANDING: usize = 10_000;
 
 async fn produce_records(client: &Client, options: &Options) -> Result<(), Failure> {
     let payload = options.read_payload()?;
-    let compression = compression(options)?;
-    let producers: Vec<BatchProducer<RecordAggregator>> = partitions(client, options)
-        .await?
-        .into_iter()
-        .map(|partition| {
-            BatchProducerBuilder::new(partition)
-                .with_linger(options.linger())
-                .with_compression(compression)
-                .build(RecordAggregator::new(options.batch_bytes))
-        })
-        .collect();
+    let producers = producers(client, options).await?;
     send_records(&producers, options, payload, options.warmup).await?;
     let from = Usage::now()?;
     send_records(&producers, options, payload, options.records).await?;
     report(from, options)
+}
+
+async fn producers(
+    client: &Client,
+    options: &Options,
+) -> Result<Vec<BatchProducer<RecordAggregator>>, Failure> {
+    let compression = compression(options)?;
+    let build = |partition| {
+        BatchProducerBuilder::new(partition)
+            .with_linger(options.linger())
+            .with_compression(compression)
+            .build(RecordAggregator::new(options.batch_bytes))
+    };
+    Ok(partitions(client, options).await?.into_iter().map(build).collect())
+}
+
+/// Times each record until it is acknowledged.
+async fn acknowledge(client: &Client, options: &Options) -> Result<(), Failure> {
+    let payload = options.read_payload()?;
+    let producer = Arc::new(producers(client, options).await?.remove(0));
+    time(&producer, options, payload, options.warmup).await?;
+    let from = Usage::now()?;
+    let latencies = time(&producer, options, payload, options.records).await?;
+    from.report_with("rskafka-record", VERSION, options, &latencies.figures())
+}
+
+/// A record is not sent before its future is polled, so each is a task.
+async fn time(
+    producer: &Arc<BatchProducer<RecordAggregator>>,
+    options: &Options,
+    payload: Payload,
+    count: u64,
+) -> Result<Latencies, Failure> {
+    let (done, mut acknowledged) = mpsc::unbounded_channel::<Instant>();
+    let waiter = tokio::spawn(async move {
+        let mut latencies = Latencies::of(count);
+        while let Some(due) = acknowledged.recv().await {
+            latencies.add(due);
+        }
+        latencies
+    });
+    let schedule = Schedule::begin(options.rate);
+    for index in 0..count {
+        let due = schedule.wait_for(index);
+        let (producer, done) = (Arc::clone(producer), done.clone());
+        let record = record(options, payload, index);
+        tokio::spawn(async move {
+            if producer.produce(record).await.is_ok() {
+                let _ = done.send(due);
+            }
+        });
+    }
+    drop(done);
+    let latencies = waiter.await?;
+    match latencies.len() {
+        all if all == count => Ok(latencies),
+        some => Err(format!("{some} of {count} records were acknowledged").into()),
+    }
 }
 
 async fn send_records(
