@@ -217,6 +217,16 @@ impl OwnLimit {
     }
 }
 
+/// Whether a run for the gates measures this client in this case: where it is compared with others,
+/// all of them, and only ourselves where the limit is on us.
+pub fn measures(case: &str, client: &str) -> bool {
+    GATES.iter().any(|gate| gate.case == case)
+        || LIMITS.iter().any(|limit| limit.case == case && limit.client == client)
+        || OWN_LIMITS
+            .iter()
+            .any(|limit| [limit.case, limit.beside].contains(&case) && limit.client == client)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +271,18 @@ mod tests {
             for name in [limit.case, limit.beside] {
                 assert!(cases::gated().iter().any(|case| case.to_string() == name), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_run_for_the_gates_measures_everybody_only_where_they_are_compared() {
+        assert!(measures(PRODUCE_100, "rdkafka-future"));
+        assert!(measures(OVERLOAD, "ottla") && !measures(OVERLOAD, "librdkafka"));
+        assert!(!measures("produce/100/none/p1/batch16k", "java"));
+        for case in cases::gated() {
+            let name = case.to_string();
+            let ours = clients::of(case.op);
+            assert!(ours.iter().any(|client| measures(&name, client.name)), "{name}");
         }
     }
 

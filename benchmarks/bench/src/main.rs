@@ -53,7 +53,8 @@ struct Arguments {
     /// everything works, not how fast
     #[arg(long, conflicts_with = "gate")]
     quick: bool,
-    /// Only the cases that gates are on; fail unless all of them are passed
+    /// Only the cases that gates are on, and in those about ourselves only us; fail unless all of
+    /// them are passed
     #[arg(long)]
     gate: bool,
     /// Only these cases; a prefix such as `consume/100` names several
@@ -213,7 +214,8 @@ fn wanted_clients(case: &Case, arguments: &Arguments) -> Vec<Client> {
     let wanted = |client: &&Client| {
         let by_name = |name: &String| name == client.name || name == client.driver.name();
         let asked_for = arguments.client.is_empty() || arguments.client.iter().any(by_name);
-        asked_for && client.takes_part_in(case)
+        let gated = !arguments.gate || gates::measures(&case.to_string(), client.name);
+        asked_for && gated && client.takes_part_in(case)
     };
     clients::of(case.op).iter().filter(wanted).copied().collect()
 }
