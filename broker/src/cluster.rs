@@ -53,7 +53,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Connects to a broker.
+    /// Connects to a broker. The future borrows nothing, so that a client can be given it as its way
+    /// to connect.
     ///
     /// # Errors
     ///
@@ -62,13 +63,20 @@ impl Connector {
     /// # Cancel safety
     ///
     /// Cancel safe: a connection that was made is closed again.
-    pub async fn connect(&self, host: &str, port: u16) -> io::Result<BoxStream> {
-        let Some(memory) = &self.memory else {
-            let stream = TcpStream::connect((host, port)).await?;
-            stream.set_nodelay(true)?;
-            return Ok(Box::new(stream));
-        };
-        memory.connect(host, port)
+    pub fn connect(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<BoxStream>> + Send + use<> {
+        let (memory, host) = (self.memory.clone(), host.to_owned());
+        async move {
+            let Some(memory) = memory else {
+                let stream = TcpStream::connect((host, port)).await?;
+                stream.set_nodelay(true)?;
+                return Ok(Box::new(stream) as BoxStream);
+            };
+            memory.connect(&host, port)
+        }
     }
 }
 

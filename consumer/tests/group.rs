@@ -18,7 +18,7 @@ use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
 use ottla_consumer::machine::membership::{GroupConfig, GroupError, GroupEvent, LossReason};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{HostPort, TopicPartition};
 use ottla_protocol::messages::CreatePartitionsRequest;
@@ -502,14 +502,8 @@ async fn connect(cluster: &Cluster, name: &str) -> Client {
         ..ClientConfig::default()
     };
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    let runtime = Runtime::builder().dialer(dialer).wall_clock(0).seed(7).build();
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    let runtime = Runtime::builder().dial_with(dial).wall_clock(0).seed(7).build();
     Client::connect(config, runtime).await.unwrap()
 }
 

@@ -1,7 +1,6 @@
 //! The client on the embedded broker, in memory and on paused time.
 #![expect(clippy::unwrap_used, reason = "a test bed that does not stand up is a failed test")]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
@@ -9,7 +8,7 @@ use ottla_broker::fault::{Act, Rule};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::config::ClientConfig;
 use ottla_core::error::{CloseReason, RequestError};
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{ErrorCode, HostPort, NodeId, TopicName};
 use ottla_protocol::ApiKey;
@@ -208,14 +207,8 @@ impl Bed {
 
     fn runtime(&self) -> Runtime {
         let connector = self.cluster.connector();
-        let dialer: Dialer = Arc::new(move |address: HostPort| {
-            let connector = connector.clone();
-            Box::pin(async move {
-                let stream = connector.connect(&address.host, address.port).await?;
-                Ok(Box::new(stream) as BoxStream)
-            })
-        });
-        Runtime::builder().dialer(dialer).wall_clock(0).seed(7).build()
+        let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+        Runtime::builder().dial_with(dial).wall_clock(0).seed(7).build()
     }
 
     async fn client(&self) -> Result<Client, RequestError> {

@@ -1,6 +1,5 @@
 //! A cluster of three with an [`Admin`], and what else a test wants to have happened.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use ottla_admin::topics::TopicDescription;
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{ErrorCode, HostPort, NodeId, TopicPartition};
 use ottla_protocol::messages::consumer_protocol::{
@@ -186,12 +185,6 @@ fn coordinator_of(group: &str) -> Target {
 
 fn runtime(cluster: &Cluster) -> Runtime {
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    Runtime::builder().dialer(dialer).wall_clock(START_MS).seed(7).build()
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    Runtime::builder().dial_with(dial).wall_clock(START_MS).seed(7).build()
 }

@@ -1,13 +1,12 @@
 //! Three brokers in memory on paused time, and a client of theirs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig};
 use ottla_consumer::{Batch, Consumer, ConsumerBuilder, ConsumerRecord};
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{HostPort, NodeId, TopicPartition};
 use ottla_protocol::compression::{Codec, Compression};
@@ -135,14 +134,8 @@ impl Bed {
 
 pub(crate) async fn client(cluster: &Cluster) -> Client {
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    let runtime = Runtime::builder().dialer(dialer).wall_clock(1_000_000).seed(1).build();
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    let runtime = Runtime::builder().dial_with(dial).wall_clock(1_000_000).seed(1).build();
     let bootstrap_servers =
         cluster.bootstrap().iter().map(|address| address.parse().unwrap()).collect();
     let config = ClientConfig { bootstrap_servers, ..ClientConfig::default() };

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::dial::{Dialer, tcp};
+use super::dial::{BoxStream, Dialer, Stream, tcp};
+use crate::types::HostPort;
 
 /// Clocks, randomness, tasks and sockets, as a client sees them. Cheap to clone.
 #[derive(Clone)]
@@ -161,6 +163,19 @@ impl RuntimeBuilder {
     pub fn dialer(mut self, dialer: Dialer) -> Self {
         self.dialer = Some(dialer);
         self
+    }
+
+    /// Makes connections by `dial` instead of TCP; as [`dialer`](Self::dialer), without the boxes.
+    #[must_use]
+    pub fn dial_with<F, S>(self, dial: impl Fn(HostPort) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: Stream + 'static,
+    {
+        self.dialer(Arc::new(move |address| {
+            let connection = dial(address);
+            Box::pin(async move { Ok(Box::new(connection.await?) as BoxStream) })
+        }))
     }
 
     /// Lets the wall clock begin at `epoch_ms` milliseconds since 1970, and move with tokio's time.

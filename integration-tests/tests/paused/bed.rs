@@ -1,6 +1,5 @@
 //! Three brokers in memory, and clients of theirs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::Cluster;
@@ -9,7 +8,7 @@ use ottla_consumer::config::AutoOffsetReset;
 use ottla_consumer::{Consumer, ConsumerBuilder};
 use ottla_core::config::ClientConfig;
 use ottla_core::error::Error;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime};
+use ottla_core::net::{Client, Runtime, RuntimeBuilder};
 use ottla_core::types::{HostPort, TopicPartition};
 use ottla_producer::{Producer, Record};
 
@@ -38,25 +37,20 @@ impl Bed {
 
     /// A client that meets the stranger.
     pub(crate) async fn client(&self) -> Client {
-        self.connect(self.stranger.dialer(&self.cluster), "client").await
+        let dialer = self.stranger.dialer(&self.cluster);
+        self.connect(Runtime::builder().dialer(dialer), "client").await
     }
 
     /// A client that meets nobody but the brokers.
     pub(crate) async fn friend(&self) -> Client {
         let connector = self.cluster.connector();
-        let dialer: Dialer = Arc::new(move |address: HostPort| {
-            let connector = connector.clone();
-            Box::pin(async move {
-                let stream = connector.connect(&address.host, address.port).await?;
-                Ok(Box::new(stream) as BoxStream)
-            })
-        });
-        self.connect(dialer, "friend").await
+        let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+        self.connect(Runtime::builder().dial_with(dial), "friend").await
     }
 
-    async fn connect(&self, dialer: Dialer, name: &str) -> Client {
+    async fn connect(&self, runtime: RuntimeBuilder, name: &str) -> Client {
         let config = self.config(name);
-        let runtime = Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(1).build();
+        let runtime = runtime.wall_clock(EPOCH_MS).seed(1).build();
         Client::connect(config, runtime).await.unwrap()
     }
 

@@ -10,7 +10,7 @@ use ottla_broker::Cluster;
 use ottla_broker::cluster::TopicSpec;
 use ottla_core::cluster::ClusterSnapshot;
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime, SnapshotListener};
+use ottla_core::net::{Client, Runtime, SnapshotListener};
 use ottla_core::types::HostPort;
 use ottla_protocol::records::OwnedRecord;
 
@@ -208,14 +208,8 @@ fn final_logs(records: impl Fn(i32) -> Vec<OwnedRecord>) -> BTreeMap<i32, FinalL
 
 fn runtime(cluster: &Cluster, seed: u64) -> Runtime {
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(seed).build()
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(seed).build()
 }
 
 /// Waits for something that has a time limit of its own, and notes when it misses that.

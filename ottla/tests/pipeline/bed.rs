@@ -1,9 +1,8 @@
 //! Numbers in `input`, which pipelines copy to `output`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ottla::runtime::{BoxStream, Dialer, Runtime};
+use ottla::runtime::Runtime;
 use ottla::{
     AutoOffsetReset, Batch, Consumer, ConsumerBuilder, Error, HostPort, Kafka, Pipeline, Record,
     ShutdownHandle, Transaction, TransactionalProducer,
@@ -158,14 +157,8 @@ pub(crate) async fn copy(transaction: &Transaction<'_>, batches: &[Batch]) -> Re
 
 async fn connect(cluster: &Cluster) -> Kafka {
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    let runtime = Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(7).build();
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    let runtime = Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(7).build();
     let servers = cluster.bootstrap().join(",");
     Kafka::builder().bootstrap_servers(&servers).runtime(runtime).connect().await.unwrap()
 }

@@ -1,11 +1,10 @@
 //! Three brokers, a client and a producer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime, Target};
+use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::HostPort;
 use ottla_producer::{Producer, ProducerBuilder, Record};
@@ -87,14 +86,8 @@ async fn connect(cluster: &Cluster) -> Client {
         ..ClientConfig::default()
     };
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    let runtime = Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(7).build();
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    let runtime = Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(7).build();
     Client::connect(config, runtime).await.unwrap()
 }
 

@@ -1,12 +1,11 @@
 //! Three brokers of either protocol, and a client.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_broker::fault::{Act, Rule};
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{BoxStream, Client, Dialer, Runtime};
+use ottla_core::net::{Client, Runtime};
 use ottla_core::types::{ErrorCode, HostPort};
 use ottla_producer::{Producer, Record, TransactionalProducer, TransactionalProducerBuilder};
 use ottla_protocol::ApiKey;
@@ -112,13 +111,7 @@ async fn connect(cluster: &Cluster) -> Client {
         ..ClientConfig::default()
     };
     let connector = cluster.connector();
-    let dialer: Dialer = Arc::new(move |address: HostPort| {
-        let connector = connector.clone();
-        Box::pin(async move {
-            let stream = connector.connect(&address.host, address.port).await?;
-            Ok(Box::new(stream) as BoxStream)
-        })
-    });
-    let runtime = Runtime::builder().dialer(dialer).wall_clock(EPOCH_MS).seed(7).build();
+    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
+    let runtime = Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(7).build();
     Client::connect(config, runtime).await.unwrap()
 }
