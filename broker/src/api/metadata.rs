@@ -194,7 +194,12 @@ pub(super) fn describe_cluster(
         _ => Err(ErrorCode::UnsupportedEndpointType),
     });
     if let Err(code) = checked {
-        return DescribeClusterResponse { error_code: code.code(), ..Default::default() };
+        let wanted = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of \
+                      type CONTROLLER";
+        let is_mismatch = code == ErrorCode::MismatchedEndpointType;
+        let error_message = is_mismatch.then(|| wanted.into());
+        let error_code = code.code();
+        return DescribeClusterResponse { error_code, error_message, ..Default::default() };
     }
     let operations = request.include_cluster_authorized_operations.then_some(CLUSTER_OPERATIONS);
     let broker = |node: &Node| DescribeClusterBroker {
@@ -313,9 +318,11 @@ pub(super) fn find_coordinator(
         return FindCoordinatorResponse { coordinators: rows.collect(), ..Default::default() };
     }
     let found = coordinator(world, cx, request.key_type, request.key);
+    // What Kafka puts in the place of a reason where there is none, and only here.
+    let none = (cx.version >= 1 && found.error_code == 0).then(|| "NONE".into());
     FindCoordinatorResponse {
         error_code: found.error_code,
-        error_message: found.error_message,
+        error_message: found.error_message.filter(|reason| !reason.is_empty()).or(none),
         node_id: found.node_id,
         host: found.host,
         port: found.port,

@@ -93,7 +93,7 @@ impl Checked {
                     .as_ref()
                     .ok()
                     .filter(|batch| is_led && batch.len() <= topic.settings.max_message_bytes);
-                row.demands = batch.and_then(|b| Demands::of(&topic.settings, b, cx.now));
+                row.demands = batch.and_then(|b| Demands::of(topic, row.index, b, cx.now));
                 any |= row.demands.is_some();
             }
         }
@@ -206,7 +206,7 @@ fn append(
     {
         let id = request.transactional_id.as_deref();
         let id = id.ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
-        admit_transaction(world, cx, id, key, index, batch)?;
+        admit_transaction(world, cx, id, key, index, batch).map_err(outside_transaction)?;
     }
     let topic = world.catalog.topic(key)?;
     let (id, name) = (topic.id, topic.name.clone());
@@ -224,6 +224,15 @@ fn append(
     let Done { appended, log_start, epoch, .. } = done;
     let unacknowledged = Unacknowledged { topic: id, partition: index, last: appended.last, epoch };
     Ok((appended, log_start, unacknowledged))
+}
+
+fn outside_transaction(code: ErrorCode) -> Refusal {
+    match code {
+        ErrorCode::InvalidTxnState | ErrorCode::TransactionAbortable => {
+            Refusal::new(code, "Partition was not added to the transaction")
+        }
+        code => code.into(),
+    }
 }
 
 /// Asks the transaction coordinator about the first batch of a transaction in this partition

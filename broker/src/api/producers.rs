@@ -1,11 +1,11 @@
 //! `DescribeProducers` (KIP-664).
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
     TopicResponse,
 };
 
+use super::Refused;
 use super::topics::check_name;
 use crate::log::producers;
 use crate::world::catalog::TopicKey;
@@ -29,10 +29,10 @@ fn row(world: &World, cx: &Context, topic: &str, partition_index: i32) -> Partit
         Ok(active_producers) => {
             PartitionResponse { partition_index, active_producers, ..Default::default() }
         }
-        Err(error) => PartitionResponse {
+        Err(refused) => PartitionResponse {
             partition_index,
-            error_code: error.code(),
-            error_message: Some(error.description().into()),
+            error_code: refused.code.code(),
+            error_message: refused.message.map(Into::into),
             ..Default::default()
         },
     }
@@ -43,9 +43,9 @@ fn active(
     cx: &Context,
     topic: &str,
     index: i32,
-) -> Result<Vec<ProducerState>, ErrorCode> {
+) -> Result<Vec<ProducerState>, Refused> {
     cx.item(topic, index)?;
-    check_name(topic).map_err(|refused| refused.code)?;
+    check_name(topic)?;
     let topic = world.catalog.topic(TopicKey::Name(topic))?;
     let log = topic.partition(index)?.led_by(cx.node)?;
     Ok(log.producers().iter().map(state).collect())

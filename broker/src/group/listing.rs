@@ -66,7 +66,6 @@ impl Groups {
             let outcome = self.delete_group(caller, &group_id);
             DeletableGroupResult {
                 error_code: outcome.err().unwrap_or(ErrorCode::None).code(),
-                error_message: outcome.err().map(|error| message(error, &group_id)),
                 group_id,
                 ..Default::default()
             }
@@ -128,7 +127,8 @@ fn unknown_group(group_id: ByteString, version: i16) -> DescribedGroup {
         return dead;
     }
     let error = ErrorCode::GroupIdNotFound;
-    let error_message = Some(message(error, &group_id));
+    // Kafka's words.
+    let error_message = Some(format!("Group {group_id} not found.").into());
     DescribedGroup { error_code: error.code(), error_message, ..dead }
 }
 
@@ -146,15 +146,6 @@ fn describe_member(
         member_metadata: protocol.map(|name| member.metadata(name)).unwrap_or_default(),
         member_assignment: member.assignment.clone(),
         ..Default::default()
-    }
-}
-
-/// Kafka's words.
-fn message(error: ErrorCode, group_id: &str) -> ByteString {
-    match error {
-        ErrorCode::GroupIdNotFound => format!("Group {group_id} not found.").into(),
-        ErrorCode::NonEmptyGroup => ByteString::from_static("The group is not empty."),
-        other => other.description().into(),
     }
 }
 

@@ -238,13 +238,15 @@ impl From<ErrorCode> for Refusal {
 }
 
 fn refuse_fault(fault: BatchFault) -> Refusal {
-    let code = match fault {
+    match fault {
         // Kafka finds no batch in what is cut off, and none it could read behind another magic.
-        BatchFault::Length { .. } => ErrorCode::CorruptMessage,
-        BatchFault::Magic { magic } if magic > 2 => ErrorCode::CorruptMessage,
-        _ => ErrorCode::InvalidRecord,
-    };
-    Refusal::new(code, fault)
+        BatchFault::Length { .. } => Refusal::new(ErrorCode::CorruptMessage, fault),
+        BatchFault::Magic { magic } if magic > 2 => {
+            let reason = format!("Invalid magic found in record: {magic}");
+            Refusal::new(ErrorCode::CorruptMessage, reason)
+        }
+        _ => Refusal::new(ErrorCode::InvalidRecord, fault),
+    }
 }
 
 /// What `LogValidator` asks of a client's batch before it looks at the records.

@@ -116,7 +116,7 @@ impl Settings {
     }
 
     /// Every place that sets a topic key, with the name it has there, the one that counts first;
-    /// none where it has the default, and that follows from other settings.
+    /// none where it has a default that no broker setting gives.
     pub fn topic_sources(
         &self,
         key: &'static Key,
@@ -132,10 +132,10 @@ impl Settings {
                 }
             }
         }
-        // The default is the broker's, which names none where that follows from other settings.
-        let broker = key.broker_names.first().and_then(|(name, _)| find(BROKER_KEYS, name));
-        let default = broker.map_or((key.name, false), |b| (b.name, b.is_null(b.default)));
-        if let (name, false) = default {
+        // The default is the broker's, which has none where that follows from other settings.
+        let is_null = |broker: &Key| broker.is_null(broker.default);
+        let broker = key.broker_names.first().map(|(name, _)| *name);
+        if let Some(name) = broker.filter(|name| !find(BROKER_KEYS, name).is_some_and(is_null)) {
             sources.push((Source::Default, name, key.default.to_owned()));
         }
         sources

@@ -1,5 +1,6 @@
 //! Topics and settings.
 
+use ottla_broker::world::config::BROKER_KEYS;
 use ottla_protocol::messages::alter_configs;
 use ottla_protocol::messages::create_partitions::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
@@ -60,6 +61,7 @@ async fn create_topics(twin: &mut Twin) {
         ("with a long name", topic(&"x".repeat(250), 1, &[])),
         ("of no partition", topic("none", 0, &[])),
         ("of fewer than none", topic("none", -2, &[])),
+        ("of too many partitions", topic("none", 10_001, &[])),
         ("of too many replicas", CreatableTopic { replication_factor: 5, ..topic("none", 1, &[]) }),
         ("of no replica", CreatableTopic { replication_factor: 0, ..topic("none", 1, &[]) }),
         ("with an unknown setting", topic("none", 1, &[("no.such.setting", "1")])),
@@ -138,6 +140,10 @@ async fn create_partitions(twin: &mut Twin) {
         request.topics[0].assignments = Some(brokers.iter().map(on).collect());
         request
     };
+    for count in [10_000, 10_003] {
+        let tried = CreatePartitionsRequest { validate_only: true, ..grown("twin", count) };
+        twin.ask(&format!("only tried to {count}"), 3, |_| tried.clone()).await;
+    }
     twin.ask("with too many assignments", 3, |_| assigned(&[1, 1])).await;
     twin.ask("on nobody known", 3, |_| assigned(&[9])).await;
     twin.ask("only tried", 3, |_| CreatePartitionsRequest {
@@ -221,6 +227,8 @@ async fn describe_configs(twin: &mut Twin) {
     twin.ask("of nothing known", 4, |_| described(TOPIC, "nope", None)).await;
     twin.ask("of an impossible name", 4, |_| described(TOPIC, "a b", None)).await;
     twin.ask("of a broker", 4, |_| synonyms(described(BROKER, "1", Some(BROKER_SETTINGS)))).await;
+    let all: Vec<&str> = BROKER_KEYS.iter().map(|key| key.name).collect();
+    twin.ask("of all of a broker", 4, |_| described(BROKER, "1", Some(&all))).await;
     twin.ask("of all brokers", 4, |_| described(BROKER, "", None)).await;
     twin.ask("of no broker known", 4, |_| described(BROKER, "9", None)).await;
     twin.ask("of a broker that is none", 4, |_| described(BROKER, "x", None)).await;
@@ -263,6 +271,36 @@ async fn alter_configs(twin: &mut Twin) {
         ("of an unknown setting", altered("twin", "no.such.setting", set, Some("1"))),
         ("of nothing known", altered("nope", "flush.ms", set, Some("1"))),
         ("by no operation", altered("twin", "flush.ms", 9, Some("1"))),
+        ("without a name", altered("", "flush.ms", set, Some("1"))),
+        ("deleting what is unknown", altered("twin", "no.such.setting", delete, None)),
+        ("appending to what is unknown", altered("twin", "no.such.setting", append, Some("1"))),
+        ("named twice", {
+            let mut request = altered("twin", "flush.ms", set, Some("1"));
+            let again = request.resources[0].configs[0].clone();
+            request.resources[0].configs.push(again);
+            request
+        }),
+    ] {
+        twin.ask(case, 1, |_| request.clone()).await;
+    }
+    let of_broker = |name: &str, config: &str, value: &str| {
+        let mut request = altered(name, config, set, Some(value));
+        request.resources[0].resource_type = BROKER;
+        request.validate_only = true;
+        request
+    };
+    for (case, request) in [
+        ("of a broker that stands", of_broker("1", "group.max.size", "7")),
+        ("of all brokers that stands", of_broker("", "num.partitions", "7")),
+        ("of a broker to a bad value", of_broker("1", "log.flush.interval.ms", "soon")),
+        ("of a broker", of_broker("1", "log.flush.interval.ms", "9000000")),
+        ("of another broker", of_broker("9", "log.flush.interval.ms", "9000000")),
+        ("of a broker that is none", of_broker("x", "log.flush.interval.ms", "9000000")),
+        ("appended to a number of a broker", {
+            let mut request = of_broker("1", "log.flush.interval.ms", "1");
+            request.resources[0].configs[0].config_operation = append;
+            request
+        }),
     ] {
         twin.ask(case, 1, |_| request.clone()).await;
     }
