@@ -74,10 +74,21 @@ impl Member {
         matches!(self.waiting, Waiting::Join { .. })
     }
 
-    /// Parks its join. A join that it sent before is forgotten: its connection is gone.
-    pub(crate) fn park_join(&mut self, wait: WaitId) {
+    /// Parks its join; returns the one that this overtakes, whose connection may live.
+    #[must_use = "somebody may wait for the answer"]
+    pub(crate) fn park_join(&mut self, wait: WaitId) -> Option<WaitId> {
         let first = matches!(self.waiting, Waiting::Join { first: true, .. });
+        let overtaken = self.take_join();
         self.waiting = Waiting::Join { wait, first };
+        overtaken
+    }
+
+    /// Parks its sync; returns the one that this overtakes, whose connection may live.
+    #[must_use = "somebody may wait for the answer"]
+    pub(crate) fn park_sync(&mut self, wait: WaitId) -> Option<WaitId> {
+        let overtaken = self.take_sync();
+        self.waiting = Waiting::Sync { wait };
+        overtaken
     }
 
     /// Who to wake with the answer of its join, which is no longer due then.

@@ -190,13 +190,16 @@ impl ClassicGroup {
 
     fn rejoin(&mut self, id: &str, attempt: JoinAttempt, wait: WaitId) {
         let Some(member) = self.roster.member_mut(id) else { return };
+        let error = ErrorCode::RebalanceInProgress;
         if let Some(overtaken) = member.take_sync() {
-            let error = ErrorCode::RebalanceInProgress;
             self.answers.push_back((overtaken, Answer::Sync(Err(error))));
         }
         member.protocols = attempt.protocols;
         member.timeouts = attempt.timeouts;
-        member.park_join(wait);
+        if let Some(overtaken) = member.park_join(wait) {
+            let refused = refused(error, ByteString::from(id));
+            self.answers.push_back((overtaken, Answer::Join(Err(refused))));
+        }
     }
 
     /// A static member came back under a new id: whoever still uses the old one is fenced

@@ -8,7 +8,6 @@ use ottla_protocol::{ByteString, ErrorCode};
 
 use super::{Answer, Claim, ClassicGroup, State};
 use crate::group::WaitId;
-use crate::group::member::Waiting;
 use crate::group::subscription;
 
 /// A member's sync, with the assignments of all members where it leads.
@@ -58,8 +57,10 @@ impl ClassicGroup {
         match &mut self.state {
             State::CompletingRebalance(phase) => {
                 phase.missing.remove(id);
-                if let Some(member) = self.roster.member_mut(id) {
-                    member.waiting = Waiting::Sync { wait };
+                let member = self.roster.member_mut(id);
+                if let Some(overtaken) = member.and_then(|member| member.park_sync(wait)) {
+                    let error = ErrorCode::RebalanceInProgress;
+                    self.answers.push_back((overtaken, Answer::Sync(Err(error))));
                 }
                 if self.roster.is_leader(id) {
                     self.assign(attempt.assignments, now);

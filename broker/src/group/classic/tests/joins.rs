@@ -193,10 +193,11 @@ fn whoever_is_removed_while_it_waits_is_told() {
 }
 
 #[test]
-fn a_join_that_was_sent_twice_is_answered_once() {
+fn a_join_overtakes_the_one_that_the_same_member_sent_before() {
     let mut fixture = Fixture::stable(&["a", "b"]);
+    let overtaken = fixture.join(again("a"));
     fixture.join(again("a"));
-    fixture.join(again("a"));
+    assert_eq!(fixture.refused(overtaken), (ErrorCode::RebalanceInProgress, "a".into()));
     fixture.join(again("b"));
     assert_answers(&mut fixture, &["6 joined 2", "7 joined 2"]);
 }

@@ -89,6 +89,16 @@ fn a_rejoin_overtakes_the_sync_of_the_same_member() {
 }
 
 #[test]
+fn a_sync_overtakes_the_one_that_the_same_member_sent_before() {
+    let mut fixture = Fixture::completing(&["a", "b"]);
+    fixture.sync("b", &[]);
+    fixture.sync("b", &[]);
+    assert_answers(&mut fixture, &["3 REBALANCE_IN_PROGRESS"]);
+    fixture.sync("a", &[("a", "mine"), ("b", "yours")]);
+    assert_answers(&mut fixture, &["5 synced mine", "4 synced yours"]);
+}
+
+#[test]
 fn pending_sync_times_out() {
     let mut fixture = Fixture::completing(&["a", "b"]);
     fixture.sync("b", &[]);
