@@ -25,8 +25,11 @@ use crate::world::{Context, Flow, Resume, World};
 /// Where the offsets that a request asks for are known, or how to find them.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    topics: Vec<(ByteString, Vec<(i32, Result<Sought, ErrorCode>)>)>,
+    topics: Vec<(ByteString, Vec<Row>)>,
 }
+
+/// A partition, and what is known of its offset.
+type Row = (i32, Result<Sought, ErrorCode>);
 
 #[derive(Debug)]
 enum Sought {

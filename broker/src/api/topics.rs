@@ -430,7 +430,7 @@ fn growth(world: &World, wanted: &CreatePartitionsTopic) -> usize {
 }
 
 fn grown_row(name: ByteString, grown: Result<(), Refused>) -> CreatePartitionsTopicResult {
-    let refused = grown.err().unwrap_or(ErrorCode::None.into());
+    let refused = grown.err().unwrap_or_else(|| ErrorCode::None.into());
     let (error_code, error_message) = (refused.code.code(), refused.message.map(Into::into));
     CreatePartitionsTopicResult { name, error_code, error_message, ..Default::default() }
 }
