@@ -55,8 +55,13 @@ impl Shared {
             () = late => {}
         }
         let pending = self.end();
-        // What a codec has comes back in no time, and with it the records.
-        settled(pending.clone()).await;
+        // What a codec has comes back soon, and with it the records; a slow one is not waited for.
+        let late = self.client.runtime().sleep(CODEC);
+        tokio::select! {
+            biased;
+            () = settled(pending.clone()) => {}
+            () = late => {}
+        }
         let mut undelivered = Vec::new();
         for done in pending {
             done.collect_failures(&mut undelivered);
@@ -84,3 +89,6 @@ async fn settled(mut pending: Vec<Arc<BatchDone>>) {
         pending.extend(done.parts().iter().map(|(_, part)| Arc::clone(part)));
     }
 }
+
+/// How long codecs may take, beyond the time to close, for what they have to be reported.
+const CODEC: Duration = Duration::from_secs(1);
