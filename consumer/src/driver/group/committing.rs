@@ -10,7 +10,9 @@ use ottla_core::types::TopicPartition;
 use super::closing::Step;
 use super::slots::Slot;
 use super::task::GroupTask;
-use crate::machine::commit::{CommitError, CommitId, Offsets, PartitionCodes, Seat, TopicIds};
+use crate::machine::commit::{
+    CommitError, CommitId, Commits, Offsets, PartitionCodes, Seat, TopicIds,
+};
 use crate::machine::membership::{GroupEvent, GroupNotice, Phase};
 
 impl GroupTask {
@@ -71,19 +73,24 @@ impl GroupTask {
         }
     }
 
-    /// Lets the commits know what may be committed now.
-    pub(super) fn tell_seat(&mut self) {
+    /// Lets the commits act on where the member stands now.
+    fn seated<R>(&mut self, act: impl FnOnce(&mut Commits, &Seat<'_>) -> R) -> R {
         let (metadata, owned) = (self.membership.metadata(), self.membership.committable());
         let phase = self.membership.phase();
-        self.commits.handle_seat(&Seat { metadata: &metadata, phase, owned: &owned });
+        act(&mut self.commits, &Seat { metadata: &metadata, phase, owned: &owned })
+    }
+
+    /// Lets the commits know what may be committed now.
+    pub(super) fn tell_seat(&mut self) {
+        self.seated(Commits::handle_seat);
     }
 
     pub(super) fn send_commit(&mut self, now: Instant) {
-        let Some(links) = &self.links else { return };
-        let (metadata, owned) = (self.membership.metadata(), self.membership.committable());
-        let phase = self.membership.phase();
-        let seat = Seat { metadata: &metadata, phase, owned: &owned };
-        let Some(call) = self.commits.poll_call(&seat, now) else { return };
+        if self.links.is_none() {
+            return;
+        }
+        let call = self.seated(|commits, seat| commits.poll_call(seat, now));
+        let (Some(links), Some(call)) = (&self.links, call) else { return };
         let timeout = self.client.config().request_timeout;
         let ids = self.committing_ids.clone();
         self.slots.put(Slot::Commit, links.commit(self.client.clone(), call, ids, timeout));
@@ -117,10 +124,7 @@ impl GroupTask {
                 return;
             }
         };
-        let (metadata, owned) = (self.membership.metadata(), self.membership.committable());
-        let phase = self.membership.phase();
-        let seat = Seat { metadata: &metadata, phase, owned: &owned };
-        let outcome = self.commits.handle_answer(id, &codes, &seat, now);
+        let outcome = self.seated(|commits, seat| commits.handle_answer(id, &codes, seat, now));
         if !outcome.committed.is_empty() {
             self.cells.store().handle_committed(&outcome.committed);
             self.membership.handle_alive(sent_at);
