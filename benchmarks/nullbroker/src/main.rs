@@ -59,6 +59,9 @@ struct Arguments {
     /// Serve Kafka's newest versions, with topic ids, instead of those that every client knows
     #[arg(long)]
     newest: bool,
+    /// Do not sleep between requests: sending to the broker costs a client no wake-up then
+    #[arg(long)]
+    awake: bool,
     /// Obey lines on standard input, `counts` and `reset`, each answered with the counts so far; end
     /// with it
     #[arg(long)]
@@ -100,6 +103,9 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             dead_for: Duration::from_secs_f64(arguments.dead_for),
         },
     })));
+    if arguments.awake {
+        tokio::spawn(net::stay_awake(Arc::clone(&broker)));
+    }
     let served = net::serve(listener, Arc::clone(&broker));
     let (address, told) = (address.to_string(), Told(broker));
     tokio::select! {
