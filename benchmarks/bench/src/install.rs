@@ -60,6 +60,11 @@ impl Workshop {
         self.cargo("bench-refbroker", "refbroker")
     }
 
+    /// Builds what makes topics on Apache Kafka.
+    pub fn make_topic(&self) -> Result<PathBuf, Failure> {
+        self.cargo("bench-ottla", "make-topic")
+    }
+
     /// Builds what counts a client's heap.
     pub fn heap(&self) -> Result<PathBuf, Failure> {
         let folder = self.tools().join("heap");

@@ -30,7 +30,7 @@ use clients::{Client, Driver};
 use gates::{GATES, LIMITS, OWN_LIMITS, Verdict};
 use install::{Profile, Workshop};
 use journal::{Identity, Journal};
-use measure::Bench;
+use measure::{Bench, Kafka};
 use pin::{CoreList, Cores};
 use plan::Job;
 use progress::{Pace, clock};
@@ -78,8 +78,7 @@ struct Arguments {
     /// Cores of the clients; all but the last one by default
     #[arg(long, value_name = "LIST")]
     client_cores: Option<CoreList>,
-    /// Where Apache Kafka is, for the cases on it, which are left out without; it must make topics
-    /// by itself
+    /// Where Apache Kafka is, for the cases on it, which are left out without
     #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS")]
     kafka: Option<String>,
     /// For how long the cluster is dead in the case that is about that; 300 by default
@@ -130,7 +129,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         nullbroker: workshop.nullbroker()?,
         refbroker: workshop.refbroker()?,
         heap: workshop.heap().inspect_err(|why| eprintln!("-- heaps are not counted: {why}")).ok(),
-        kafka: arguments.kafka.clone(),
+        kafka: kafka(&workshop, arguments)?,
         scratch: tools.clone(),
         cores,
         records: arguments.records.or(arguments.quick.then_some(QUICK_RECORDS)),
@@ -166,6 +165,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         footprints,
     };
     conclude(arguments, &workshop, &Results::of(&journal.done), &surroundings)
+}
+
+fn kafka(workshop: &Workshop, arguments: &Arguments) -> Result<Option<Kafka>, Failure> {
+    let Some(address) = arguments.kafka.clone() else { return Ok(None) };
+    Ok(Some(Kafka { address, make_topic: workshop.make_topic()? }))
 }
 
 /// Rounds of a run that counts.

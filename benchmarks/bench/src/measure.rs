@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Failure;
 use crate::cases::{Case, Op, Site};
+use crate::install::run;
 use crate::measurement::{Counts, Measurement, Report};
 use crate::pin::Cores;
 use crate::plan::Job;
@@ -32,8 +33,8 @@ pub struct Bench {
     pub refbroker: PathBuf,
     /// What counts a client's heap, where there is a C compiler.
     pub heap: Option<PathBuf>,
-    /// Where Apache Kafka is, for the cases that take it.
-    pub kafka: Option<String>,
+    /// For the cases that take it.
+    pub kafka: Option<Kafka>,
     /// Payloads lie here, and whatever a run needs to write.
     pub scratch: PathBuf,
     pub cores: Cores,
@@ -43,6 +44,26 @@ pub struct Bench {
     pub quick: bool,
     /// For how long the cluster is dead in the case that is about that.
     pub dead: Duration,
+}
+
+/// Apache Kafka.
+#[derive(Debug)]
+pub struct Kafka {
+    pub address: String,
+    /// Makes a topic on it.
+    pub make_topic: PathBuf,
+}
+
+impl Kafka {
+    /// Makes a topic that no earlier run has used, and names it.
+    fn fresh_topic(&self, partitions: u32) -> Result<String, Failure> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let topic = format!("bench-{}", since.as_micros());
+        let mut command = Command::new(&self.make_topic);
+        command.args([&topic, "--bootstrap", &self.address]);
+        run(command.args(["--partitions", &partitions.to_string()]))?;
+        Ok(topic)
+    }
 }
 
 impl Bench {
@@ -96,15 +117,15 @@ impl Bench {
         let mut command = match case.site {
             Site::Null => self.null(case),
             Site::Reference => Command::new(&self.refbroker),
-            Site::Kafka => {
-                let address =
-                    self.kafka.clone().ok_or("the address of Apache Kafka is not known")?;
-                return Ok(Target::Elsewhere(address));
-            }
+            Site::Kafka => return Ok(Target::Elsewhere(self.kafka()?.address.clone())),
         };
         command.arg("--control").args(["--partitions", &case.partitions.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(Target::Ours(Broker::start(self.cores.on_broker(|| command.spawn())?)?))
+    }
+
+    fn kafka(&self) -> Result<&Kafka, Failure> {
+        Ok(self.kafka.as_ref().ok_or("the address of Apache Kafka is not known")?)
     }
 
     fn null(&self, case: &Case) -> Command {
@@ -118,9 +139,8 @@ impl Bench {
         if case.keyed {
             command.arg("--keyed");
         }
-        if self.quick {
-            command.arg("--verify");
-        }
+        // Where cores are short, it would take its client's.
+        command.arg(if self.quick { "--verify" } else { "--awake" });
         if case.op == Op::Overload {
             command
                 .args(["--bytes-per-second", &CLUSTER_SPEED.to_string()])
@@ -145,7 +165,7 @@ impl Bench {
         driver
             .args(["--signal=KILL", &patience.as_secs().to_string()])
             .args(command)
-            .args(self.arguments(job, trial))
+            .args(self.arguments(job, trial)?)
             .args(["--bootstrap", broker.address()])
             .arg("--payload")
             .arg(crate::payload::path(&self.scratch, job.case.size));
@@ -165,11 +185,15 @@ impl Bench {
         self.scratch.join("heap-counts")
     }
 
-    fn arguments(&self, job: &Job, Trial { records, warmup }: Trial) -> Vec<String> {
+    fn arguments(
+        &self,
+        job: &Job,
+        Trial { records, warmup }: Trial,
+    ) -> Result<Vec<String>, Failure> {
         let case = &job.case;
         let topic = match case.site {
             Site::Null | Site::Reference => "bench".to_owned(),
-            Site::Kafka => fresh_topic(),
+            Site::Kafka => self.kafka()?.fresh_topic(case.partitions)?,
         };
         let mut arguments = vec![case.op.driver_op().to_owned()];
         let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
@@ -205,7 +229,7 @@ impl Bench {
         if case.keyed {
             arguments.push("--keyed".to_owned());
         }
-        arguments
+        Ok(arguments)
     }
 }
 
@@ -245,12 +269,6 @@ impl Target {
             Self::Elsewhere(_) => Ok(None),
         }
     }
-}
-
-/// A name that no earlier run has used, of a topic that the cluster makes by itself.
-fn fresh_topic() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!("bench-{}", since.as_micros())
 }
 
 /// What the broker and the runner add to a driver's figures.
