@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use ottla_core::types::TopicName;
-use ottla_protocol::records::Header;
+use ottla_protocol::records::{Header, NewRecord};
 
 use crate::machine::delivery::BatchDone;
 
@@ -155,11 +155,17 @@ impl<'a> RecordParts<'a> {
         RECORD_OVERHEAD + payload + headers.sum::<usize>()
     }
 
-    /// The headers as batches take them.
-    pub(crate) fn wire_headers(&self) -> impl Iterator<Item = Header<'a>> + Clone + use<'a> {
-        self.headers
+    /// The record as batches take it, with the time that it gets.
+    #[inline]
+    pub(crate) fn at(
+        &self,
+        timestamp: i64,
+    ) -> NewRecord<'a, impl Iterator<Item = Header<'a>> + Clone + use<'a>> {
+        let headers = self
+            .headers
             .iter()
-            .map(|header| Header { key: header.key.as_bytes(), value: header.value.as_deref() })
+            .map(|header| Header { key: header.key.as_bytes(), value: header.value.as_deref() });
+        NewRecord { timestamp, key: self.key, value: self.value, headers }
     }
 }
 
@@ -254,7 +260,7 @@ impl fmt::Display for RecordOffset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ottla_protocol::records::{BatchBuilder, NewRecord};
+    use ottla_protocol::records::BatchBuilder;
 
     #[test]
     fn the_bound_is_no_less_than_what_a_record_takes() {
@@ -267,13 +273,7 @@ mod tests {
             let first = NewRecord::new(i64::MIN, None, None);
             builder.append(first).unwrap();
             let base = builder.len();
-            let new = NewRecord {
-                timestamp: i64::MAX,
-                key: parts.key,
-                value: parts.value,
-                headers: parts.wire_headers(),
-            };
-            builder.append(new).unwrap();
+            builder.append(parts.at(i64::MAX)).unwrap();
             assert!(builder.len() - base <= parts.len_bound(), "{record:?} after {before}");
         }
     }

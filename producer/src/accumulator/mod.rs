@@ -17,7 +17,7 @@ use std::time::Instant;
 use ottla_core::cluster::{ClusterSnapshot, PartitionInfo, TopicInfo};
 use ottla_core::error::ErrorCode;
 use ottla_core::types::{NodeId, TopicName};
-use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord};
+use ottla_protocol::records::{BatchBuilder, BatchHeader};
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use common::Common;
@@ -32,7 +32,7 @@ pub(crate) use transaction::Enlistment;
 use crate::error::{SendError, Trouble};
 use crate::machine::budget::Charge;
 use crate::machine::delivery::{BatchDone, Delivery};
-use crate::machine::queue::AppendFault;
+use crate::machine::queue::{AppendFault, Appended};
 use crate::record::RecordParts;
 
 /// Where records gather until their broker takes them: topics, their partitions, and a link for each
@@ -76,7 +76,13 @@ pub(crate) struct Taken<'a> {
     pub(crate) done: Option<Arc<BatchDone>>,
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
+    #[inline]
+    fn new(partition: &'a Arc<Partition>, timestamp: i64, appended: Appended) -> Self {
+        let Appended { index, done } = appended;
+        Self { partition, index, timestamp, done }
+    }
+
     /// The record's future. A ticket was asked for.
     #[inline]
     pub(crate) fn delivery(self) -> Result<Delivery, SendError> {
@@ -132,6 +138,27 @@ impl Accumulator {
         }
         let partition = topic.choose(common, parts).map_err(Refusal::Error)?;
         let timestamp = parts.timestamp.unwrap_or_else(|| common.host.wall_clock_ms());
+        let ticket = want != Want::Nothing;
+        if want != Want::Soon
+            && let Some(appended) = partition.append_quietly(parts, len_bound, timestamp, ticket)
+        {
+            return Ok(Taken::new(partition, timestamp, appended));
+        }
+        self.append_at(partition, parts, len_bound, timestamp, want, reserved)
+    }
+
+    /// Takes a record where something may follow from that.
+    #[inline(never)]
+    fn append_at<'a>(
+        &self,
+        partition: &'a Arc<Partition>,
+        parts: &RecordParts<'_>,
+        len_bound: usize,
+        timestamp: i64,
+        want: Want,
+        reserved: &mut Option<Charge>,
+    ) -> Result<Taken<'a>, Refusal> {
+        let common = &self.common;
         let appended = partition.with(common, |slot, effects| {
             let (now, ticket) = (|| common.host.now(), want != Want::Nothing);
             let queue = &mut slot.queue;
@@ -142,18 +169,14 @@ impl Accumulator {
             }
             Ok(appended)
         });
+        let topic = || partition.name().clone();
         match appended {
-            Ok(appended) => {
-                let (index, done) = (appended.index, appended.done);
-                Ok(Taken { partition, index, timestamp, done })
-            }
-            Err(AppendFault::Closed) => {
-                Err(Refusal::Error(SendError::Closed { topic: topic.name().clone() }))
-            }
+            Ok(appended) => Ok(Taken::new(partition, timestamp, appended)),
+            Err(AppendFault::Closed) => Err(Refusal::Error(SendError::Closed { topic: topic() })),
             Err(AppendFault::Abandoned) => Err(Refusal::Error(partition.abandonment())),
             Err(AppendFault::NoRoom(bytes)) => Err(Refusal::NoRoom(bytes)),
             Err(AppendFault::Encode(source)) => {
-                Err(Refusal::Error(SendError::Encode { topic: topic.name().clone(), source }))
+                Err(Refusal::Error(SendError::Encode { topic: topic(), source }))
             }
         }
     }
@@ -307,14 +330,8 @@ impl Common {
     /// Measures a record that may be too large.
     #[cold]
     fn check_size(&self, topic: &TopicName, parts: &RecordParts<'_>) -> Result<(), SendError> {
-        let new = NewRecord {
-            timestamp: 0,
-            key: parts.key,
-            value: parts.value,
-            headers: parts.wire_headers(),
-        };
         let topic = topic.clone();
-        let record = match BatchBuilder::new().size_of_next(new) {
+        let record = match BatchBuilder::new().size_of_next(parts.at(0)) {
             Ok(record) => record,
             Err(source) => return Err(SendError::Encode { topic, source }),
         };

@@ -13,7 +13,8 @@ use super::common::Common;
 use super::link::BrokerLink;
 use super::topic::TopicShared;
 use crate::error::SendError;
-use crate::machine::queue::{Effects, PartitionQueue};
+use crate::machine::queue::{Appended, Effects, PartitionQueue};
+use crate::record::RecordParts;
 
 /// A partition: its batches, and the link that sends them.
 #[derive(Debug)]
@@ -104,6 +105,18 @@ impl Partition {
             Some(why) => why.error(&topic, Certainty::NotWritten),
             None => SendError::Closed { topic },
         }
+    }
+
+    /// Takes a record, if nothing follows from that.
+    #[inline]
+    pub(super) fn append_quietly(
+        &self,
+        parts: &RecordParts<'_>,
+        len_bound: usize,
+        timestamp: i64,
+        ticket: bool,
+    ) -> Option<Appended> {
+        self.slot.lock().queue.append_quietly(parts, len_bound, timestamp, ticket)
     }
 
     /// Lets `change` at the queue, and sees to what follows from it once the lock is gone.

@@ -268,15 +268,36 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(done) = &self.done else { return Poll::Pending };
+        match done.outcome.get() {
+            // As for nearly every record, and with no other look at its batch.
+            Some(Outcome::Acknowledged { .. }) => self.tell(),
+            _ => self.poll_otherwise(cx),
+        }
+    }
+}
+
+impl Delivery {
+    /// Follows the record to where its outcome is, if it is known.
+    #[inline(never)]
+    fn poll_otherwise(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<RecordMetadata, Undelivered>> {
         loop {
             let Some(done) = &self.done else { return Poll::Pending };
             if !done.poll_resolved(cx) {
                 return Poll::Pending;
             }
-            let Some((part, index)) = done.follow(self.index) else { break };
+            let Some((part, index)) = done.follow(self.index) else { return self.tell() };
             let part = Arc::clone(part);
             (self.done, self.index) = (Some(part), index);
         }
+    }
+
+    /// The outcome, once.
+    #[inline]
+    fn tell(&mut self) -> Poll<Result<RecordMetadata, Undelivered>> {
         let (index, timestamp) = (self.index, self.timestamp);
         let result = self.done.take().and_then(|done| done.result(index, timestamp));
         result.map_or(Poll::Pending, Poll::Ready)

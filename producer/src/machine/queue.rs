@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ottla_core::error::Certainty;
 use ottla_core::retry::Backoff;
 use ottla_core::types::{TopicName, TopicPartition};
-use ottla_protocol::records::{AppendError, NewRecord, SealError, SealedBatch};
+use ottla_protocol::records::{AppendError, SealError, SealedBatch};
 
 use super::batch::{Batch, Body, Finished, OpenBatch, Place, SealWork, Terms};
 use super::budget::Charge;
@@ -186,6 +186,27 @@ impl PartitionQueue {
         }
     }
 
+    /// Encodes a record into the open batch where nothing follows from that, as for nearly every
+    /// record. Where something does, or it cannot be done, [`append`](Self::append) sees to it: as
+    /// the two are compiled apart, this one costs half as much.
+    #[inline]
+    pub(crate) fn append_quietly(
+        &mut self,
+        parts: &RecordParts<'_>,
+        len_bound: usize,
+        timestamp: i64,
+        ticket: bool,
+    ) -> Option<Appended> {
+        let open = self.open.as_mut()?;
+        let len = open.builder.len() + len_bound;
+        // No larger buffer is needed, and the batch is not full after it either.
+        if len > open.charge.bytes() || len + len_bound > self.terms.batch_size {
+            return None;
+        }
+        let index = open.builder.append(parts.at(timestamp)).ok()?.unsigned_abs();
+        Some(Appended { index, done: ticket.then(|| Arc::clone(&open.done)) })
+    }
+
     /// Encodes a record into the open batch, or into a new one. `len_bound` is what
     /// [`RecordParts::len_bound`] says; `reserved` is memory that was waited for, if any; `now` is
     /// asked only for a new batch.
@@ -212,13 +233,7 @@ impl PartitionQueue {
             self.begin(len_bound, reserved, now(), effects)?;
         }
         let Some(open) = &mut self.open else { return Err(AppendFault::NoRoom(len_bound)) };
-        let record = NewRecord {
-            timestamp,
-            key: parts.key,
-            value: parts.value,
-            headers: parts.wire_headers(),
-        };
-        let index = match open.builder.append(record) {
+        let index = match open.builder.append(parts.at(timestamp)) {
             Ok(index) => index.unsigned_abs(),
             Err(error) => return Err(self.refuse(error, effects)),
         };

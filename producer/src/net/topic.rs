@@ -1,5 +1,6 @@
 //! Sending to one topic.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ottla_core::types::TopicName;
@@ -51,7 +52,10 @@ impl TopicHandle {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<RecordMetadata, SendError> {
-        let delivery = self.take(key, value, Want::Soon).await?.delivery()?;
+        let delivery = match self.append(key, value, Want::Soon) {
+            Ok(taken) => taken.delivery()?,
+            Err(refusal) => self.wait(refusal, key, value, Want::Soon).await?.delivery()?,
+        };
         delivery.await.map_err(|undelivered| undelivered.into_parts().0)
     }
 
@@ -69,7 +73,10 @@ impl TopicHandle {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<Delivery, SendError> {
-        self.take(key, value, Want::Ticket).await?.delivery()
+        match self.append(key, value, Want::Ticket) {
+            Ok(taken) => taken.delivery(),
+            Err(refusal) => self.wait(refusal, key, value, Want::Ticket).await?.delivery(),
+        }
     }
 
     /// As [`Producer::try_enqueue`].
@@ -107,27 +114,41 @@ impl TopicHandle {
     ///
     /// Cancel safe: dropped, the record was not taken.
     pub async fn post(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), SendError> {
-        self.take(key, value, Want::Nothing).await.map(drop)
+        match self.append(key, value, Want::Nothing) {
+            Ok(_) => Ok(()),
+            Err(refusal) => self.wait(refusal, key, value, Want::Nothing).await.map(drop),
+        }
     }
 
-    /// The parts are put together twice rather than kept: what lives across an await is written to
-    /// the future, and read from there, for each record.
     #[inline]
-    async fn take(
+    fn append(
         &self,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         want: Want,
-    ) -> Result<Taken<'_>, SendError> {
-        match self.producer.append(&self.topic, &parts(key, value), want) {
-            Ok(taken) => Ok(taken),
-            Err(Refusal::Error(error)) => Err(error),
-            Err(Refusal::NoRoom(bytes)) => {
-                // Boxed, as a future is moved to where it is awaited, with all that it may become.
-                let parts = parts(key, value);
-                Box::pin(self.producer.wait_append(&self.topic, parts, want, bytes)).await
+    ) -> Result<Taken<'_>, Refusal> {
+        self.producer.append(&self.topic, &parts(key, value), want)
+    }
+
+    /// Takes a record that was refused once there is room, if that is why. Boxed, as a future is
+    /// moved to where it is awaited, with all that it may become, and this is seldom awaited.
+    #[cold]
+    fn wait<'a>(
+        &'a self,
+        refusal: Refusal,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+        want: Want,
+    ) -> Pin<Box<impl Future<Output = Result<Taken<'a>, SendError>>>> {
+        Box::pin(async move {
+            match refusal {
+                Refusal::Error(error) => Err(error),
+                Refusal::NoRoom(bytes) => {
+                    let parts = parts(key, value);
+                    self.producer.wait_append(&self.topic, parts, want, bytes).await
+                }
             }
-        }
+        })
     }
 }
 
