@@ -60,8 +60,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::FAILURE)
 }
 
-const PATHS: &[&str] =
-    &["encode-100", "encode-1024", "decode-100", "decode-1024", "produce-100", "consume-100"];
+const PATHS: &[&str] = &[
+    "encode-100",
+    "encode-1024",
+    "decode-100",
+    "decode-1024",
+    "produce-100",
+    "produce-awaited-100",
+    "consume-100",
+];
 
 const UPDATE: &str = "cargo run --release --manifest-path benchmarks/Cargo.toml \
                       -p bench-instructions -- --update, and commit benchmarks/instructions/baseline.txt";

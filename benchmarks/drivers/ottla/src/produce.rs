@@ -69,7 +69,13 @@ impl Sender<'_> {
         let most = OUTSTANDING.max(OUTSTANDING_EACH * partitions);
         let mut outstanding: VecDeque<Delivery> = VecDeque::with_capacity(most);
         for index in 0..count {
-            outstanding.push_back(self.enqueue(index).await?);
+            // Written out where it is awaited: another future around it would move what it gives.
+            outstanding.push_back(if self.options.keyed {
+                self.producer.enqueue(self.record(index)).await?
+            } else {
+                self.chosen.set(self.options.partition(index));
+                self.topic.enqueue(None, Some(self.payload.value(index))).await?
+            });
             if outstanding.len() == most
                 && let Some(oldest) = outstanding.pop_front()
             {
@@ -80,14 +86,6 @@ impl Sender<'_> {
             delivery.await?;
         }
         Ok(())
-    }
-
-    async fn enqueue(&self, index: u64) -> Result<Delivery, Failure> {
-        if self.options.keyed {
-            return Ok(self.producer.enqueue(self.record(index)).await?);
-        }
-        self.chosen.set(self.options.partition(index));
-        Ok(self.topic.enqueue(None, Some(self.payload.value(index))).await?)
     }
 
     async fn send_dropped(&self, count: u64) -> Result<(), Failure> {

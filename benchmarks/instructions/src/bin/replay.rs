@@ -1,6 +1,7 @@
 //! What is counted: one hot path, so often, on one thread. `replay PATH TIMES` goes along PATH with
 //! TIMES thousand records.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,7 @@ fn main() -> Result<(), Failure> {
         Some("decode-100") => decode(100, times),
         Some("decode-1024") => decode(1_024, times),
         Some("produce-100") => on_one_thread(produce(times)),
+        Some("produce-awaited-100") => on_one_thread(produce_awaited(times)),
         Some("consume-100") => on_one_thread(consume(times)),
         _ => Err("no such path".into()),
     }
@@ -78,7 +80,7 @@ fn on_one_thread(path: impl Future<Output = Result<(), Failure>>) -> Result<(), 
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(path)
 }
 
-/// From the application to its acknowledgement.
+/// From the application to its acknowledgement, which is asked for in the end.
 async fn produce(times: u64) -> Result<(), Failure> {
     let values = values(VALUE);
     let producer = connect().await?.producer().linger(NEVER).build().await?;
@@ -99,6 +101,32 @@ async fn produce(times: u64) -> Result<(), Failure> {
         delivered => Err(format!("{delivered} records were acknowledged").into()),
     }
 }
+
+/// From the application to the acknowledgement of each record.
+async fn produce_awaited(times: u64) -> Result<(), Failure> {
+    let values = values(VALUE);
+    let producer = connect().await?.producer().linger(NEVER).build().await?;
+    let topic = producer.topic("bench").await?;
+    let mut outstanding = VecDeque::with_capacity(OUTSTANDING);
+    for _ in 0..times {
+        for value in values.chunks_exact(VALUE) {
+            outstanding.push_back(topic.enqueue(None, Some(value)).await?);
+            if outstanding.len() == OUTSTANDING
+                && let Some(oldest) = outstanding.pop_front()
+            {
+                oldest.await?;
+            }
+        }
+    }
+    let last = tokio::spawn(async move { producer.flush().await });
+    for delivery in outstanding {
+        delivery.await?;
+    }
+    Ok(last.await?)
+}
+
+/// Deliveries that are kept before the oldest is awaited: more than a batch has.
+const OUTSTANDING: usize = 10_000;
 
 /// From the answer to the application.
 async fn consume(times: u64) -> Result<(), Failure> {
