@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ottla_protocol::messages::produce::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData,
+    PartitionProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_protocol::{ByteString, ErrorCode, Uuid};
@@ -40,10 +40,10 @@ struct CheckedTopic {
 struct CheckedPartition {
     index: i32,
     batch: Result<Incoming, Refusal>,
+    /// What the log would have against it.
+    found: Result<(), Refusal>,
     /// What its records have yet to be looked at for.
     demands: Option<Demands>,
-    /// What was found then.
-    inspected: Result<(), Refusal>,
 }
 
 /// A produce request that waits for its batches to be committed.
@@ -63,12 +63,7 @@ impl Checked {
             partitions: topic
                 .partition_data
                 .into_iter()
-                .map(|data| CheckedPartition {
-                    index: data.index,
-                    batch: Incoming::check(data.records, version, frame_len),
-                    demands: None,
-                    inspected: Ok(()),
-                })
+                .map(|data| CheckedPartition::new(data, version, frame_len))
                 .collect(),
         });
         let topics = topics.collect();
@@ -89,9 +84,7 @@ impl Checked {
             for row in partitions {
                 let is_led = topic.partition(row.index).is_ok_and(|p| p.led_by(cx.node).is_ok());
                 let batch = row
-                    .batch
-                    .as_ref()
-                    .ok()
+                    .sound()
                     .filter(|batch| is_led && batch.len() <= topic.settings.max_message_bytes);
                 row.demands = batch.and_then(|b| Demands::of(topic, row.index, b, cx.now));
                 any |= row.demands.is_some();
@@ -104,9 +97,42 @@ impl Checked {
     pub(crate) fn inspect(&mut self) {
         for row in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             if let (Ok(batch), Some(demands)) = (&row.batch, row.demands.take()) {
-                row.inspected = demands.check(batch);
+                row.found = demands.check(batch);
             }
         }
+    }
+}
+
+impl Checked {
+    /// What refuses the request as a whole: Kafka looks through the batches for one that belongs to
+    /// a transaction before it looks at anything else.
+    fn check_whole(&self) -> Result<(), Refusal> {
+        for row in self.topics.iter().flat_map(|topic| &topic.partitions) {
+            match &row.batch {
+                Err(refusal) if refusal.code == ErrorCode::CorruptMessage => {
+                    return Err(refusal.clone());
+                }
+                Ok(batch) if batch.header().attributes.is_transactional() => {
+                    let unnamed = ErrorCode::TransactionalIdAuthorizationFailed;
+                    return self.transactional_id.as_ref().map(drop).ok_or(unnamed.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CheckedPartition {
+    fn new(data: PartitionProduceData, version: i16, frame_len: usize) -> Self {
+        let batch = Incoming::take(data.records, version, frame_len);
+        let found = batch.as_ref().map_or(Ok(()), Incoming::verify);
+        Self { index: data.index, batch, found, demands: None }
+    }
+
+    /// The batch, if nothing is known to be wrong with it.
+    fn sound(&self) -> Option<&Incoming> {
+        self.batch.as_ref().ok().filter(|_| self.found.is_ok())
     }
 }
 
@@ -124,10 +150,14 @@ pub(crate) fn produce(world: &mut World, cx: &Context, mut request: Checked) -> 
         response: ProduceResponse::default(),
         acknowledgements: Acknowledgements::new(cx.deadline(request.timeout_ms)),
     };
+    let whole = request.check_whole();
     for topic in &request.topics {
         let key = topic.key(cx.version);
-        let rows = topic.partitions.iter().map(|row| append_row(world, cx, &request, key, row));
-        let rows: Vec<_> = rows.collect();
+        let append = |row: &CheckedPartition| match &whole {
+            Ok(()) => append_row(world, cx, &request, key, row),
+            Err(refusal) => (refused(row.index, refusal.clone()), None),
+        };
+        let rows: Vec<_> = topic.partitions.iter().map(append).collect();
         wait.add_topic(topic, rows);
     }
     match request.acks {
@@ -165,7 +195,7 @@ fn append_row(
             (row, Some(unacknowledged))
         }
         Err(refusal) => {
-            let log_start_offset = log_start(world, cx, key, index, &refusal).unwrap_or(-1);
+            let log_start_offset = log_start(world, cx, key, row, &refusal).unwrap_or(-1);
             (PartitionProduceResponse { log_start_offset, ..refused(index, refusal) }, None)
         }
     }
@@ -176,17 +206,19 @@ fn log_start(
     world: &World,
     cx: &Context,
     key: TopicKey<'_>,
-    index: i32,
+    row: &CheckedPartition,
     refusal: &Refusal,
 ) -> Option<i64> {
-    let has_looked = !refusal.records.is_empty()
-        || matches!(
+    let has_looked = row.batch.is_ok()
+        && matches!(
             refusal.code,
             ErrorCode::OutOfOrderSequenceNumber
                 | ErrorCode::InvalidProducerEpoch
+                | ErrorCode::InvalidRecord
+                | ErrorCode::InvalidTimestamp
                 | ErrorCode::NotEnoughReplicas
         );
-    let partition = world.catalog.topic(key).ok()?.partition(index).ok()?;
+    let partition = world.catalog.topic(key).ok()?.partition(row.index).ok()?;
     partition.led_by(cx.node).ok().filter(|_| has_looked).map(Log::start)
 }
 
@@ -198,18 +230,17 @@ fn append(
     row: &CheckedPartition,
 ) -> Result<(Appended, i64, Unacknowledged), Refusal> {
     let (index, acks) = (row.index, request.acks);
+    let topic = world.catalog.topic(key)?;
+    let (id, name) = (topic.id, topic.name.clone());
+    topic.partition(index)?;
+    row.batch.as_ref().map_err(Clone::clone)?;
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
-    if let Some(batch) =
-        row.batch.as_ref().ok().filter(|b| b.header().attributes.is_transactional())
-    {
-        let id = request.transactional_id.as_deref();
-        let id = id.ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
+    let transactional = row.sound().filter(|batch| batch.header().attributes.is_transactional());
+    if let Some((batch, id)) = transactional.zip(request.transactional_id.as_deref()) {
         admit_transaction(world, cx, id, key, index, batch).map_err(outside_transaction)?;
     }
-    let topic = world.catalog.topic(key)?;
-    let (id, name) = (topic.id, topic.name.clone());
     let done = world.catalog.with_partition(key, index, cx.now, |partition, around| {
         partition.led_by(cx.node).map(drop)?;
         cx.item(&name, index)?;
@@ -292,7 +323,7 @@ fn admitted(row: &CheckedPartition, topic: &TopicSettings, now: Now) -> Result<I
         let reason = format!("the batch has {size} bytes, max.message.bytes is {limit}");
         return Err(Refusal::new(ErrorCode::MessageTooLarge, reason));
     }
-    row.inspected.clone()?;
+    row.found.clone()?;
     Ok(topic.append_time(now).map_or_else(|| batch.clone(), |time| batch.with_append_time(time)))
 }
 

@@ -10,16 +10,17 @@ use ottla_protocol::wire::RecordChunks;
 
 use super::Found;
 
-/// A batch from a producer, checked as far as it can be without its topic: framing, CRC, header.
+/// A batch from a producer, framed; [`verify`](Self::verify) tells whether a log may take it.
 ///
-/// Made outside the world's lock, because it reads every byte.
+/// Both are done outside the world's lock, because they read every byte.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     batch: RecordBatch,
 }
 
 impl Incoming {
-    /// Takes the one batch that a produce request of `version` may carry for a partition.
+    /// Takes the one batch that a produce request of `version` may carry for a partition, with what
+    /// Kafka asks of it before it looks at `acks` and at the log.
     ///
     /// `frame_len` is the size of the request in bytes: a batch that is a small part of it is
     /// copied, so that a log never pins a frame for the sake of a few records.
@@ -27,7 +28,7 @@ impl Incoming {
     /// # Errors
     ///
     /// [`Refusal`], with what the producer is to be told.
-    pub fn check(
+    pub fn take(
         records: Option<RecordChunks>,
         version: i16,
         frame_len: usize,
@@ -40,10 +41,23 @@ impl Incoming {
             ));
         }
         let batch = RecordBatch::parse(bytes).map_err(refuse_fault)?;
-        batch.verify_crc().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error))?;
-        check_header(batch.header(), version)?;
+        if version < 7 && matches!(batch.header().compression(), Ok(Compression::Zstd)) {
+            let reason = "produce requests below version 7 cannot carry zstd";
+            return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, reason));
+        }
         let pins_too_much = batch.bytes().len().saturating_mul(4) < frame_len;
         Ok(Self { batch: if pins_too_much { batch.to_sealed().freeze() } else { batch } })
+    }
+
+    /// Whether a log may take it, as far as its topic has no say in that: CRC and header.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], with what the producer is to be told.
+    pub fn verify(&self) -> Result<(), Refusal> {
+        let corrupt = |error| Refusal::new(ErrorCode::CorruptMessage, error);
+        self.batch.verify_crc().map_err(corrupt)?;
+        check_header(self.header())
     }
 
     /// A batch that the broker made itself and that needs no checking.
@@ -250,7 +264,7 @@ fn refuse_fault(fault: BatchFault) -> Refusal {
 }
 
 /// What `LogValidator` asks of a client's batch before it looks at the records.
-fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
+fn check_header(header: &BatchHeader) -> Result<(), Refusal> {
     let invalid = |reason: &str| Err(Refusal::new(ErrorCode::InvalidRecord, reason));
     let attributes = header.attributes;
     if header.base_offset != 0 {
@@ -269,14 +283,8 @@ fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
         let reason = "the timestamp type of a produced batch must be CreateTime";
         return Err(Refusal::new(ErrorCode::InvalidTimestamp, reason));
     }
-    match header.compression() {
-        Err(error) => Err(Refusal::new(ErrorCode::CorruptMessage, error)),
-        Ok(Compression::Zstd) if version < 7 => {
-            let reason = "produce requests below version 7 cannot carry zstd";
-            Err(Refusal::new(ErrorCode::UnsupportedCompressionType, reason))
-        }
-        Ok(_) => Ok(()),
-    }
+    let codec = header.compression();
+    codec.map(drop).map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error))
 }
 
 /// Bytes of a batch in front of its magic byte.

@@ -8,13 +8,20 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::*;
 
+/// `log_start` is −1 where it is refused before anybody looks at the log.
 #[track_caller]
-fn refused(records: RecordChunks, code: ErrorCode) {
+fn refused_at(log_start: i64, records: RecordChunks, code: ErrorCode) {
     let mut test = Test::new();
     let row = test.produce(-1, records);
     assert_eq!(ErrorCode::from_code(row.error_code), code);
-    assert_eq!((row.base_offset, row.log_append_time_ms, row.log_start_offset), (-1, -1, -1));
+    assert_eq!((row.base_offset, row.log_append_time_ms), (-1, -1));
+    assert_eq!(row.log_start_offset, log_start);
     assert_eq!(test.fetch(0).high_watermark, 0, "nothing was written");
+}
+
+#[track_caller]
+fn refused(records: RecordChunks, code: ErrorCode) {
+    refused_at(-1, records, code);
 }
 
 #[test]
@@ -31,6 +38,52 @@ fn offsets_ascend_from_batch_to_batch() {
 fn acks_other_than_three_are_refused() {
     let row = Test::new().produce(2, batch(&["a"]));
     assert_eq!(row.error_code, ErrorCode::InvalidRequiredAcks.code());
+}
+
+/// What Kafka 4.4.0 answered to each of these, sent over a socket.
+#[test]
+fn acks_are_looked_at_between_the_frame_of_a_batch_and_its_contents() {
+    let good = batch(&["a"]).into_bytes();
+    let damaged = |at: usize| {
+        let mut bytes = good.to_vec();
+        bytes[at] ^= 1;
+        RecordChunks::from(Bytes::from(bytes))
+    };
+    let (magic, last) = (16, good.len() - 1);
+    let mut two = batch(&["a"]);
+    two.push(good.clone());
+    for (records, at_acks_two, at_acks_one, nowhere) in [
+        (RecordChunks::from(good.clone()), 21, 0, 3),
+        (RecordChunks::new(), 87, 87, 3),
+        (two, 87, 87, 3),
+        (good.slice(..last).into(), 87, 87, 3),
+        (damaged(last), 21, 2, 3),
+        (damaged(magic), 2, 2, 2),
+    ] {
+        assert_eq!(Test::new().produce(2, records.clone()).error_code, at_acks_two);
+        assert_eq!(Test::new().produce(1, records.clone()).error_code, at_acks_one);
+        for acks in [1, 2] {
+            let request = produce_request("nope", acks, records.clone());
+            assert_eq!(produced(Test::new().send(1, 9, request)).error_code, nowhere);
+        }
+    }
+}
+
+#[test]
+fn a_transactional_batch_of_nobodys_transaction_refuses_the_whole_request() {
+    let options = SealOptions {
+        transactional: true,
+        producer: ProducerStamp { producer_id: 1, producer_epoch: 0, base_sequence: 0 },
+        ..SealOptions::default()
+    };
+    let mut request = produce_request("nope", 2, batch(&["a"]));
+    let row = PartitionProduceData {
+        records: Some(chunks(seal(&[(START, "v")], &options))),
+        ..Default::default()
+    };
+    request.topic_data[0].partition_data.push(row);
+    let refused = ErrorCode::TransactionalIdAuthorizationFailed.code();
+    assert_eq!(produced(Test::new().send(1, 9, request)).error_code, refused);
 }
 
 #[test]
@@ -57,12 +110,12 @@ fn a_batch_that_is_damaged_is_corrupt_and_half_of_one_is_none() {
 fn what_only_brokers_write_is_refused_from_clients() {
     let sealed = |options: &SealOptions| chunks(seal(&[(START, "v")], options));
     let none = SealOptions::default();
-    refused(sealed(&SealOptions { base_offset: 1, ..none }), ErrorCode::InvalidRecord);
-    refused(sealed(&SealOptions { control: true, ..none }), ErrorCode::InvalidRecord);
+    refused_at(0, sealed(&SealOptions { base_offset: 1, ..none }), ErrorCode::InvalidRecord);
+    refused_at(0, sealed(&SealOptions { control: true, ..none }), ErrorCode::InvalidRecord);
     let log_append_time = Some(START);
-    refused(sealed(&SealOptions { log_append_time, ..none }), ErrorCode::InvalidTimestamp);
+    refused_at(0, sealed(&SealOptions { log_append_time, ..none }), ErrorCode::InvalidTimestamp);
     let producer = ProducerStamp { producer_id: 1, producer_epoch: 0, base_sequence: -1 };
-    refused(sealed(&SealOptions { producer, ..none }), ErrorCode::InvalidRecord);
+    refused_at(0, sealed(&SealOptions { producer, ..none }), ErrorCode::InvalidRecord);
 }
 
 #[test]
@@ -71,7 +124,7 @@ fn a_gap_between_the_offsets_of_a_batch_is_refused() {
     let record = |value| NewRecord::new(START, Some(b"k"), Some(value));
     builder.append_at(0, record(b"a")).unwrap();
     builder.append_at(2, record(b"b")).unwrap();
-    refused(chunks(builder.seal(&SealOptions::default())), ErrorCode::InvalidRecord);
+    refused_at(0, chunks(builder.seal(&SealOptions::default())), ErrorCode::InvalidRecord);
 }
 
 #[test]
