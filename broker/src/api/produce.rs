@@ -114,7 +114,10 @@ impl Checked {
                 }
                 Ok(batch) if batch.header().attributes.is_transactional() => {
                     let unnamed = ErrorCode::TransactionalIdAuthorizationFailed;
-                    return self.transactional_id.as_ref().map(drop).ok_or(unnamed.into());
+                    return match &self.transactional_id {
+                        Some(_) => Ok(()),
+                        None => Err(unnamed.into()),
+                    };
                 }
                 _ => {}
             }
