@@ -8,7 +8,7 @@ use ottla_protocol::ErrorCode;
 use crate::log::Log;
 use crate::log::batch::{Batch, Incoming, Refusal};
 use crate::log::producers::{Aborted, Verdict};
-use crate::world::config::TopicSettings;
+use crate::world::config::{PerNode, TopicSettings};
 use crate::world::{NodeId, Now};
 
 /// A partition with a log for each replica.
@@ -52,7 +52,7 @@ pub struct Surroundings<'a> {
     /// The nodes that are up.
     pub alive: &'a BTreeSet<NodeId>,
     /// The settings of the topic.
-    pub settings: &'a TopicSettings,
+    pub settings: &'a PerNode,
     /// Now.
     pub now: Now,
 }
@@ -206,16 +206,17 @@ impl Partition {
         around: Surroundings<'_>,
     ) -> Result<Appended, Refusal> {
         let leader = self.leader.ok_or(ErrorCode::NotLeaderOrFollower)?;
-        if acks == -1 && self.in_sync.len() < self.min_in_sync(around.settings) {
+        let settings = around.settings.at(self.leader);
+        if acks == -1 && self.in_sync.len() < self.min_in_sync(settings) {
             return Err(ErrorCode::NotEnoughReplicas.into());
         }
         let log = self.logs.get_mut(&leader).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let delta = i64::from(batch.header().last_offset_delta);
-        let append_time_ms = around.settings.append_time(around.now).unwrap_or(-1);
+        let append_time_ms = settings.append_time(around.now).unwrap_or(-1);
         if let Verdict::Duplicate(base) = log.check_producer(batch)? {
             return Ok(Appended { base, last: base + delta, append_time_ms });
         }
-        let base = log.append(batch, self.epoch, around.settings.roll, around.now.wall_ms);
+        let base = log.append(batch, self.epoch, settings.roll, around.now.wall_ms);
         self.settle(around);
         Ok(Appended { base, last: base + delta, append_time_ms })
     }
@@ -232,11 +233,12 @@ impl Partition {
         around: Surroundings<'_>,
     ) -> Result<Appended, ErrorCode> {
         let leader = self.leader.ok_or(ErrorCode::NotLeaderOrFollower)?;
-        if self.in_sync.len() < self.min_in_sync(around.settings) {
+        let settings = around.settings.at(self.leader);
+        if self.in_sync.len() < self.min_in_sync(settings) {
             return Err(ErrorCode::NotEnoughReplicas);
         }
         let log = self.logs.get_mut(&leader).ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let base = log.append(marker, self.epoch, around.settings.roll, around.now.wall_ms);
+        let base = log.append(marker, self.epoch, settings.roll, around.now.wall_ms);
         self.settle(around);
         Ok(Appended { base, last: base, append_time_ms: -1 })
     }
@@ -283,7 +285,7 @@ impl Partition {
         let batches = source.read(from, end, usize::MAX, true);
         let mut moved = self.saw(follower, from, around) || !batches.is_empty();
         let committed = self.leader_log().map_or(0, Log::high_watermark);
-        let (roll, wall_ms) = (around.settings.roll, around.now.wall_ms);
+        let (roll, wall_ms) = (around.settings.at(Some(follower)).roll, around.now.wall_ms);
         self.change(follower, |log| {
             batches.into_iter().for_each(|batch| log.append_replica(batch, roll, wall_ms));
             moved |= log.raise_high_watermark(committed);
@@ -324,8 +326,8 @@ impl Partition {
     }
 
     /// Below `min.insync.replicas` the high watermark stands still (KIP-966).
-    fn advance_high_watermark(&mut self, settings: &TopicSettings) {
-        if self.in_sync.len() < self.min_in_sync(settings) {
+    fn advance_high_watermark(&mut self, settings: &PerNode) {
+        if self.in_sync.len() < self.min_in_sync(settings.at(self.leader)) {
             return;
         }
         let Some(leader) = self.leader else { return };
@@ -399,7 +401,9 @@ impl Partition {
     fn elect(&mut self, around: Surroundings<'_>) {
         let alive = |node: &&NodeId| around.alive.contains(node);
         let clean = self.replicas.iter().filter(alive).find(|node| self.in_sync.contains(node));
-        let unclean = self.replicas.iter().find(alive).filter(|_| around.settings.unclean_election);
+        // The controller elects, which is the first of those that are up.
+        let settings = around.settings.at(around.alive.first().copied());
+        let unclean = self.replicas.iter().find(alive).filter(|_| settings.unclean_election);
         let elected = clean.or(unclean).copied();
         if let Some(node) = elected.filter(|node| !self.in_sync.contains(node)) {
             self.in_sync = BTreeSet::from([node]);
@@ -454,12 +458,13 @@ impl Partition {
         self.settle(around);
     }
 
-    /// Applies retention to every replica. Returns whether the leader's log start moved.
+    /// Applies retention to every replica, as its node has it. Returns whether the leader's log start moved.
     pub fn retain(&mut self, around: Surroundings<'_>) -> bool {
-        let (settings, wall_ms) = (around.settings, around.now.wall_ms);
         let mut moved = false;
         for (node, log) in &mut self.logs {
-            let trimmed = log.retain(settings.retention_ms, settings.retention_bytes, wall_ms);
+            let settings = around.settings.at(Some(*node));
+            let (ms, bytes) = (settings.retention_ms, settings.retention_bytes);
+            let trimmed = settings.deletes && log.retain(ms, bytes, around.now.wall_ms);
             moved |= trimmed && self.leader == Some(*node);
         }
         moved

@@ -1,6 +1,6 @@
 //! The settings of topics and brokers, told and changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_protocol::messages::describe_configs::{
     DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult,
@@ -17,7 +17,8 @@ use super::topics::check_name;
 use super::{Refused, told};
 use crate::world::catalog::TopicKey;
 use crate::world::config::{
-    BROKER_KEYS, ConfigError, Key, Kind, Source, TOPIC_KEYS, Values, find, is_dynamic, list,
+    BROKER_KEYS, ConfigError, Key, Kind, Source, Synonym, TOPIC_KEYS, Values, find, is_dynamic,
+    list,
 };
 use crate::world::{Context, NodeId, World};
 
@@ -40,25 +41,49 @@ enum Resource {
     Broker(Option<NodeId>),
 }
 
-/// The settings of a topic on which these are set.
-pub(super) fn of_topic(world: &World, overrides: &Values) -> impl Iterator<Item = Entry> {
-    TOPIC_KEYS.iter().map(|key| entry(key, world.settings.topic_sources(key, overrides)))
+/// The settings, at a node, of a topic on which these are set.
+pub(super) fn of_topic(
+    world: &World,
+    overrides: &Values,
+    node: Option<NodeId>,
+) -> impl Iterator<Item = Entry> {
+    TOPIC_KEYS.iter().map(move |key| {
+        let synonyms = world.settings.topic_sources(key, overrides, node);
+        let value = synonyms.first().map_or_else(|| key.default.to_owned(), Synonym::effective);
+        let source = synonyms.first().map_or(Source::Default, |first| first.source);
+        let synonyms = synonyms.into_iter().map(|s| (s.source, s.name, s.value)).collect();
+        Entry { key, value, source, read_only: false, synonyms }
+    })
+}
+
+/// As [`of_topic`], in the way that Kafka describes them: it does not see the weaker names of a
+/// setting where nobody sets the strongest, and takes what follows from them for a default.
+fn of_described_topic(
+    world: &World,
+    overrides: &Values,
+    node: NodeId,
+) -> impl Iterator<Item = Entry> {
+    of_topic(world, overrides, Some(node)).map(|entry| {
+        let strongest = entry.key.broker_names.first().map(|(name, _)| *name);
+        let is_seen = entry.synonyms.iter().any(|(_, name, _)| Some(*name) == strongest);
+        let seen = |(source, ..): &(Source, &str, String)| is_seen || *source == Source::Topic;
+        let synonyms: Vec<_> = entry.synonyms.into_iter().filter(seen).collect();
+        let source = synonyms.first().map_or(Source::Default, |(source, ..)| *source);
+        Entry { source, synonyms, ..entry }
+    })
 }
 
 fn of_broker(world: &World, node: Option<NodeId>) -> impl Iterator<Item = Entry> {
     BROKER_KEYS.iter().map(move |key| {
-        let sources = world.settings.sources(key, node).into_iter();
-        let entry = entry(key, sources.map(|(source, value)| (source, key.name, value)).collect());
-        Entry { read_only: !is_dynamic(key.name), ..entry }
+        let synonyms = world.settings.sources(key, node);
+        let (source, value) = match synonyms.first() {
+            Some((source, value)) => (*source, value.clone()),
+            None => (Source::Default, key.default.to_owned()),
+        };
+        let synonyms = synonyms.into_iter().map(|(source, value)| (source, key.name, value));
+        let read_only = !is_dynamic(key.name);
+        Entry { key, value, source, read_only, synonyms: synonyms.collect() }
     })
-}
-
-fn entry(key: &'static Key, synonyms: Vec<(Source, &'static str, String)>) -> Entry {
-    let (source, value) = match synonyms.first() {
-        Some((source, _, value)) => (*source, value.clone()),
-        None => (Source::Default, key.default.to_owned()),
-    };
-    Entry { key, value, source, read_only: false, synonyms }
 }
 
 pub(super) fn describe(
@@ -66,9 +91,9 @@ pub(super) fn describe(
     cx: &Context,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let synonyms = request.include_synonyms;
+    let with_synonyms = request.include_synonyms;
     let rows = request.resources.into_iter().map(|wanted| {
-        let (entries, refused) = match entries(world, cx, &wanted) {
+        let (entries, refused) = match entries(world, cx, &wanted, with_synonyms) {
             Ok(entries) => (entries, ErrorCode::None.into()),
             Err(refused) => (Vec::new(), refused),
         };
@@ -78,7 +103,7 @@ pub(super) fn describe(
             error_message: Some(refused.message.unwrap_or_default().into()),
             resource_type: wanted.resource_type,
             resource_name: wanted.resource_name,
-            configs: entries.into_iter().map(|entry| entry.tell(synonyms)).collect(),
+            configs: entries,
             ..Default::default()
         }
     });
@@ -89,24 +114,51 @@ fn entries(
     world: &World,
     cx: &Context,
     wanted: &DescribeConfigsResource,
-) -> Result<Vec<Entry>, Refused> {
+    with_synonyms: bool,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
     let resource = described(world, cx, wanted.resource_type, &wanted.resource_name)?;
-    let asked = |entry: &Entry| {
-        let keys = wanted.configuration_keys.as_ref();
-        let all = |keys: &&Vec<ByteString>| keys.is_empty();
-        keys.filter(|keys| !all(keys)).is_none_or(|k| k.iter().any(|k| **k == *entry.key.name))
-    };
-    match resource {
+    let entries: Vec<Entry> = match resource {
         Resource::Topic(id) => {
             let overrides = &world.catalog.topic(TopicKey::Id(id))?.overrides;
-            Ok(of_topic(world, overrides).filter(asked).collect())
+            of_described_topic(world, overrides, cx.node).collect()
         }
         // What all brokers have in common is only what was set on all of them.
         Resource::Broker(None) => {
-            let set = |entry: &Entry| entry.source == Source::AllBrokers;
-            Ok(of_broker(world, None).filter(set).filter(asked).collect())
+            of_broker(world, None).filter(|entry| entry.source == Source::AllBrokers).collect()
         }
-        Resource::Broker(node) => Ok(of_broker(world, node).filter(asked).collect()),
+        Resource::Broker(node) => of_broker(world, node).collect(),
+    };
+    let told = entries.into_iter().map(|entry| entry.tell(with_synonyms));
+    let unknown = match resource {
+        Resource::Topic(_) => BTreeMap::new(),
+        Resource::Broker(node) => world.settings.unknown(node),
+    };
+    let unknown = unknown.into_iter().map(|(name, set)| tell_unknown(name, &set, with_synonyms));
+    let keys = wanted.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+    let is_asked =
+        |entry: &DescribeConfigsResourceResult| keys.is_none_or(|keys| keys.contains(&entry.name));
+    Ok(told.chain(unknown).filter(is_asked).collect())
+}
+
+/// A key that Kafka does not know may be a secret, so it keeps the value to itself.
+fn tell_unknown(name: &str, set: &[Source], with_synonyms: bool) -> DescribeConfigsResourceResult {
+    let synonym = |source: &Source| DescribeConfigsSynonym {
+        name: name.into(),
+        value: None,
+        source: *source as i8,
+        ..Default::default()
+    };
+    let synonyms = if with_synonyms { set } else { &[] };
+    DescribeConfigsResourceResult {
+        name: name.into(),
+        value: None,
+        config_source: set.first().map_or(Source::Default, |source| *source) as i8,
+        is_sensitive: true,
+        read_only: true,
+        synonyms: synonyms.iter().map(synonym).collect(),
+        config_type: UNKNOWN_TYPE,
+        documentation: None,
+        ..Default::default()
     }
 }
 
@@ -267,9 +319,9 @@ fn set(
     value: Option<&str>,
 ) -> Result<(), Refused> {
     let value = given(name, value)?;
-    let unknown = || ConfigError::UnknownTopicKey(name.to_owned());
-    let key = known_key(resource, name);
-    let key = key.ok_or_else(|| Refused::new(ErrorCode::InvalidConfig, unknown()))?;
+    let Some(key) = known_key(resource, name) else {
+        return set_unknown(resource, values, name, value);
+    };
     let invalid = match resource {
         Resource::Topic(_) => ErrorCode::InvalidConfig,
         Resource::Broker(_) if is_dynamic(key.name) => ErrorCode::InvalidRequest,
@@ -279,8 +331,27 @@ fn set(
         }
     };
     key.check(value).map_err(|error| Refused::new(invalid, error))?;
-    values.insert(key.name, value.to_owned());
+    values.insert(key.name.into(), value.to_owned());
     Ok(())
+}
+
+/// A broker keeps what it does not know: it may be for a plugin, which has settings of its own.
+fn set_unknown(
+    resource: Resource,
+    values: &mut Values,
+    name: &str,
+    value: &str,
+) -> Result<(), Refused> {
+    match resource {
+        Resource::Topic(_) => {
+            let unknown = ConfigError::UnknownTopicKey(name.to_owned());
+            Err(Refused::new(ErrorCode::InvalidConfig, unknown))
+        }
+        Resource::Broker(_) => {
+            values.insert(name.to_owned().into(), value.to_owned());
+            Ok(())
+        }
+    }
 }
 
 fn given<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, Refused> {
@@ -319,7 +390,7 @@ fn alter_one(
     let mut values = world.values(resource)?;
     for config in &wanted.configs {
         let value = config.value.as_deref();
-        apply(world, resource, &mut values, &config.name, config.config_operation, value)?;
+        apply(resource, &mut values, &config.name, config.config_operation, value)?;
     }
     if !validate_only {
         world.set_values(resource, values);
@@ -328,7 +399,6 @@ fn alter_one(
 }
 
 fn apply(
-    world: &World,
     resource: Resource,
     values: &mut Values,
     name: &str,
@@ -345,11 +415,10 @@ fn apply(
             let change = given(name, value)?;
             let key = known_key(resource, name).filter(|key| key.kind == Kind::List);
             let key = key.ok_or_else(|| no_list(resource, name, operation))?;
-            let current = match values.get(key.name) {
-                Some(value) => value.clone(),
-                None => effective(world, resource, key),
-            };
-            set(resource, values, name, Some(&change_list(&current, operation, change)))
+            // Not to what other places set, which Kafka does not look at here.
+            let current = values.get(key.name).map_or(key.default, String::as_str);
+            let changed = change_list(current, operation, change);
+            set(resource, values, name, Some(&changed))
         }
         _ => {
             let reason = format!("Unknown operations type {operation}");
@@ -362,6 +431,9 @@ fn no_list(resource: Resource, name: &str, operation: i8) -> Refused {
     let (topics, brokers) =
         if operation == APPEND { ("APPEND", "append") } else { ("SUBTRACT", "subtract") };
     let reason = match resource {
+        Resource::Broker(_) if known_key(resource, name).is_none() => {
+            ConfigError::UnknownList(name.to_owned()).to_string()
+        }
         Resource::Topic(_) => format!("Can't {topics} to key {name} because its type is not LIST."),
         Resource::Broker(_) => {
             format!("Config value {brokers} is not allowed for config key: {name}")
@@ -370,23 +442,12 @@ fn no_list(resource: Resource, name: &str, operation: i8) -> Refused {
     Refused::new(ErrorCode::InvalidConfig, reason)
 }
 
-/// The value that holds where none is set on the resource itself.
-fn effective(world: &World, resource: Resource, key: &'static Key) -> String {
-    let sources = match resource {
-        Resource::Topic(_) => world.settings.topic_sources(key, &Values::new()),
-        Resource::Broker(node) => {
-            let sources = world.settings.sources(key, node).into_iter();
-            sources.map(|(source, value)| (source, key.name, value)).collect()
-        }
-    };
-    entry(key, sources).value
-}
-
 fn change_list(current: &str, operation: i8, change: &str) -> String {
     let mut items: Vec<&str> = list(current).collect();
     for item in list(change) {
-        items.retain(|known| *known != item);
-        if operation == APPEND {
+        if operation == SUBTRACT {
+            items.retain(|known| *known != item);
+        } else if !items.contains(&item) {
             items.push(item);
         }
     }
@@ -397,6 +458,8 @@ fn change_list(current: &str, operation: i8, change: &str) -> String {
 const TOPIC: i8 = 2;
 /// `ConfigResource`: a broker.
 const BROKER: i8 = 4;
+/// `ConfigType` of a key that is not known.
+const UNKNOWN_TYPE: i8 = 0;
 /// `ConfigOperation`: sets a value.
 const SET: i8 = 0;
 /// `ConfigOperation`: goes back to the default.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use ottla_protocol::ErrorCode;
 
 use crate::log::batch::{Incoming, Refusal};
-use crate::world::Now;
+use crate::world::Context;
 use crate::world::catalog::Topic;
 
 /// What the records of a batch must be like for their topic to take them, where its header does not
@@ -22,8 +22,8 @@ pub(super) struct Demands {
 impl Demands {
     /// `None` where the header tells enough, which is almost always: its largest timestamp settles
     /// what does not lie too far ahead, and few topics compact, or bound the past.
-    pub(super) fn of(topic: &Topic, index: i32, batch: &Incoming, now: Now) -> Option<Self> {
-        let (name, topic) = (&topic.name, &topic.settings);
+    pub(super) fn of(topic: &Topic, index: i32, batch: &Incoming, cx: &Context) -> Option<Self> {
+        let (name, topic, now) = (&topic.name, topic.settings.at(Some(cx.node)), cx.now);
         let earliest = now.wall_ms.saturating_sub(topic.timestamp_before_ms);
         let latest = now.wall_ms.saturating_add(topic.timestamp_after_ms);
         let is_told =

@@ -239,7 +239,7 @@ fn delete(
     offset: i64,
 ) -> Result<i64, ErrorCode> {
     let (topic, _, log) = led(world, cx, name, index, ANY_EPOCH)?;
-    if !topic.settings.deletes {
+    if !topic.settings.at(Some(cx.node)).deletes {
         return Err(ErrorCode::PolicyViolation);
     }
     let committed = log.high_watermark();

@@ -81,12 +81,12 @@ impl Checked {
             let Ok(topic) = world.catalog.topic(TopicKey::of(name, *id, cx.version >= 13)) else {
                 continue;
             };
+            let settings = topic.settings.at(Some(cx.node));
             for row in partitions {
                 let is_led = topic.partition(row.index).is_ok_and(|p| p.led_by(cx.node).is_ok());
-                let batch = row
-                    .sound()
-                    .filter(|batch| is_led && batch.len() <= topic.settings.max_message_bytes);
-                row.demands = batch.and_then(|b| Demands::of(topic, row.index, b, cx.now));
+                let batch =
+                    row.sound().filter(|batch| is_led && batch.len() <= settings.max_message_bytes);
+                row.demands = batch.and_then(|b| Demands::of(topic, row.index, b, cx));
                 any |= row.demands.is_some();
             }
         }
@@ -247,7 +247,7 @@ fn append(
     let done = world.catalog.with_partition(key, index, cx.now, |partition, around| {
         partition.led_by(cx.node).map(drop)?;
         cx.item(&name, index)?;
-        let batch = admitted(row, around.settings, cx.now)?;
+        let batch = admitted(row, around.settings.at(Some(cx.node)), cx.now)?;
         append_to(partition, &batch, acks, around)
     })?;
     let done = done?;

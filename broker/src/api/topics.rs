@@ -113,13 +113,16 @@ fn result_row(world: &World, topic: &CreatableTopic, plan: &Plan) -> CreatableTo
         config_source: entry.source as i8,
         ..Default::default()
     };
+    // As the controller has them, which makes the topic.
+    let controller = world.catalog.alive().first().copied();
+    let configs = configs::of_topic(world, &plan.overrides, controller).map(config).collect();
     CreatableTopicResult {
         name: topic.name.clone(),
         num_partitions: i32::try_from(plan.assignment.len()).unwrap_or(i32::MAX),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         error_message: None,
         // Never null when the topic was made: Java's admin client does not survive null.
-        configs: Some(configs::of_topic(world, &plan.overrides).map(config).collect()),
+        configs: Some(configs),
         ..Default::default()
     }
 }
@@ -135,7 +138,7 @@ fn plan(world: &World, topic: &CreatableTopic) -> Result<Plan, Refused> {
         };
         let key = check_topic(&config.name, value)
             .map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
-        overrides.insert(key.name, value.to_owned());
+        overrides.insert(key.name.into(), value.to_owned());
     }
     let assignment = match &topic.assignments[..] {
         [] => automatic(world, topic)?,

@@ -38,7 +38,7 @@ impl Unacknowledged {
         if log.high_watermark() <= self.last {
             return Ok(false);
         }
-        if partition.in_sync().len() < partition.min_in_sync(&topic.settings) {
+        if partition.in_sync().len() < partition.min_in_sync(topic.settings.at(Some(cx.node))) {
             return Err(ErrorCode::NotEnoughReplicasAfterAppend);
         }
         Ok(true)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
-use super::config::{Settings, TopicSettings, Values};
+use super::config::{PerNode, Settings, Values};
 use super::pauses::Pauses;
 use super::{NodeId, Now};
 use crate::partition::{Partition, Surroundings};
@@ -33,7 +33,7 @@ pub struct Topic {
     /// What was set on it.
     pub overrides: Values,
     /// What follows from that and from the brokers' settings.
-    pub settings: TopicSettings,
+    pub settings: PerNode,
     /// Its partitions, by index.
     pub partitions: Vec<Partition>,
 }
@@ -246,7 +246,7 @@ impl Catalog {
                     log.expire_producers(idle_before);
                 }
             }
-            around.settings.deletes && partition.retain(around)
+            partition.retain(around)
         })
     }
 

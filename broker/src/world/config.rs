@@ -2,6 +2,7 @@
 
 mod keys;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS, is_dynamic};
@@ -9,8 +10,8 @@ pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS, is_dynamic
 use super::{NodeId, Now};
 use crate::log::Roll;
 
-/// Values by key, as they were given.
-pub type Values = BTreeMap<&'static str, String>;
+/// Values by key, as they were given. Keys that Kafka does not know can be set on brokers.
+pub type Values = BTreeMap<Cow<'static, str>, String>;
 
 /// A setting that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum ConfigError {
         /// Why it is refused.
         reason: String,
     },
+    /// A list operation on a key that no broker has. Kafka's words.
+    #[error("Unknown config name: {0}")]
+    UnknownList(String),
     /// A broker setting that stands while the broker runs. Kafka's words.
     #[error("Cannot update these configs dynamically: [{0}]")]
     NotDynamic(&'static str),
@@ -45,7 +49,7 @@ pub enum ConfigError {
 }
 
 /// Where a value comes from, by the numbers of the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// Set on the topic.
     Topic = 1,
@@ -57,6 +61,27 @@ pub enum Source {
     Static = 4,
     /// Kafka's default.
     Default = 5,
+}
+
+/// A place that sets a topic key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synonym {
+    /// What kind of place it is.
+    pub source: Source,
+    /// The name that the key has there.
+    pub name: &'static str,
+    /// The value as it was given there.
+    pub value: String,
+    /// What to multiply it by.
+    factor: i64,
+}
+
+impl Synonym {
+    /// The value in the unit of the topic key.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        scaled(&self.value, self.factor)
+    }
 }
 
 /// The settings of the brokers: given at the start, or changed while they run.
@@ -76,7 +101,7 @@ impl Settings {
     ///
     /// [`ConfigError`], when Kafka has no such broker setting, or it does not take this value.
     pub fn give(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
-        self.given.insert(broker_key(name, value)?.name, value.to_owned());
+        self.given.insert(broker_key(name, value)?.name.into(), value.to_owned());
         Ok(())
     }
 
@@ -87,7 +112,7 @@ impl Settings {
     /// As [`give`](Self::give).
     pub fn give_to(&mut self, node: NodeId, name: &str, value: &str) -> Result<(), ConfigError> {
         let key = broker_key(name, value)?;
-        self.given_to.entry(node).or_default().insert(key.name, value.to_owned());
+        self.given_to.entry(node).or_default().insert(key.name.into(), value.to_owned());
         Ok(())
     }
 
@@ -115,30 +140,41 @@ impl Settings {
         set.chain([(Source::Default, key.default.to_owned())]).collect()
     }
 
-    /// Every place that sets a topic key, with the name it has there, the one that counts first;
-    /// none where it has a default that no broker setting gives.
+    /// The names set on `node`, or on all, that Kafka does not know, with the places that set them,
+    /// the one that counts first.
+    pub fn unknown(&self, node: Option<NodeId>) -> BTreeMap<&str, Vec<Source>> {
+        let single = node.and_then(|node| self.single.get(&node));
+        let mut unknown = BTreeMap::<_, Vec<_>>::new();
+        for (source, values) in [(Source::Broker, single), (Source::AllBrokers, Some(&self.all))] {
+            let names = values.into_iter().flat_map(Values::keys).map(|name| &**name);
+            for name in names.filter(|name| find(BROKER_KEYS, name).is_none()) {
+                unknown.entry(name).or_default().push(source);
+            }
+        }
+        unknown
+    }
+
+    /// Every place that sets a topic key, as `node` has it, the one that counts first; none where it
+    /// has a default that no broker setting gives.
     pub fn topic_sources(
         &self,
         key: &'static Key,
         overrides: &Values,
-    ) -> Vec<(Source, &'static str, String)> {
-        let own = overrides.get(key.name).map(|value| (Source::Topic, key.name, value.clone()));
-        let mut sources: Vec<_> = own.into_iter().collect();
+        node: Option<NodeId>,
+    ) -> Vec<Synonym> {
+        let own = overrides.get(key.name).cloned();
+        let own =
+            own.map(|value| Synonym { source: Source::Topic, name: key.name, value, factor: 1 });
+        let mut synonyms: Vec<_> = own.into_iter().collect();
         for (name, factor) in key.broker_names {
             let Some(broker) = find(BROKER_KEYS, name) else { continue };
-            for (source, value) in self.sources(broker, None) {
-                if source != Source::Default {
-                    sources.push((source, broker.name, scaled(&value, *factor)));
-                }
-            }
+            let set = self.sources(broker, node).into_iter().filter(|(_, v)| !broker.is_null(v));
+            let synonym = |(source, value)| Synonym { source, name, value, factor: *factor };
+            synonyms.extend(set.map(synonym));
         }
-        // The default is the broker's, which has none where that follows from other settings.
-        let is_null = |broker: &Key| broker.is_null(broker.default);
-        let broker = key.broker_names.first().map(|(name, _)| *name);
-        if let Some(name) = broker.filter(|name| !find(BROKER_KEYS, name).is_some_and(is_null)) {
-            sources.push((Source::Default, name, key.default.to_owned()));
-        }
-        sources
+        // Among places of one kind, the stronger name still comes first.
+        synonyms.sort_by_key(|synonym| synonym.source);
+        synonyms
     }
 
     /// The rack of a broker (`broker.rack`), if it has one.
@@ -173,11 +209,17 @@ impl Settings {
 
     /// The settings that act on a topic.
     #[must_use]
-    pub fn topic(&self, overrides: &Values) -> TopicSettings {
+    pub fn topic(&self, overrides: &Values) -> PerNode {
+        let own = self.single.keys().chain(self.given_to.keys());
+        let own = own.map(|node| (*node, self.topic_at(overrides, Some(*node))));
+        PerNode { all: self.topic_at(overrides, None), own: own.collect() }
+    }
+
+    fn topic_at(&self, overrides: &Values, node: Option<NodeId>) -> TopicSettings {
         let text = |name: &str| {
             let value = |key: &'static Key| {
-                let first = self.topic_sources(key, overrides).into_iter().next();
-                first.map_or_else(|| key.default.to_owned(), |(_, _, value)| value)
+                let first = self.topic_sources(key, overrides, node).into_iter().next();
+                first.map_or_else(|| key.default.to_owned(), |synonym| synonym.effective())
             };
             find(TOPIC_KEYS, name).map(value).unwrap_or_default()
         };
@@ -199,6 +241,23 @@ impl Settings {
             min_in_sync: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
             unclean_election: text("unclean.leader.election.enable") == "true",
         }
+    }
+}
+
+/// What acts on a topic at each node: what is set on one broker reaches the topics there, and there
+/// only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerNode {
+    all: TopicSettings,
+    /// At the nodes that have settings of their own.
+    own: BTreeMap<NodeId, TopicSettings>,
+}
+
+impl PerNode {
+    /// The settings at `node`; those of brokers without settings of their own for `None`.
+    #[must_use]
+    pub fn at(&self, node: Option<NodeId>) -> &TopicSettings {
+        node.and_then(|node| self.own.get(&node)).unwrap_or(&self.all)
     }
 }
 

@@ -251,10 +251,22 @@ fn alter_resource(
     };
     let request =
         IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
-    test.ask::<IncrementalAlterConfigsResponse>(1, request).responses[0].error_code
+    // A broker changes only its own settings, and any node those of all.
+    let node = if resource_type == 4 { resource_name.parse().unwrap_or(1) } else { 1 };
+    let response: IncrementalAlterConfigsResponse = reply(test.send(node, 1, request));
+    response.responses[0].error_code
 }
 
 fn described(test: &mut Test, kind: i8, name: &str, key: &str) -> DescribeConfigsResourceResult {
+    described_at(test, 1, (kind, name), key)
+}
+
+fn described_at(
+    test: &mut Test,
+    node: i32,
+    (kind, name): (i8, &str),
+    key: &str,
+) -> DescribeConfigsResourceResult {
     let resource = DescribeConfigsResource {
         resource_type: kind,
         resource_name: name.into(),
@@ -266,7 +278,7 @@ fn described(test: &mut Test, kind: i8, name: &str, key: &str) -> DescribeConfig
         include_synonyms: true,
         ..Default::default()
     };
-    let mut response: DescribeConfigsResponse = test.ask(4, request);
+    let mut response: DescribeConfigsResponse = reply(test.send(node, 4, request));
     assert_eq!(response.results[0].configs.len(), 1, "unknown keys are left out");
     response.results.remove(0).configs.remove(0)
 }
@@ -282,16 +294,92 @@ fn lists_grow_and_shrink_and_nothing_else_does() {
 }
 
 #[test]
+fn a_list_grows_from_kafkas_default_and_keeps_its_order() {
+    let mut test = Test::new();
+    assert_eq!(alter_resource(&mut test, (4, ""), "log.cleanup.policy", 0, Some("compact")), 0);
+    assert_eq!(alter(&mut test, "cleanup.policy", 2, Some("delete")), 0);
+    assert_eq!(&*described(&mut test, 2, "t", "cleanup.policy").value.unwrap(), "delete");
+    for change in ["compact", "delete"] {
+        assert_eq!(alter(&mut test, "cleanup.policy", 2, Some(change)), 0);
+        let told = described(&mut test, 2, "t", "cleanup.policy").value.unwrap();
+        assert_eq!(&*told, "delete,compact");
+    }
+}
+
+#[test]
 fn a_deleted_setting_goes_back_to_the_brokers() {
     let mut test = Test::without_topics(1, &[("log.retention.hours", "2")]);
     test.topic("t", &[("retention.ms", "5")]);
     let own = described(&mut test, 2, "t", "retention.ms");
-    let sources: Vec<i8> = own.synonyms.iter().map(|synonym| synonym.source).collect();
     assert_eq!((own.value.as_deref(), own.config_source), (Some("5"), 1));
-    assert_eq!(sources, [1, 4], "Kafka names no default where it follows from other settings");
+    assert_eq!(places(&own), [(1, "5")], "the hours are not seen for want of milliseconds");
     assert_eq!(alter(&mut test, "retention.ms", 1, None), 0);
     let inherited = described(&mut test, 2, "t", "retention.ms");
-    assert_eq!((inherited.value.as_deref(), inherited.config_source), (Some("7200000"), 4));
+    assert_eq!((inherited.value.as_deref(), inherited.config_source), (Some("7200000"), 5));
+    assert_eq!(alter_resource(&mut test, (4, "1"), "log.retention.ms", 0, Some("90000")), 0);
+    let seen = described(&mut test, 2, "t", "retention.ms");
+    assert_eq!(places(&seen), [(2, "90000"), (4, "2"), (5, "168")], "as each was given");
+    let row = create(&mut test, vec![wanted("n", 1, 1)]).remove(0);
+    let configs = row.configs.unwrap();
+    let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
+    assert_eq!((retention.value.as_deref(), retention.config_source), (Some("90000"), 2));
+}
+
+/// The places that set it: their kind, and the value there.
+fn places(told: &DescribeConfigsResourceResult) -> Vec<(i8, &str)> {
+    let all = told.synonyms.iter();
+    all.map(|synonym| (synonym.source, synonym.value.as_deref().unwrap_or("null"))).collect()
+}
+
+#[test]
+fn what_is_set_on_one_broker_reaches_the_topics_there_and_there_only() {
+    let mut test = Test::new();
+    let size = batch(&["a"]).len().to_string();
+    for (broker, value) in [("", "5000"), ("1", &*size)] {
+        assert_eq!(alter_resource(&mut test, (4, broker), "message.max.bytes", 0, Some(value)), 0);
+    }
+    let at_one = described_at(&mut test, 1, (2, "t"), "max.message.bytes");
+    assert_eq!((at_one.value.as_deref(), at_one.config_source), (Some(&*size), 2));
+    assert_eq!(places(&at_one), [(2, &*size), (3, "5000"), (5, "1048588")]);
+    let at_two = described_at(&mut test, 2, (2, "t"), "max.message.bytes");
+    assert_eq!(places(&at_two), [(3, "5000"), (5, "1048588")]);
+
+    assert_eq!(test.produce(-1, batch(&["a"])).error_code, 0);
+    let too_large = ErrorCode::MessageTooLarge.code();
+    assert_eq!(test.produce(-1, batch(&["ab"])).error_code, too_large);
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    assert_eq!(test.produce(-1, batch(&["ab"])).error_code, 0, "it leads, with its own limit");
+    test.world.move_leader("t", 0, NodeId(1), test.now).unwrap();
+    assert_eq!(alter_resource(&mut test, (4, "1"), "message.max.bytes", 1, None), 0);
+    assert_eq!(test.produce(-1, batch(&["ab"])).error_code, 0);
+}
+
+#[test]
+fn each_replica_drops_what_is_too_old_for_its_node() {
+    let mut test = Test::new();
+    assert_eq!(alter_resource(&mut test, (4, "2"), "log.retention.ms", 0, Some("60000")), 0);
+    test.produce(-1, batch(&["a"]));
+    test.pass(Duration::from_secs(330));
+    let topic = test.world.catalog().topics().next().unwrap();
+    let starts = [1, 2, 3].map(|node| topic.partitions[0].log(NodeId(node)).unwrap().start());
+    assert_eq!(starts, [0, 1, 0]);
+}
+
+#[test]
+fn a_broker_keeps_settings_that_it_does_not_know_to_itself() {
+    let mut test = Test::without_topics(1, &[]);
+    for (broker, value) in [("", "all"), ("1", "one")] {
+        assert_eq!(alter_resource(&mut test, (4, broker), "my.plugin", 0, Some(value)), 0);
+    }
+    let told = described(&mut test, 4, "1", "my.plugin");
+    assert_eq!((told.value.as_deref(), told.config_source, told.config_type), (None, 2, 0));
+    assert!(told.is_sensitive && told.read_only);
+    assert_eq!(places(&told), [(2, "null"), (3, "null")]);
+    assert_eq!(described(&mut test, 4, "", "my.plugin").config_source, 3);
+    let unknown = ErrorCode::InvalidConfig.code();
+    assert_eq!(alter_resource(&mut test, (4, "1"), "my.plugin", 2, Some("more")), unknown);
+    assert_eq!(alter_resource(&mut test, (4, "1"), "my.plugin", 1, None), 0);
+    assert_eq!(places(&described(&mut test, 4, "1", "my.plugin")), [(3, "null")]);
 }
 
 #[test]
