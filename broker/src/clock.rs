@@ -62,3 +62,31 @@ where
 {
     tokio::spawn(task)
 }
+
+/// Runs what keeps a processor busy on a thread of its own, so that other tasks go on meanwhile;
+/// `None` when it panicked or the runtime ends.
+///
+/// Not where time may be simulated: when a thread is done is nobody's to say.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: the work goes on, and its result is lost.
+pub(crate) async fn aside<R>(work: impl FnOnce() -> R + Send + 'static) -> Option<R>
+where
+    R: Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::aside;
+
+    #[tokio::test]
+    async fn work_that_is_done_aside_does_not_hold_up_its_thread() {
+        let here = thread::current().id();
+        assert_ne!(aside(|| thread::current().id()).await, Some(here));
+    }
+}

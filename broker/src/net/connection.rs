@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{BoxStream, Shell, Step, watch};
 use crate::api::{Admission, admit};
+use crate::clock::aside;
 use crate::fault::Damage;
 use crate::world::{Context, Flow, NodeId, Now, Parked, Prepared, Reply, Why};
 
@@ -128,11 +129,25 @@ impl Connection {
                             return Err(closed);
                         }
                     };
+                    let parked = self.read_records(parked).await?;
                     self.until_up().await?;
                     step = self.shell.resume(&mut call.cx, *parked, why);
                 }
             }
         }
+    }
+
+    /// Unpacks records where that holds up nobody else. In memory the shell does it in turn: there
+    /// time may be simulated, and one order of events is to follow from one seed.
+    async fn read_records(&mut self, mut parked: Box<Parked>) -> Result<Box<Parked>, Closed> {
+        if self.client_address.is_none() || !parked.wants_records_read() {
+            return Ok(parked);
+        }
+        let read = aside(move || {
+            parked.read_records();
+            parked
+        });
+        read.await.ok_or_else(|| self.refuse(&"records that could not be read"))
     }
 
     async fn wait(

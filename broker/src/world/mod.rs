@@ -203,6 +203,12 @@ pub(crate) enum Resume {
 }
 
 impl Parked {
+    /// Whether it waits only for [`read_records`](Self::read_records).
+    #[must_use]
+    pub fn wants_records_read(&self) -> bool {
+        matches!(self.resume, Resume::Inspect(_) | Resume::Lookup(_))
+    }
+
     /// Reads the records that the request is about, if that is what it waits for; returns whether it
     /// is. Unpacking them may take long, so it is not to be done under a lock: that is why it is
     /// apart from [`World::resume`], which does it only where nobody has.

@@ -12,10 +12,11 @@ use std::time::Duration;
 use client::{START, Wire, batch, fetch, produce};
 use ottla_broker::cluster::{Cluster, ClusterBuilder, TopicSpec};
 use ottla_broker::fault::{Act, Rule};
-use ottla_protocol::ApiKey;
 use ottla_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, MetadataRequest, ProduceRequest,
 };
+use ottla_protocol::records::{BatchBuilder, NewRecord, SealOptions};
+use ottla_protocol::{ApiKey, ErrorCode};
 use tokio::time::{Instant, timeout};
 
 fn in_memory() -> ClusterBuilder {
@@ -60,6 +61,38 @@ async fn what_is_produced_can_be_fetched_in_memory() {
 #[tokio::test]
 async fn what_is_produced_can_be_fetched_over_tcp() {
     what_is_produced_can_be_fetched(over_tcp().start().await.unwrap()).await;
+}
+
+async fn records_that_must_be_read_are(cluster: Cluster) {
+    let mut wire = leader(&cluster).await;
+    let mut keyless = BatchBuilder::new();
+    keyless.append(NewRecord::new(START, None, Some(b"a"))).unwrap();
+    let keyless = keyless.seal(&SealOptions::default()).freeze().bytes().clone();
+    for (records, code) in
+        [(keyless.into(), ErrorCode::InvalidRecord), (batch(&["a"]), ErrorCode::None)]
+    {
+        let produced = wire.call(&produce(-1, records), 9).await;
+        let row = &produced.responses[0].partition_responses[0];
+        assert_eq!(ErrorCode::from_code(row.error_code), code);
+    }
+    assert_eq!(high_watermark(&mut wire).await, 1);
+}
+
+fn compacted() -> TopicSpec {
+    TopicSpec::new("t").partitions(1).config("cleanup.policy", "compact")
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_must_be_read_are_in_memory() {
+    let cluster = Cluster::builder().epoch_ms(START).topic(compacted()).start();
+    records_that_must_be_read_are(cluster.await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn records_that_must_be_read_are_over_tcp() {
+    let cluster = Cluster::builder().epoch_ms(START).topic(compacted());
+    let cluster = cluster.listen("127.0.0.1:0".parse().unwrap()).start();
+    records_that_must_be_read_are(cluster.await.unwrap()).await;
 }
 
 #[tokio::test(start_paused = true)]
