@@ -8,6 +8,7 @@
 //! broker's fault. Both run on one thread: between two, most of the time goes into waking the other,
 //! which on a virtual machine takes longer than the broker with everything that it does. The bars are
 //! for idle cores; on a busy machine compare with the run before.
+//! `broker/LEDGER.md` has the last run on idle ones.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
