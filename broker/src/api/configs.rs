@@ -124,7 +124,8 @@ fn entries(
         }
         // What all brokers have in common is only what was set on all of them.
         Resource::Broker(None) => {
-            of_broker(world, None).filter(|entry| entry.source == Source::AllBrokers).collect()
+            let in_common = |entry: Entry| entry.within(Source::AllBrokers);
+            of_broker(world, None).filter_map(in_common).collect()
         }
         Resource::Broker(node) => of_broker(world, node).collect(),
     };
@@ -163,6 +164,12 @@ fn tell_unknown(name: &str, set: &[Source], with_synonyms: bool) -> DescribeConf
 }
 
 impl Entry {
+    /// The setting as places of one kind have it, if one of them sets it and none counts more.
+    fn within(mut self, kind: Source) -> Option<Self> {
+        self.synonyms.retain(|(source, ..)| *source == kind);
+        (self.source == kind).then_some(self)
+    }
+
     fn tell(self, with_synonyms: bool) -> DescribeConfigsResourceResult {
         let key = self.key;
         let synonym = |(source, name, value): (Source, &str, String)| DescribeConfigsSynonym {

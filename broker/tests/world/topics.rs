@@ -341,6 +341,8 @@ fn what_is_set_on_one_broker_reaches_the_topics_there_and_there_only() {
     let at_one = described_at(&mut test, 1, (2, "t"), "max.message.bytes");
     assert_eq!((at_one.value.as_deref(), at_one.config_source), (Some(&*size), 2));
     assert_eq!(places(&at_one), [(2, &*size), (3, "5000"), (5, "1048588")]);
+    let at_all = described(&mut test, 4, "", "message.max.bytes");
+    assert_eq!(places(&at_all), [(3, "5000")]);
     let at_two = described_at(&mut test, 2, (2, "t"), "max.message.bytes");
     assert_eq!(places(&at_two), [(3, "5000"), (5, "1048588")]);
 
