@@ -73,20 +73,22 @@ impl Cursor {
     /// The record at the front of `bytes`, and what follows it, when its numbers are short, as is
     /// nearly always so, and nothing is wrong with it.
     ///
-    /// What the record's length promises is compared once, at the end.
+    /// What follows begins where the record's length says, which is known first: the processor
+    /// then reads the next record while it is still busy with the fields of this one.
     #[inline(always)]
     fn short_record<'a>(&mut self, bytes: &'a [u8]) -> Option<(Record<'a>, &'a [u8])> {
         let mut window = Window::over(bytes)?;
         let record_len = window.size()? + window.taken;
+        let (record, after) = bytes.split_at_checked(record_len)?;
         window.skip(ATTRIBUTES_LEN);
-        let timestamp_delta = window.varlong()?;
-        let offset_delta = i32::try_from(window.varlong()?).ok()?;
+        let timestamp_delta = i64::from(window.varint()?);
+        let offset_delta = window.varint()?;
         let (key, rest) = short_nullable(bytes.get(window.taken..)?)?;
         let (value, rest) = short_nullable(rest)?;
-        let read = bytes.len() - rest.len();
-        let (headers, after) = rest.split_at_checked(record_len.checked_sub(read)?)?;
-        let headers =
-            if headers == NO_HEADERS { Headers::default() } else { some_headers(headers)? };
+        let headers = match record.get(bytes.len() - rest.len()..)? {
+            NO_HEADERS => Headers::default(),
+            headers => some_headers(headers)?,
+        };
         if offset_delta <= self.previous_offset_delta || offset_delta > self.last_offset_delta {
             return None;
         }

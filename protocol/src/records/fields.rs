@@ -138,8 +138,8 @@ impl Window {
     }
 
     #[inline(always)]
-    pub(super) fn varlong(&mut self) -> Option<i64> {
-        let raw = self.raw_varint()?;
+    pub(super) fn varint(&mut self) -> Option<i32> {
+        let raw = u32::try_from(self.raw_varint()?).ok()?;
         Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 }
