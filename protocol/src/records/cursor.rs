@@ -61,10 +61,16 @@ impl Cursor {
         section: &'a [u8],
     ) -> Option<Result<Record<'a>, RecordsError>> {
         let rest = section.get(self.at..)?;
-        let Some(left) = self.left.checked_sub(1) else { return self.end(section) };
+        let Some(left) = self.left.checked_sub(1) else {
+            let (cursor, end) = self.clone().end(section);
+            *self = cursor;
+            return end;
+        };
         self.left = left;
         let Some((record, after)) = self.short_record(rest) else {
-            return Some(self.any_record(section, rest));
+            let (cursor, record) = self.clone().any_record(section, rest);
+            *self = cursor;
+            return Some(record);
         };
         self.at = section.len() - after.len();
         Some(Ok(record))
@@ -98,20 +104,24 @@ impl Cursor {
     }
 
     /// As [`Self::short_record`], for every record: what is wrong is told, and where.
+    ///
+    /// Takes and returns the cursor by value, as [`Self::end`] does: one that is lent to a call
+    /// stays in memory, and a loop over short records has it in registers otherwise.
     #[inline(never)]
     fn any_record<'a>(
-        &mut self,
+        mut self,
         section: &'a [u8],
         rest: &'a [u8],
-    ) -> Result<Record<'a>, RecordsError> {
+    ) -> (Self, Result<Record<'a>, RecordsError>) {
         let mut fields = Fields(rest);
-        match self.record(&mut fields) {
+        let record = match self.record(&mut fields) {
             Ok((record, after)) => {
                 self.at = section.len() - after.len();
                 Ok(record)
             }
             Err(fault) => Err(self.stop(fields.position_in(section), fault)),
-        }
+        };
+        (self, record)
     }
 
     /// The record at the front of `fields`, and what follows it. After a fault, `fields` is at
@@ -187,11 +197,12 @@ impl Cursor {
 
     /// After the last record, nothing may be left.
     #[cold]
-    fn end<'a>(&mut self, section: &'a [u8]) -> Option<Result<Record<'a>, RecordsError>> {
-        match section.len().saturating_sub(self.at) {
+    fn end<'a>(mut self, section: &'a [u8]) -> (Self, Option<Result<Record<'a>, RecordsError>>) {
+        let end = match section.len().saturating_sub(self.at) {
             0 => None,
             bytes => Some(Err(self.stop(self.at, RecordFault::TrailingBytes { bytes }))),
-        }
+        };
+        (self, end)
     }
 
     #[cold]
