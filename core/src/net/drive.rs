@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 
 use super::dial::BoxStream;
-use super::link::{LinkOptions, LinkShared, Timer};
+use super::link::{LinkOptions, LinkShared};
 use super::shared::Shared;
+use super::timer::Timer;
 use crate::conn::{Connection, ReadTarget};
 use crate::error::CloseReason;
 

@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::dial::BoxStream;
 use super::drive::Drive;
 use super::runtime::Task;
 use super::shared::Shared;
+use super::timer::Timer;
 use crate::cluster::Candidate;
 use crate::conn::{Connection, ConnectionOptions, Expected, RequestSource};
 use crate::error::{Certainty, CloseReason, Peer, RequestError};
@@ -362,29 +363,6 @@ impl Tending<'_> {
                 }
             }
         }
-    }
-}
-
-/// A timer that is moved only when it would fire too late: deadlines move forward all the time, and
-/// each move costs more than waking once too early.
-#[derive(Debug, Default)]
-pub(super) struct Timer {
-    sleep: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl Timer {
-    /// Ready when `at` has come, or a time before it that was asked for earlier.
-    pub(super) fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = at.map(tokio::time::Instant::from_std) else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        if at < sleep.deadline() {
-            sleep.as_mut().reset(at);
-        }
-        let fired = sleep.as_mut().poll(cx);
-        if fired.is_ready() {
-            self.sleep = None;
-        }
-        fired
     }
 }
 

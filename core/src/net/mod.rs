@@ -12,6 +12,7 @@ mod refresh;
 mod route;
 mod runtime;
 mod shared;
+mod timer;
 mod watch;
 
 pub use calls::{Answered, CallLink};
