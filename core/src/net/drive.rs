@@ -81,7 +81,7 @@ impl<'a> Drive<'a> {
                 Ok(true) => {}
                 Ok(false) => {
                     let at = self.next_timeout();
-                    if self.timer.poll(at, cx).is_pending() {
+                    if self.timer.poll(at, now, cx).is_pending() {
                         return Poll::Pending;
                     }
                 }

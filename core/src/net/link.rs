@@ -357,7 +357,7 @@ impl Tending<'_> {
             match source.next_timeout() {
                 Some(at) if at <= now => source.handle_timeout(now),
                 at => {
-                    if self.timer.poll(at, cx).is_pending() {
+                    if self.timer.poll(at, now, cx).is_pending() {
                         return;
                     }
                 }
