@@ -7,6 +7,7 @@
 //! stale.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_core::types::NodeId;
@@ -25,7 +26,7 @@ pub(super) struct Late {
     /// Whether one of them was never asked for: it shall not wait for the others.
     fresh: bool,
     /// What the last request asked for.
-    asked: BTreeMap<Slot, Want>,
+    asked: BTreeMap<Slot, Arc<Want>>,
     pub(super) in_flight: Option<InFlight>,
 }
 
@@ -46,7 +47,7 @@ impl Late {
 
     /// What the last request asked of a partition.
     pub(super) fn asked(&self, slot: Slot) -> Option<&Want> {
-        self.asked.get(&slot)
+        self.asked.get(&slot).map(|want| &**want)
     }
 
     pub(super) fn handle_answer(&self, answer: &FetchAnswer) -> Result<(), ErrorCode> {
@@ -94,7 +95,7 @@ impl Fetcher {
         late.asked = late.slots.iter().filter_map(wanted).collect();
         late.fresh = false;
         late.in_flight = Some(InFlight { token, reserved, until: now + max_wait });
-        ask_alone(&mut request, late.asked.values());
+        ask_alone(&mut request, late.asked.values().map(|want| &**want));
         Some((token, request))
     }
 

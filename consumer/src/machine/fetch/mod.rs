@@ -61,8 +61,8 @@ use partition::{Life, Partition, Wish};
 #[derive(Debug)]
 pub struct Fetcher {
     config: FetchConfig,
-    /// By slot.
-    partitions: Vec<Option<Partition>>,
+    /// By slot. Boxed, as a vector that grows has up to twice the room it needs.
+    partitions: Vec<Option<Box<Partition>>>,
     free: Vec<Slot>,
     topics: BTreeMap<TopicName, Topic>,
     names: BTreeMap<Uuid, TopicName>,
@@ -152,7 +152,7 @@ impl Fetcher {
         let topic = self.topics.entry(name.topic.clone()).or_default();
         let slot = self.free.pop().unwrap_or(Slot(self.partitions.len()));
         topic.slots.insert(name.partition, slot);
-        let partition = Partition {
+        let partition = Box::new(Partition {
             name,
             topic_id: topic.id,
             tenure: generation,
@@ -172,7 +172,7 @@ impl Fetcher {
             bounds: Bounds::default(),
             retry_at: None,
             backoff: Backoff::new(self.config.retry_backoff, self.config.retry_backoff_max),
-        };
+        });
         match self.partitions.get_mut(slot.0) {
             Some(place) => *place = Some(partition),
             None => self.partitions.push(Some(partition)),
@@ -357,11 +357,11 @@ impl Fetcher {
     }
 
     fn get(&self, slot: Slot) -> Option<&Partition> {
-        self.partitions.get(slot.0)?.as_ref()
+        self.partitions.get(slot.0)?.as_deref()
     }
 
     fn get_mut(&mut self, slot: Slot) -> Option<&mut Partition> {
-        self.partitions.get_mut(slot.0)?.as_mut()
+        self.partitions.get_mut(slot.0)?.as_deref_mut()
     }
 
     fn next_generation(&mut self) -> Generation {

@@ -1,6 +1,7 @@
 //! One broker, as a fetcher sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ottla_core::retry::Warned;
@@ -12,8 +13,8 @@ use super::{FetchSession, Slot, Want};
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub(super) session: FetchSession,
-    /// What is to be asked, now.
-    pub(super) wants: BTreeMap<Slot, Want>,
+    /// What is to be asked, now. The session shares what it has told the broker.
+    pub(super) wants: BTreeMap<Slot, Arc<Want>>,
     /// Partitions that have brought enough for the moment.
     pub(super) full: BTreeSet<Slot>,
     /// Partitions of which the session may know something else than is wanted.
@@ -73,10 +74,10 @@ impl Node {
         } else {
             self.nameless.remove(&slot)
         };
-        let news = self.wants.get(&slot) != Some(&want);
+        let news = self.wants.get(&slot).is_none_or(|known| **known != want);
         if news {
             self.held_until = None;
-            self.wants.insert(slot, want);
+            self.wants.insert(slot, Arc::new(want));
             self.dirty.insert(slot);
         }
         news

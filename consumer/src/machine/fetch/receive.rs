@@ -180,7 +180,7 @@ impl Fetcher {
 
     /// Puts what was fetched behind what was fetched before.
     fn queue(&mut self, slot: Slot, answer: PartitionAnswer) {
-        let Some(partition) = self.partitions.get_mut(slot.0).and_then(Option::as_mut) else {
+        let Some(partition) = self.partitions.get_mut(slot.0).and_then(Option::as_deref_mut) else {
             return;
         };
         let Life::Placed(place) = &mut partition.life else { return };

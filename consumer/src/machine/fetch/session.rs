@@ -1,6 +1,7 @@
 //! Fetch sessions: what was asked before need not be asked again (KIP-227).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottla_core::types::{LeaderEpoch, TopicName};
 use ottla_protocol::messages::FetchRequest;
@@ -64,7 +65,7 @@ pub struct FetchSession {
     /// The epoch of the next request; 0 begins a session, in place of the one with this id.
     epoch: i32,
     /// What the broker has been told.
-    known: BTreeMap<Slot, Want>,
+    known: BTreeMap<Slot, Arc<Want>>,
     /// Whether topics go by their ids.
     by_id: bool,
 }
@@ -90,7 +91,7 @@ impl FetchSession {
     /// What the broker has been told of a partition, which the answer to the last request goes by.
     #[must_use]
     pub fn known(&self, slot: Slot) -> Option<&Want> {
-        self.known.get(&slot)
+        self.known.get(&slot).map(|want| &**want)
     }
 
     /// Whether the next request must say everything.
@@ -103,7 +104,7 @@ impl FetchSession {
     pub fn ask_all<'a>(
         &mut self,
         request: &mut FetchRequest,
-        wants: impl Iterator<Item = (Slot, &'a Want)>,
+        wants: impl Iterator<Item = (Slot, &'a Arc<Want>)>,
         wording: Wording,
     ) {
         self.epoch = 0;
@@ -111,7 +112,7 @@ impl FetchSession {
         self.known.clear();
         for (slot, want) in wants {
             ask(&mut request.topics, want);
-            self.known.insert(slot, want.clone());
+            self.known.insert(slot, Arc::clone(want));
         }
         request.session_id = if wording.sessions { self.id } else { 0 };
         request.session_epoch = if wording.sessions { 0 } else { -1 };
@@ -121,7 +122,7 @@ impl FetchSession {
     pub fn ask_changes<'a>(
         &mut self,
         request: &mut FetchRequest,
-        changes: impl Iterator<Item = (Slot, Option<&'a Want>)>,
+        changes: impl Iterator<Item = (Slot, Option<&'a Arc<Want>>)>,
     ) {
         let mut gone = Vec::new();
         for (slot, want) in changes {
@@ -130,7 +131,7 @@ impl FetchSession {
         // A partition that was given up and assigned again has another slot. The broker drops what is
         // forgotten after it took what is asked, and would go on without it.
         if !gone.is_empty() {
-            let kept: BTreeSet<_> = self.known.values().map(Want::place).collect();
+            let kept: BTreeSet<_> = self.known.values().map(|want| want.place()).collect();
             for want in gone.iter().filter(|want| !kept.contains(&want.place())) {
                 forget(&mut request.forgotten_topics_data, want);
             }
@@ -145,14 +146,14 @@ impl FetchSession {
         &mut self,
         request: &mut FetchRequest,
         slot: Slot,
-        want: Option<&Want>,
-    ) -> Option<Want> {
+        want: Option<&Arc<Want>>,
+    ) -> Option<Arc<Want>> {
         let known = self.known.remove(&slot);
         let Some(want) = want else { return known };
         if !known.as_ref().is_some_and(|known| want.is_known_by(known)) {
             ask(&mut request.topics, want);
         }
-        self.known.insert(slot, want.clone());
+        self.known.insert(slot, Arc::clone(want));
         known.filter(|known| want.place() != known.place())
     }
 
@@ -250,7 +251,7 @@ mod tests {
     fn a_slot_that_is_used_again_forgets_what_it_stood_for() {
         let mut session = FetchSession::default();
         let wording = Wording { sessions: true, by_id: true };
-        let (old, new) = (want(2), want(0));
+        let (old, new) = (Arc::new(want(2)), Arc::new(want(0)));
         session.ask_all(&mut FetchRequest::default(), [(Slot(2), &old)].into_iter(), wording);
         assert_eq!(session.handle_answer(ErrorCode::None, 7), Ok(()));
         let mut request = FetchRequest::default();
@@ -263,7 +264,7 @@ mod tests {
     fn a_partition_that_gets_another_slot_is_not_forgotten() {
         let mut session = FetchSession::default();
         let wording = Wording { sessions: true, by_id: true };
-        let (old, new) = (want(0), Want { offset: 3, ..want(0) });
+        let (old, new) = (Arc::new(want(0)), Arc::new(Want { offset: 3, ..want(0) }));
         session.ask_all(&mut FetchRequest::default(), [(Slot(0), &old)].into_iter(), wording);
         assert_eq!(session.handle_answer(ErrorCode::None, 7), Ok(()));
         let mut request = FetchRequest::default();
