@@ -236,7 +236,11 @@ public final class Driver {
             try (Stream<Path> threads = Files.list(Path.of("/proc/self/task"))) {
                 long sum = 0;
                 for (Path thread : threads.toList()) {
-                    sum += status(thread.resolve("status"), name);
+                    try {
+                        sum += status(thread.resolve("status"), name);
+                    } catch (IOException ended) {
+                        // It lived when the folder was listed: a compiler's, for one.
+                    }
                 }
                 return sum;
             }
