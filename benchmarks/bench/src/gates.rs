@@ -217,10 +217,11 @@ impl OwnLimit {
     }
 }
 
-/// Whether a run for the gates measures this client in this case: where it is compared with others,
-/// all of them, and only ourselves where the limit is on us.
+/// Whether a run for the gates measures this client in this case: where we are compared with others,
+/// those and each of our own ways, and only ourselves where the limit is on us.
 pub fn measures(case: &str, client: &str) -> bool {
-    GATES.iter().any(|gate| gate.case == case)
+    let compared = |gate: &Gate| gate.theirs == client || client.starts_with("ottla");
+    GATES.iter().any(|gate| gate.case == case && compared(gate))
         || LIMITS.iter().any(|limit| limit.case == case && limit.client == client)
         || OWN_LIMITS
             .iter()
@@ -276,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_run_for_the_gates_measures_everybody_only_where_they_are_compared() {
-        assert!(measures(PRODUCE_100, "rdkafka-future"));
+        assert!(measures(PRODUCE_100, "java") && measures(PRODUCE_100, "ottla-callback"));
+        assert!(!measures(PRODUCE_100, "rdkafka-future"));
         assert!(measures(OVERLOAD, "ottla") && !measures(OVERLOAD, "librdkafka"));
         assert!(!measures("produce/100/none/p1/batch16k", "java"));
         for case in cases::gated() {

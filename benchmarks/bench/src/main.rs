@@ -53,8 +53,8 @@ struct Arguments {
     /// everything works, not how fast
     #[arg(long, conflicts_with = "gate")]
     quick: bool,
-    /// Only the cases that gates are on, and in those about ourselves only us; fail unless all of
-    /// them are passed
+    /// Only the cases that gates are on, and in those only us and whom we are to be ahead of; fail
+    /// unless all of them are passed
     #[arg(long)]
     gate: bool,
     /// Only these cases; a prefix such as `consume/100` names several
