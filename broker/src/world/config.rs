@@ -167,7 +167,12 @@ impl Settings {
             own.map(|value| Synonym { source: Source::Topic, name: key.name, value, factor: 1 });
         let mut synonyms: Vec<_> = own.into_iter().collect();
         for (name, factor) in key.broker_names {
-            let Some(broker) = find(BROKER_KEYS, name) else { continue };
+            let Some(broker) = find(BROKER_KEYS, name) else {
+                // Nobody can set it on a broker here; in Kafka it has a default all the same.
+                let value = key.default.to_owned();
+                synonyms.push(Synonym { source: Source::Default, name, value, factor: 1 });
+                continue;
+            };
             let set = self.sources(broker, node).into_iter().filter(|(_, v)| !broker.is_null(v));
             let synonym = |(source, value)| Synonym { source, name, value, factor: *factor };
             synonyms.extend(set.map(synonym));

@@ -325,6 +325,16 @@ fn a_deleted_setting_goes_back_to_the_brokers() {
     assert_eq!((retention.value.as_deref(), retention.config_source), (Some("90000"), 2));
 }
 
+#[test]
+fn a_default_that_no_broker_here_can_set_is_told_with_its_place() {
+    let mut test = Test::new();
+    let told = described(&mut test, 2, "t", "local.retention.bytes");
+    assert_eq!(
+        (&*told.synonyms[0].name, places(&told)),
+        ("log.local.retention.bytes", vec![(5, "-2")])
+    );
+}
+
 /// The places that set it: their kind, and the value there.
 fn places(told: &DescribeConfigsResourceResult) -> Vec<(i8, &str)> {
     let all = told.synonyms.iter();
