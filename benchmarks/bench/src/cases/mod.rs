@@ -99,11 +99,16 @@ impl Case {
         }
     }
 
-    /// What `--linger-ms` is: latency is not asked of who waits.
+    /// What `--linger-ms` is: latency is not asked of who waits, and a thousand batches that are
+    /// filled in turns take longer to be full than one.
     pub fn linger_ms(&self) -> u64 {
         let latency = matches!(self.op, Op::Latency | Op::ColdProduce)
             || (self.op == Op::EndToEnd && self.rate != 0);
-        if latency { 0 } else { 5 }
+        match (latency, self.partitions) {
+            (true, _) => 0,
+            (false, ..1_000) => 5,
+            (false, _) => 200,
+        }
     }
 }
 

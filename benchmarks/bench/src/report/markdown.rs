@@ -127,8 +127,9 @@ the cheapest where we have none. Wall rates are for orientation: broker and clie
 machine. `broker busy` near 100 % means that the rate is the broker's. `calls/batch` are system calls of \
 the whole process, counted by strace in runs of their own.
 
-**Settings.** acks=all, idempotence where the client has it (rskafka has not), linger 5 ms, batches \
-of 256 KiB unless the case says otherwise, 64 MiB of buffer, five requests in flight, explicit \
+**Settings.** acks=all, idempotence where the client has it (rskafka has not), linger 5 ms, or \
+200 ms where a thousand partitions and more fill in turns, batches of 256 KiB unless the case says \
+otherwise, 64 MiB of buffer, five requests in flight, explicit \
 partitions in turn, no keys unless the case says `keyed`; codecs at each client's default level. \
 Consumers are assigned every partition from offset 0, fetch 1 MiB a partition, and look at two bytes \
 of every value. librdkafka: `fetch.queue.backoff.ms=1` (its default of one second stalls a fast \
