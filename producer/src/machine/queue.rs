@@ -187,8 +187,8 @@ impl PartitionQueue {
     }
 
     /// Encodes a record into the open batch where nothing follows from that, as for nearly every
-    /// record. Where something does, or it cannot be done, [`append`](Self::append) sees to it: as
-    /// the two are compiled apart, this one costs half as much.
+    /// record. Where something does, or it cannot be done, [`append`](Self::append) sees to it. The
+    /// two are compiled apart, which makes this one a tenth cheaper.
     #[inline]
     pub(crate) fn append_quietly(
         &mut self,
