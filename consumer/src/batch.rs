@@ -286,20 +286,16 @@ pub struct OwnedBatchRecords {
 impl Iterator for OwnedBatchRecords {
     type Item = ConsumerRecord;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<ConsumerRecord> {
-        loop {
-            match self.records.as_mut()?.next()? {
-                Ok(record) if record.offset() < self.from => {}
-                Ok(record) if record.offset() >= self.until => self.records = None,
-                Ok(record) => {
-                    self.from = record.offset().saturating_add(1);
-                    return Some(ConsumerRecord(record));
-                }
-                Err(fault) => {
-                    self.records = None;
-                    self.section.fail(self.from, fault);
-                }
+        match self.records.as_mut()?.next_in(self.from..self.until)? {
+            Ok(record) => {
+                self.from = record.offset().saturating_add(1);
+                Some(ConsumerRecord(record))
+            }
+            Err(fault) => {
+                self.section.fail(self.from, fault);
+                None
             }
         }
     }

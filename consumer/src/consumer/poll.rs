@@ -128,7 +128,6 @@ impl Consumer {
         if let Some((cursor, returned)) = current.cursor.as_ref().zip(self.returned.as_ref()) {
             cursor.advance(returned.next.offset);
         }
-        let record = current.records.next();
         if let Some(group) = &self.group {
             // An application that is slow with each record is there, all the same. The exact clock
             // costs more than the record, so it is read when the coarse one has moved on.
@@ -137,17 +136,23 @@ impl Consumer {
                 group.record_poll(self.shared.now());
             }
         }
-        let next = match &record {
-            Some(record) => record.offset().saturating_add(1),
-            None => current.next.offset,
+        let Some(record) = current.records.next() else {
+            self.end_current();
+            return Ok(None);
         };
         if let Some(returned) = &mut self.returned {
-            returned.next.offset = next;
+            returned.next.offset = record.offset().saturating_add(1);
         }
-        if record.is_none() {
-            self.current = None;
+        Ok(Some(record))
+    }
+
+    /// All records of the batch have been given.
+    #[cold]
+    fn end_current(&mut self) {
+        let ended = self.current.take();
+        if let Some((ended, returned)) = ended.zip(self.returned.as_mut()) {
+            returned.next.offset = ended.next.offset;
         }
-        Ok(record)
     }
 
     /// Begins to give the records of a batch one after the other.

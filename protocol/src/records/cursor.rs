@@ -195,6 +195,14 @@ impl Cursor {
         }
     }
 
+    /// Gives nothing more, whatever there is.
+    #[cold]
+    pub(super) fn close(&mut self) {
+        self.left = 0;
+        // No section is that long, so nothing more is found in it.
+        self.at = usize::MAX;
+    }
+
     /// After the last record, nothing may be left.
     #[cold]
     fn end<'a>(mut self, section: &'a [u8]) -> (Self, Option<Result<Record<'a>, RecordsError>>) {
@@ -207,9 +215,7 @@ impl Cursor {
 
     #[cold]
     fn stop(&mut self, at: usize, fault: RecordFault) -> RecordsError {
-        self.left = 0;
-        // No section is that long, so nothing more is found in it.
-        self.at = usize::MAX;
+        self.close();
         self.error(at, fault)
     }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{LegacyMessage, LegacyRecords, OwnedRecords, RecordBatch, Records, RecordsError};
+use super::{
+    LegacyMessage, LegacyRecords, OwnedLegacyRecords, OwnedRecords, RecordBatch, Records,
+    RecordsError,
+};
 use crate::compression::{Compression, Decompressor};
 
 /// Decompresses and lends the records of one batch after another, reusing its buffer and contexts.
@@ -55,7 +58,7 @@ impl BatchDecoder {
                 Bytes::copy_from_slice(self.decompress(compression, batch.encoded_records())?)
             }
         };
-        OwnedRecords::new(batch.header(), Arc::new(section))
+        OwnedRecords::over(batch.header(), Arc::new(section))
     }
 
     /// Lends the records of a legacy message: one, or those in a wrapper.
@@ -82,12 +85,12 @@ impl BatchDecoder {
     pub fn owned_legacy_records(
         &mut self,
         message: &LegacyMessage,
-    ) -> Result<OwnedRecords, RecordsError> {
+    ) -> Result<OwnedLegacyRecords, RecordsError> {
         let section = match message.compression()? {
             Compression::None => message.bytes().clone(),
             compression => Bytes::copy_from_slice(self.decompress_legacy(compression, message)?),
         };
-        OwnedRecords::new_legacy(message, Arc::new(section))
+        OwnedLegacyRecords::new(message, Arc::new(section))
     }
 
     fn decompress(

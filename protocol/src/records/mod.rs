@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! Batches ──> Batch::V2(RecordBatch)       ──BatchDecoder──> Records / OwnedRecords
-//!         └─> Batch::Legacy(LegacyMessage) ──BatchDecoder──> LegacyRecords / OwnedRecords
+//!         └─> Batch::Legacy(LegacyMessage) ──BatchDecoder──> LegacyRecords / OwnedLegacyRecords
 //! ```
 //!
 //! Batches of magic 2 (KIP-98) are read and written; message sets of magic 0 and 1 are only read.
@@ -48,6 +48,6 @@ pub use encode::NewRecord;
 pub use error::{AppendError, BatchFault, RecordFault, RecordsError, SealError};
 pub use header::{BatchHeader, ProducerStamp};
 pub use legacy::{LegacyMessage, LegacyRecords};
-pub use owned::{OwnedRecord, OwnedRecords, Section};
+pub use owned::{OwnedLegacyRecords, OwnedRecord, OwnedRecords, Section};
 pub use record::{Header, Headers, HeadersIter, Record};
 pub use sealed::SealedBatch;

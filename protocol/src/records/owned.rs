@@ -1,5 +1,6 @@
 //! Records that outlive their batch.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -157,7 +158,7 @@ impl<S: Section> Eq for OwnedRecord<S> {}
 #[derive(Debug)]
 pub struct OwnedRecords<S = Bytes> {
     section: Arc<S>,
-    cursor: AnyCursor,
+    cursor: Cursor,
 }
 
 impl<S> Clone for OwnedRecords<S> {
@@ -173,28 +174,30 @@ impl<S: Section> OwnedRecords<S> {
     ///
     /// [`RecordsError`], when the section is too short for the records that the header counts.
     pub fn over(header: &BatchHeader, section: Arc<S>) -> Result<Self, RecordsError> {
-        let cursor = AnyCursor::V2(Cursor::new(header, section.bytes())?);
-        Ok(Self { section, cursor })
-    }
-}
-
-#[derive(Debug, Clone)]
-enum AnyCursor {
-    V2(Cursor),
-    Legacy(LegacyCursor),
-}
-
-impl OwnedRecords {
-    pub(super) fn new(header: &BatchHeader, section: Arc<Bytes>) -> Result<Self, RecordsError> {
-        Self::over(header, section)
+        Ok(Self { cursor: Cursor::new(header, section.bytes())?, section })
     }
 
-    pub(super) fn new_legacy(
-        message: &LegacyMessage,
-        section: Arc<Bytes>,
-    ) -> Result<Self, RecordsError> {
-        let cursor = AnyCursor::Legacy(LegacyCursor::new(message, &section)?);
-        Ok(Self { section, cursor })
+    /// The next record whose offset is in `wanted`: those before are passed over, and it is over with
+    /// the first behind. A fetch from within a batch brings all of the batch.
+    ///
+    /// # Errors
+    ///
+    /// As those of the iterator.
+    #[inline(always)]
+    pub fn next_in(&mut self, wanted: Range<i64>) -> Option<Result<OwnedRecord<S>, RecordsError>> {
+        // One becomes owned where it is returned, and nowhere else: a value of this size that is moved
+        // on the way costs as much as reading the record.
+        loop {
+            match self.cursor.next(self.section.bytes())? {
+                Ok(record) if record.offset < wanted.start => {}
+                Ok(record) if record.offset >= wanted.end => {
+                    self.cursor.close();
+                    return None;
+                }
+                Ok(record) => return Some(Ok(OwnedRecord::new(&record, &self.section))),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
@@ -203,12 +206,33 @@ impl<S: Section> Iterator for OwnedRecords<S> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let next = match &mut self.cursor {
-            AnyCursor::V2(cursor) => cursor.next(self.section.bytes())?,
-            AnyCursor::Legacy(cursor) => cursor.next(self.section.bytes())?,
-        };
+        let next = self.cursor.next(self.section.bytes())?;
         Some(next.map(|record| OwnedRecord::new(&record, &self.section)))
     }
 }
 
 impl<S: Section> std::iter::FusedIterator for OwnedRecords<S> {}
+
+/// Gives the records of a legacy message as values. The first error is the last item.
+#[derive(Debug, Clone)]
+pub struct OwnedLegacyRecords {
+    section: Arc<Bytes>,
+    cursor: LegacyCursor,
+}
+
+impl OwnedLegacyRecords {
+    pub(super) fn new(message: &LegacyMessage, section: Arc<Bytes>) -> Result<Self, RecordsError> {
+        Ok(Self { cursor: LegacyCursor::new(message, &section)?, section })
+    }
+}
+
+impl Iterator for OwnedLegacyRecords {
+    type Item = Result<OwnedRecord, RecordsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.cursor.next(&self.section)?;
+        Some(next.map(|record| OwnedRecord::new(&record, &self.section)))
+    }
+}
+
+impl std::iter::FusedIterator for OwnedLegacyRecords {}

@@ -1,5 +1,7 @@
 //! Records that outlive their batch.
 
+use std::sync::Arc;
+
 use super::*;
 
 #[test]
@@ -29,4 +31,44 @@ fn a_compressed_record_outlives_its_decoder() {
         drop(batch);
         assert_eq!(records[0].key_bytes().unwrap(), "k");
     }
+}
+
+#[test]
+fn the_records_that_are_wanted_are_those_of_the_range_and_then_nothing_follows() {
+    let batch = batch_of(5);
+    let section = Arc::new(batch.share_encoded_records());
+    for (wanted, expected) in [
+        (0..5, vec![0, 1, 2, 3, 4]),
+        (1..3, vec![1, 2]),
+        (3..9, vec![3, 4]),
+        (2..2, vec![]),
+        (5..9, vec![]),
+        (-3..1, vec![0]),
+    ] {
+        let mut records = OwnedRecords::over(batch.header(), Arc::clone(&section)).unwrap();
+        let mut given = Vec::new();
+        while let Some(record) = records.next_in(wanted.clone()) {
+            given.push(record.unwrap().offset());
+        }
+        assert_eq!(given, expected, "{wanted:?}");
+        assert!(records.next().is_none(), "{wanted:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_behind_the_wanted_records_is_not_met() {
+    let batch = batch_of(3);
+    let mut bytes = batch.encoded_records().to_vec();
+    // The last record claims to be longer than it is.
+    let last = bytes.len() - bytes.len() / 3;
+    bytes[last] += 2;
+    let section = Arc::new(Bytes::from(bytes));
+    let mut records = OwnedRecords::over(batch.header(), Arc::clone(&section)).unwrap();
+    assert_eq!(records.next_in(0..1).unwrap().unwrap().offset(), 0);
+    assert!(records.next_in(0..1).is_none());
+    assert!(records.next_in(0..9).is_none());
+
+    let mut records = OwnedRecords::over(batch.header(), section).unwrap();
+    assert!(records.next_in(2..9).unwrap().is_err());
+    assert!(records.next_in(2..9).is_none());
 }
