@@ -163,7 +163,7 @@ impl BatchDone {
 
     /// What became of one record, if that is known here. Takes one count of `self`, as what it gives
     /// has one: there is no other that a record costs.
-    #[inline]
+    #[inline(always)]
     fn result(
         self: Arc<Self>,
         index: u32,
@@ -199,6 +199,8 @@ impl BatchDone {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn undelivered(&self, failure: &BatchFailure, index: u32) -> Undelivered {
         let record = failure
             .body
@@ -266,37 +268,39 @@ impl Delivery {
 impl Future for Delivery {
     type Output = Result<RecordMetadata, Undelivered>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(done) = &self.done else { return Poll::Pending };
-        match done.outcome.get() {
-            // As for nearly every record, and with no other look at its batch.
-            Some(Outcome::Acknowledged { .. }) => self.tell(),
-            _ => self.poll_otherwise(cx),
-        }
+        if self.is_acknowledged() || self.is_settled(cx) { self.tell() } else { Poll::Pending }
     }
 }
 
 impl Delivery {
-    /// Follows the record to where its outcome is, if it is known.
+    /// Whether it is known that the record is written, as for nearly every one that is awaited.
+    #[inline(always)]
+    fn is_acknowledged(&self) -> bool {
+        let outcome = self.done.as_ref().and_then(|done| done.outcome.get());
+        matches!(outcome, Some(Outcome::Acknowledged { .. }))
+    }
+
+    /// Follows the record to where its outcome is, and says whether that is known.
     #[inline(never)]
-    fn poll_otherwise(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<RecordMetadata, Undelivered>> {
-        loop {
-            let Some(done) = &self.done else { return Poll::Pending };
+    fn is_settled(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Some(done) = &self.done {
             if !done.poll_resolved(cx) {
-                return Poll::Pending;
+                return false;
             }
-            let Some((part, index)) = done.follow(self.index) else { return self.tell() };
+            let Some((part, index)) = done.follow(self.index) else { return true };
             let part = Arc::clone(part);
             (self.done, self.index) = (Some(part), index);
         }
+        false
     }
 
     /// The outcome, once.
-    #[inline]
+    ///
+    /// Nothing is called here that gives back more than fits into registers: what it writes would be
+    /// read again in other pieces, for which the processor waits as long as all else takes.
+    #[inline(always)]
     fn tell(&mut self) -> Poll<Result<RecordMetadata, Undelivered>> {
         let (index, timestamp) = (self.index, self.timestamp);
         let result = self.done.take().and_then(|done| done.result(index, timestamp));

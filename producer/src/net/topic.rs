@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ottla_core::types::TopicName;
 
@@ -68,15 +69,13 @@ impl TopicHandle {
     /// # Cancel safety
     ///
     /// Cancel safe: dropped, the record was not taken.
-    pub async fn enqueue(
-        &self,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> Result<Delivery, SendError> {
-        match self.append(key, value, Want::Ticket) {
-            Ok(taken) => taken.delivery(),
-            Err(refusal) => self.wait(refusal, key, value, Want::Ticket).await?.delivery(),
-        }
+    #[inline]
+    pub fn enqueue<'a>(
+        &'a self,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    ) -> impl Future<Output = Result<Delivery, SendError>> + Send + 'a {
+        Enqueue { handle: self, key, value, waiting: None }
     }
 
     /// As [`Producer::try_enqueue`].
@@ -149,6 +148,52 @@ impl TopicHandle {
                 }
             }
         })
+    }
+}
+
+/// The future of [`TopicHandle::enqueue`].
+///
+/// Written by hand, so that a record which there is room for is taken where the future is awaited:
+/// what one that the compiler makes gives is stored by a call and loaded behind it in other pieces,
+/// for which the processor waits.
+struct Enqueue<'a> {
+    handle: &'a TopicHandle,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    waiting: Option<Waiting<'a>>,
+}
+
+/// A record that there was no room for.
+type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Delivery, Box<SendError>>> + Send + 'a>>;
+
+impl Future for Enqueue<'_> {
+    type Output = Result<Delivery, SendError>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.waiting.is_none() {
+            match self.handle.append(self.key, self.value, Want::Ticket) {
+                Ok(taken) => return Poll::Ready(taken.delivery()),
+                Err(refusal) => self.wait(refusal),
+            }
+        }
+        self.poll_waiting(cx).map(|taken| taken.map_err(|error| *error))
+    }
+}
+
+impl Enqueue<'_> {
+    #[cold]
+    fn wait(&mut self, refusal: Refusal) {
+        let Self { handle, key, value, .. } = *self;
+        self.waiting = Some(Box::pin(async move {
+            let taken = handle.wait(refusal, key, value, Want::Ticket).await;
+            taken.and_then(Taken::delivery).map_err(Box::new)
+        }));
+    }
+
+    #[cold]
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery, Box<SendError>>> {
+        self.waiting.as_mut().map_or(Poll::Pending, |waiting| waiting.as_mut().poll(cx))
     }
 }
 
