@@ -12,7 +12,7 @@ use ottla_protocol::compression::{Codec, Compression};
 use ottla_protocol::records::{BatchDecoder, ProducerStamp, RecordBatch};
 
 use super::super::*;
-use super::steps::{identity, start, terms};
+use super::steps::{append, identity, start, terms};
 use crate::config::ProducerConfig;
 use crate::machine::delivery::Delivery;
 use crate::machine::delivery::Outcome;
@@ -127,9 +127,8 @@ impl Run {
     fn append(&mut self) {
         let counter = u64::try_from(self.handles.len()).unwrap();
         let record = Record::to("t").value(counter.to_be_bytes().to_vec());
-        let (parts, now, mut effects) = (record.parts(), self.now, Effects::default());
-        let bound = parts.len_bound();
-        let taken = self.queue.append(&parts, bound, 0, true, &mut None, || now, &mut effects);
+        let mut effects = Effects::default();
+        let taken = append(&mut self.queue, &record, 0, self.now, &mut effects);
         if let Ok(Appended { index, done }) = taken {
             self.handles.push((done.unwrap(), index));
         }
@@ -373,4 +372,61 @@ fn whatever_happens_nothing_is_lost_doubled_or_reordered() {
 fn nor_with_a_codec() {
     let codec = Codec::new(Compression::Lz4);
     check(0..200, &ProducerConfig { compression: codec, ..config() });
+}
+
+#[test]
+fn an_append_that_nothing_follows_from_is_like_any() {
+    let config = ProducerConfig { batch_size: 2_000, ..ProducerConfig::default() };
+    let mut quiet_ones = 0;
+    for seed in 1..=50 {
+        let mut random = Random(seed);
+        let now = start();
+        let [mut usual, mut quiet] =
+            [(); 2].map(|()| PartitionQueue::new(terms(&config), "t".into(), 0));
+        for _ in 0..100 {
+            let len = if random.one_in(20) { 3_000 } else { random.draw() % 400 };
+            let value = vec![b'v'; usize::try_from(len).unwrap()];
+            let record = Record::to("t").value(value);
+            let (parts, mut told) = (record.parts(), Effects::default());
+            let bound = parts.len_bound();
+            let expected = usual.append(&parts, bound, 7, true, &mut None, || now, &mut told);
+            let expected = expected.unwrap().index;
+            let appended = match quiet.append_quietly(&parts, bound, 7, true) {
+                Some(appended) => {
+                    quiet_ones += 1;
+                    assert_eq!(follows(&told), follows(&Effects::default()), "seed {seed}");
+                    appended
+                }
+                None => {
+                    let mut also = Effects::default();
+                    let appended =
+                        quiet.append(&parts, bound, 7, true, &mut None, || now, &mut also);
+                    assert_eq!(follows(&told), follows(&also), "seed {seed}");
+                    appended.unwrap()
+                }
+            };
+            assert_eq!(appended.index, expected, "seed {seed}");
+        }
+        assert_eq!(sent(&mut usual, now), sent(&mut quiet, now), "seed {seed}");
+    }
+    assert!(quiet_ones > 2_000, "{quiet_ones}");
+}
+
+fn follows(effects: &Effects) -> (Option<u64>, bool, usize, usize) {
+    let opened = effects.opened.map(|(id, _)| id);
+    (opened, effects.ready, effects.sealed_bytes, effects.work.len())
+}
+
+/// The bytes of all batches, each acknowledged before the next is sent.
+fn sent(queue: &mut PartitionQueue, now: Instant) -> Vec<Bytes> {
+    let (identity, mut effects) = (identity(), Effects::default());
+    queue.hurry(&mut effects);
+    let mut sent = Vec::new();
+    while let NextSend::Batch(sending) = queue.next_send(now, &identity, 1 << 20, &mut effects) {
+        let answered = Answered::Acknowledged { base_offset: Some(0), log_append_time: None };
+        queue.handle_answer(now, sending.attempt, answered, 20, &mut effects);
+        sent.push(sending.bytes);
+    }
+    assert!(queue.is_empty() && !sent.is_empty());
+    sent
 }

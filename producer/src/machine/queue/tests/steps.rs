@@ -33,6 +33,22 @@ pub(super) fn start() -> Instant {
     Instant::now()
 }
 
+/// Appends a record as the accumulator does.
+pub(super) fn append(
+    queue: &mut PartitionQueue,
+    record: &Record,
+    timestamp: i64,
+    now: Instant,
+    effects: &mut Effects,
+) -> Result<Appended, AppendFault> {
+    let parts = record.parts();
+    let bound = parts.len_bound();
+    match queue.append_quietly(&parts, bound, timestamp, true) {
+        Some(appended) => Ok(appended),
+        None => queue.append(&parts, bound, timestamp, true, &mut None, || now, effects),
+    }
+}
+
 /// One queue, with a clock and an identity.
 struct Fixture {
     queue: PartitionQueue,
@@ -66,12 +82,8 @@ impl Fixture {
     }
 
     fn append(&mut self, value: &'static str) -> (Arc<BatchDone>, u32) {
-        let record = Record::to("t").value(value);
-        let (now, mut effects) = (self.now, Effects::default());
-        let parts = record.parts();
-        let bound = parts.len_bound();
-        let appended =
-            self.queue.append(&parts, bound, 5, true, &mut None, || now, &mut effects).unwrap();
+        let (record, mut effects) = (Record::to("t").value(value), Effects::default());
+        let appended = append(&mut self.queue, &record, 5, self.now, &mut effects).unwrap();
         self.run(effects);
         (appended.done.unwrap(), appended.index)
     }
