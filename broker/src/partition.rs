@@ -6,7 +6,8 @@ use std::time::Duration;
 use ottla_protocol::ErrorCode;
 
 use crate::log::Log;
-use crate::log::batch::{Batch, Incoming, Refusal};
+use crate::log::batch::Batch;
+use crate::log::incoming::{Incoming, Refusal};
 use crate::log::producers::{Aborted, Verdict};
 use crate::world::config::{PerNode, TopicSettings};
 use crate::world::{NodeId, Now};

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use ottla_protocol::ErrorCode;
 
-use crate::log::batch::{Incoming, Refusal};
+use crate::log::incoming::{Incoming, Refusal};
 use crate::world::Context;
 use crate::world::catalog::Topic;
 

@@ -11,7 +11,7 @@ use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::demands::Demands;
 use crate::log::Log;
-use crate::log::batch::{Incoming, Refusal};
+use crate::log::incoming::{Incoming, Refusal};
 use crate::partition::{Appended, Partition, Surroundings};
 use crate::txn::{FIRST_PRODUCE_THAT_ADDS, Producer};
 use crate::world::catalog::{Node, TopicKey};

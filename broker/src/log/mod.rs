@@ -1,13 +1,15 @@
 //! One replica's log of one partition.
 
 pub mod batch;
+pub mod incoming;
 pub mod producers;
 mod search;
 mod segment;
 
 use std::collections::VecDeque;
 
-use batch::{Batch, Incoming};
+use batch::Batch;
+use incoming::Incoming;
 use producers::{Aborted, Producers, Verdict};
 pub use search::Search;
 use search::Wanted;

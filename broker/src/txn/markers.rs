@@ -13,7 +13,7 @@ use ottla_protocol::records::{ControlRecordType, SealedBatch};
 
 use super::{DueMarker, Marker, Producer, Target, WrittenMarker};
 use crate::group::TransactionResult;
-use crate::log::batch::Incoming;
+use crate::log::incoming::Incoming;
 use crate::world::catalog::{CoordinatorType, TopicKey};
 use crate::world::{
     Acknowledgements, Context, Flow, Now, Resume, Timer, Unacknowledged, Why, World,

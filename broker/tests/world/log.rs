@@ -1,4 +1,4 @@
-use ottla_broker::log::batch::Incoming;
+use ottla_broker::log::incoming::Incoming;
 use ottla_broker::log::producers::Aborted;
 use ottla_broker::log::{Log, Roll};
 use ottla_protocol::ErrorCode;
