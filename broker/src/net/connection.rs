@@ -122,15 +122,15 @@ impl Connection {
             match step {
                 Step::Now(flow) => return Ok(flow),
                 Step::Wait(parked, woken) => {
-                    let why = match self.wait(&parked, woken).await {
-                        Ok(why) => why,
-                        Err(closed) => {
-                            self.shell.abandon(&parked);
-                            return Err(closed);
-                        }
+                    let (parked, why) = if parked.wants_records_read() {
+                        (self.read_records(parked).await?, Why::Expired)
+                    } else {
+                        let why = self.wait(&parked, woken).await;
+                        let why = why.inspect_err(|_| self.shell.abandon(&parked))?;
+                        (parked, why)
                     };
-                    let parked = self.read_records(parked).await?;
-                    self.until_up().await?;
+                    let is_up = self.until_up().await;
+                    is_up.inspect_err(|_| self.shell.abandon(&parked))?;
                     step = self.shell.resume(&mut call.cx, *parked, why);
                 }
             }
@@ -140,7 +140,7 @@ impl Connection {
     /// Unpacks records where that holds up nobody else. In memory the shell does it in turn: there
     /// time may be simulated, and one order of events is to follow from one seed.
     async fn read_records(&mut self, mut parked: Box<Parked>) -> Result<Box<Parked>, Closed> {
-        if self.client_address.is_none() || !parked.wants_records_read() {
+        if self.client_address.is_none() {
             return Ok(parked);
         }
         let read = aside(move || {
