@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 
 use ottla_protocol::ErrorCode;
+use ottla_protocol::records::TimestampType;
 
-use crate::log::incoming::{Incoming, Refusal};
+use crate::log::incoming::{Found, Incoming, NO_TIMESTAMP, RecordHead, Refusal, Unpacker};
 use crate::world::Context;
 use crate::world::catalog::Topic;
 
-/// What the records of a batch must be like for their topic to take them, where its header does not
-/// tell. To find out is to read every one of them, unpacked up to 256 MiB.
+/// What the records of a batch must be like for their topic to take them, where that is not known
+/// yet. To find out is to read every one of them, unpacked up to 256 MiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Demands {
     /// The partition, in Kafka's words.
@@ -17,25 +18,35 @@ pub(super) struct Demands {
     keys: bool,
     /// Timestamps, in milliseconds since 1970.
     times: Option<RangeInclusive<i64>>,
+    /// Whether the batch says that its timestamps are a broker's, where they are to be its own.
+    is_stamped: bool,
+    /// The longest record, in bytes, of a batch that is compressed.
+    longest: i32,
 }
 
 impl Demands {
-    /// `None` where the header tells enough, which is almost always: its largest timestamp settles
-    /// what does not lie too far ahead, and few topics compact, or bound the past.
+    /// `None` where nothing is left to be asked, which is so for nearly all batches: their records
+    /// have been read, and few topics compact.
     pub(super) fn of(topic: &Topic, index: i32, batch: &Incoming, cx: &Context) -> Option<Self> {
         let (name, topic, now) = (&topic.name, topic.settings.at(Some(cx.node)), cx.now);
-        let earliest = now.wall_ms.saturating_sub(topic.timestamp_before_ms);
-        let latest = now.wall_ms.saturating_add(topic.timestamp_after_ms);
-        let is_told =
-            topic.timestamp_before_ms == i64::MAX && batch.header().max_timestamp <= latest;
-        let checks_times = !topic.stamps_append_time && !is_told;
-        let times = checks_times.then_some(earliest..=latest);
+        let times = (!topic.stamps_append_time).then(|| {
+            let earliest = now.wall_ms.saturating_sub(topic.timestamp_before_ms);
+            earliest..=now.wall_ms.saturating_add(topic.timestamp_after_ms)
+        });
         let keys = topic.compacts;
-        (keys || times.is_some()).then(|| Self {
-            partition: format!("{name}-{index}"),
-            keys,
-            times,
-        })
+        let is_stamped = batch.header().timestamp_type() == TimestampType::LogAppendTime;
+        let longest = topic.max_record_bytes;
+        let fit = |found: Found| {
+            let in_time = |times: &RangeInclusive<i64>| {
+                found.earliest >= *times.start() && found.latest <= *times.end()
+            };
+            found.is_kept && found.longest <= longest && times.as_ref().is_none_or(in_time)
+        };
+        if !keys && !is_stamped && batch.found().is_some_and(fit) {
+            return None;
+        }
+        let partition = format!("{name}-{index}");
+        Some(Self { partition, keys, times, is_stamped, longest })
     }
 
     /// Whether every record is as demanded.
@@ -43,29 +54,49 @@ impl Demands {
     /// # Errors
     ///
     /// [`Refusal`] with the records that are not, or because they cannot be read.
-    pub(super) fn check(&self, batch: &Incoming) -> Result<(), Refusal> {
-        let (mut keyless, mut outside) = (Vec::new(), Vec::new());
-        batch.for_each_record(|index, time, has_key| {
-            if self.keys && !has_key && keyless.len() < MAX_TOLD {
-                keyless.push((index, keyless_reason(&self.partition)));
+    pub(super) fn check(
+        &self,
+        batch: &mut Incoming,
+        unpacker: &mut Unpacker,
+    ) -> Result<(), Refusal> {
+        let mut faults = Vec::new();
+        let mut code = ErrorCode::InvalidRecord;
+        let found = batch.read(unpacker, |record| {
+            if faults.len() == MAX_TOLD {
+                return;
             }
-            // −1 is no timestamp.
-            let bounds = self.times.as_ref().filter(|times| time != -1 && !times.contains(&time));
-            if let Some(bounds) = bounds.filter(|_| outside.len() < MAX_TOLD) {
-                let (earliest, latest) = (bounds.start(), bounds.end());
-                outside.push((index, untimely_reason(index, time, *earliest, *latest)));
+            let Some((fault, reason)) = self.fault(record) else { return };
+            faults.push((record.index, reason));
+            if fault == ErrorCode::InvalidTimestamp {
+                code = fault;
             }
         })?;
-        refuse_records(ErrorCode::InvalidRecord, keyless, |keyless| {
-            let told = keyless.iter().take(3);
-            let told = told.map(|(i, why)| format!("RecordError(batchIndex={i}, message='{why}')"));
-            let (count, told) = (keyless.len(), told.collect::<Vec<_>>().join(", "));
-            format!(
-                "{count} record errors in total, and only showing the first three errors at most: [{told}]"
-            )
-        })?;
-        let untimely = |_: &[_]| "invalid timestamp".to_owned();
-        refuse_records(ErrorCode::InvalidTimestamp, outside, untimely)
+        if found.longest > self.longest {
+            let reason = "a record is longer than max.decompressed.message.bytes";
+            return Err(Refusal::new(ErrorCode::InvalidRecord, reason));
+        }
+        if !faults.is_empty() {
+            return Err(refuse_records(code, faults));
+        }
+        if found.is_kept {
+            return Ok(());
+        }
+        let reason = "the offsets of compressed records must ascend one by one from 0";
+        Err(Refusal::new(ErrorCode::UnknownServerError, reason))
+    }
+
+    /// What the topic has against a record.
+    fn fault(&self, record: RecordHead) -> Option<(ErrorCode, String)> {
+        let RecordHead { index, timestamp, has_key } = record;
+        if self.keys && !has_key {
+            return Some((ErrorCode::InvalidRecord, keyless_reason(&self.partition)));
+        }
+        let untimely = match &self.times {
+            Some(times) if timestamp != NO_TIMESTAMP => (!times.contains(&timestamp))
+                .then(|| untimely_reason(index, timestamp, *times.start(), *times.end())),
+            _ => self.is_stamped.then(|| stamped_reason(index)),
+        };
+        Some((ErrorCode::InvalidTimestamp, untimely?))
     }
 }
 
@@ -81,19 +112,26 @@ fn untimely_reason(offset: i32, time: i64, earliest: i64, latest: i64) -> String
     )
 }
 
-type AtFault = (i32, String);
+fn stamped_reason(index: i32) -> String {
+    format!(
+        "Invalid timestamp type in message {index}. Producer should not set timestamp type to \
+         LogAppendTime."
+    )
+}
 
-fn refuse_records(
-    code: ErrorCode,
-    records: Vec<AtFault>,
-    due_to: impl FnOnce(&[AtFault]) -> String,
-) -> Result<(), Refusal> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let reason = due_to(&records);
+fn refuse_records(code: ErrorCode, records: Vec<(i32, String)>) -> Refusal {
+    let reason = if code == ErrorCode::InvalidTimestamp {
+        "invalid timestamp".to_owned()
+    } else {
+        let told = records.iter().take(3);
+        let told = told.map(|(i, why)| format!("RecordError(batchIndex={i}, message='{why}')"));
+        let (count, told) = (records.len(), told.collect::<Vec<_>>().join(", "));
+        format!(
+            "{count} record errors in total, and only showing the first three errors at most: [{told}]"
+        )
+    };
     let message = Some(format!("One or more records have been rejected due to {reason}"));
-    Err(Refusal { code, message, records })
+    Refusal { code, message, records }
 }
 
 /// Records at fault that an answer names: a batch that unpacks to millions of them must not be

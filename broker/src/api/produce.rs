@@ -11,7 +11,7 @@ use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::demands::Demands;
 use crate::log::Log;
-use crate::log::incoming::{Incoming, Refusal};
+use crate::log::incoming::{Incoming, NoBatch, Refusal, Unpacker};
 use crate::partition::{Appended, Partition, Surroundings};
 use crate::txn::{FIRST_PRODUCE_THAT_ADDS, Producer};
 use crate::world::catalog::{Node, TopicKey};
@@ -25,8 +25,6 @@ pub struct Checked {
     acks: i16,
     timeout_ms: i32,
     topics: Vec<CheckedTopic>,
-    /// Whether the topics have been asked what they demand of records.
-    is_demanded: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -39,11 +37,24 @@ struct CheckedTopic {
 #[derive(Debug, Clone)]
 struct CheckedPartition {
     index: i32,
-    batch: Result<Incoming, Refusal>,
+    /// What is wrong with it whatever the log is like.
+    framed: Result<(), Refusal>,
+    /// None if there is something wrong with it.
+    batch: Option<Incoming>,
     /// What the log would have against it.
     found: Result<(), Refusal>,
-    /// What its records have yet to be looked at for.
-    demands: Option<Demands>,
+    records: Reading,
+}
+
+/// Whether the records of a batch have been looked at for all that their topic demands.
+#[derive(Debug, Clone)]
+enum Reading {
+    /// The topic has not been asked yet.
+    Unasked,
+    /// They are to be read.
+    Wanted(Demands),
+    /// They need not be read, or have been.
+    Done,
 }
 
 /// A produce request that waits for its batches to be committed.
@@ -57,25 +68,23 @@ pub struct AckWait {
 impl Checked {
     pub(crate) fn new(request: ProduceRequest, version: i16, frame_len: usize) -> Self {
         let ProduceRequest { transactional_id, acks, timeout_ms, topic_data, .. } = request;
+        let mut unpacker = Unpacker::at_once();
         let topics = topic_data.into_iter().map(|topic| CheckedTopic {
             name: topic.name,
             id: topic.topic_id,
             partitions: topic
                 .partition_data
                 .into_iter()
-                .map(|data| CheckedPartition::new(data, version, frame_len))
+                .map(|data| CheckedPartition::new(data, version, frame_len, &mut unpacker))
                 .collect(),
         });
         let topics = topics.collect();
-        Self { transactional_id, acks, timeout_ms, topics, is_demanded: false }
+        Self { transactional_id, acks, timeout_ms, topics }
     }
 
     /// Notes what the topics demand of the records; returns whether any does, so that they are to be
-    /// inspected. Asked once: the demands are those of the time when the request came.
+    /// inspected. Each is asked once, as soon as it is led here.
     fn demand(&mut self, world: &World, cx: &Context) -> bool {
-        if std::mem::replace(&mut self.is_demanded, true) {
-            return false;
-        }
         let mut any = false;
         for CheckedTopic { name, id, partitions } in &mut self.topics {
             let Ok(topic) = world.catalog.topic(TopicKey::of(name, *id, cx.version >= 13)) else {
@@ -86,8 +95,10 @@ impl Checked {
                 let is_led = topic.partition(row.index).is_ok_and(|p| p.led_by(cx.node).is_ok());
                 let batch =
                     row.sound().filter(|batch| is_led && batch.len() <= settings.max_message_bytes);
-                row.demands = batch.and_then(|b| Demands::of(topic, row.index, b, cx));
-                any |= row.demands.is_some();
+                let (Some(batch), Reading::Unasked) = (batch, &row.records) else { continue };
+                let demands = Demands::of(topic, row.index, batch, cx);
+                any |= demands.is_some();
+                row.records = demands.map_or(Reading::Done, Reading::Wanted);
             }
         }
         any
@@ -95,9 +106,11 @@ impl Checked {
 
     /// Reads the records that topics demand something of, which may take long.
     pub(crate) fn inspect(&mut self) {
+        let mut unpacker = Unpacker::at_leisure();
         for row in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            if let (Ok(batch), Some(demands)) = (&row.batch, row.demands.take()) {
-                row.found = demands.check(batch);
+            if let (Some(batch), Reading::Wanted(demands)) = (&mut row.batch, &row.records) {
+                row.found = demands.check(batch, &mut unpacker);
+                row.records = Reading::Done;
             }
         }
     }
@@ -108,11 +121,11 @@ impl Checked {
     /// a transaction before it looks at anything else.
     fn check_whole(&self) -> Result<(), Refusal> {
         for row in self.topics.iter().flat_map(|topic| &topic.partitions) {
-            match &row.batch {
-                Err(refusal) if refusal.code == ErrorCode::CorruptMessage => {
+            match (&row.framed, &row.batch) {
+                (Err(refusal), _) if refusal.code == ErrorCode::CorruptMessage => {
                     return Err(refusal.clone());
                 }
-                Ok(batch) if batch.header().attributes.is_transactional() => {
+                (_, Some(batch)) if batch.header().attributes.is_transactional() => {
                     let unnamed = ErrorCode::TransactionalIdAuthorizationFailed;
                     return match &self.transactional_id {
                         Some(_) => Ok(()),
@@ -127,15 +140,27 @@ impl Checked {
 }
 
 impl CheckedPartition {
-    fn new(data: PartitionProduceData, version: i16, frame_len: usize) -> Self {
-        let batch = Incoming::take(data.records, version, frame_len);
-        let found = batch.as_ref().map_or(Ok(()), Incoming::verify);
-        Self { index: data.index, batch, found, demands: None }
+    fn new(
+        data: PartitionProduceData,
+        version: i16,
+        frame_len: usize,
+        at_once: &mut Unpacker,
+    ) -> Self {
+        let (mut framed, mut batch, mut found) = (Ok(()), None, Ok(()));
+        match Incoming::take(data.records, version, frame_len) {
+            Ok(mut taken) => {
+                found = taken.verify(at_once);
+                batch = Some(taken);
+            }
+            Err(NoBatch::Unframed(refusal)) => framed = Err(refusal),
+            Err(NoBatch::Contradictory(refusal)) => found = Err(refusal),
+        }
+        Self { index: data.index, framed, batch, found, records: Reading::Unasked }
     }
 
     /// The batch, if nothing is known to be wrong with it.
     fn sound(&self) -> Option<&Incoming> {
-        self.batch.as_ref().ok().filter(|_| self.found.is_ok())
+        self.batch.as_ref().filter(|_| self.found.is_ok())
     }
 }
 
@@ -212,7 +237,7 @@ fn log_start(
     row: &CheckedPartition,
     refusal: &Refusal,
 ) -> Option<i64> {
-    let has_looked = row.batch.is_ok()
+    let has_looked = row.framed.is_ok()
         && matches!(
             refusal.code,
             ErrorCode::OutOfOrderSequenceNumber
@@ -220,6 +245,7 @@ fn log_start(
                 | ErrorCode::InvalidRecord
                 | ErrorCode::InvalidTimestamp
                 | ErrorCode::NotEnoughReplicas
+                | ErrorCode::UnknownServerError
         );
     let partition = world.catalog.topic(key).ok()?.partition(row.index).ok()?;
     partition.led_by(cx.node).ok().filter(|_| has_looked).map(Log::start)
@@ -236,7 +262,7 @@ fn append(
     let topic = world.catalog.topic(key)?;
     let (id, name) = (topic.id, topic.name.clone());
     topic.partition(index)?;
-    row.batch.as_ref().map_err(Clone::clone)?;
+    row.framed.clone()?;
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
@@ -320,14 +346,22 @@ fn append_to(
 
 /// The batch as the topic wants it, after the checks that need the topic.
 fn admitted(row: &CheckedPartition, topic: &TopicSettings, now: Now) -> Result<Incoming, Refusal> {
-    let batch = row.batch.as_ref().map_err(Clone::clone)?;
-    if batch.len() > topic.max_message_bytes {
-        let (size, limit) = (batch.len(), topic.max_message_bytes);
-        let reason = format!("the batch has {size} bytes, max.message.bytes is {limit}");
-        return Err(Refusal::new(ErrorCode::MessageTooLarge, reason));
+    if let Some(batch) = &row.batch {
+        batch.check_base()?;
+        check_size(batch.len(), topic.max_message_bytes)?;
     }
     row.found.clone()?;
-    Ok(topic.append_time(now).map_or_else(|| batch.clone(), |time| batch.with_append_time(time)))
+    // One that there is none of was refused above.
+    let batch = row.batch.as_ref().ok_or(ErrorCode::InvalidRecord)?;
+    Ok(batch.stamped(topic.append_time(now)))
+}
+
+fn check_size(size: usize, limit: usize) -> Result<(), Refusal> {
+    if size <= limit {
+        return Ok(());
+    }
+    let reason = format!("the batch has {size} bytes, max.message.bytes is {limit}");
+    Err(Refusal::new(ErrorCode::MessageTooLarge, reason))
 }
 
 fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {

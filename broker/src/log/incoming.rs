@@ -1,20 +1,73 @@
 //! Record batches as a producer sends them.
 
+use std::ops::Range;
+
 use ottla_protocol::ErrorCode;
-use ottla_protocol::compression::Compression;
-use ottla_protocol::records::{
-    BatchDecoder, BatchFault, BatchHeader, RecordBatch, RecordsError, SealedBatch, TimestampType,
-};
+use ottla_protocol::compression::{Compression, CompressionError, Decompressor};
+use ottla_protocol::records::{BatchHeader, RecordBatch, SealedBatch, TimestampType};
 use ottla_protocol::wire::RecordChunks;
 
 use super::batch::{Batch, MAX_DECOMPRESSED};
+use super::walk::{Head, Section, walk};
 
-/// A batch from a producer, framed; [`verify`](Self::verify) tells whether a log may take it.
+/// A batch from a producer, framed; [`verify`](Self::verify) and [`read`](Self::read) tell whether a
+/// log may take it.
 ///
-/// Both are done outside the world's lock, because they read every byte.
+/// All that is done outside the world's lock, because it reads every byte.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     batch: RecordBatch,
+    /// None until its records have been read.
+    found: Option<Found>,
+}
+
+/// What the records of a batch have come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The earliest timestamp, in milliseconds since 1970; `i64::MAX` when no record has one.
+    pub earliest: i64,
+    /// The latest timestamp, likewise; −1 when no record has one.
+    pub latest: i64,
+    /// Bytes of the longest record, if they are compressed: Kafka limits only those.
+    pub longest: i32,
+    /// Whether a log can keep them as they are. Kafka writes compressed records anew whose offsets do
+    /// not ascend one by one, and never asks that of those that are not.
+    pub is_kept: bool,
+}
+
+/// A record, as far as a topic may have something against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordHead {
+    /// Its place in the batch, from 0 on.
+    pub index: i32,
+    /// Milliseconds since 1970; −1 for none.
+    pub timestamp: i64,
+    /// Whether its key is not null.
+    pub has_key: bool,
+}
+
+/// Unpacks one batch after another.
+#[derive(Debug)]
+pub struct Unpacker {
+    decompressor: Decompressor,
+    records: Vec<u8>,
+    limit: Limit,
+}
+
+/// What may be unpacked to, in bytes.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    ByEach(usize),
+    ByAll(usize),
+}
+
+/// Why bytes are no batch that a log could be asked to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoBatch {
+    /// No bytes, several batches, or what cannot be told from them: refused before anything else.
+    Unframed(Refusal),
+    /// One batch whose header contradicts itself: refused where the log would take it.
+    Contradictory(Refusal),
 }
 
 impl Incoming {
@@ -26,49 +79,76 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], with what the producer is to be told.
+    /// [`NoBatch`], with what the producer is to be told.
     pub fn take(
         records: Option<RecordChunks>,
         version: i16,
         frame_len: usize,
-    ) -> Result<Self, Refusal> {
-        let bytes = records.unwrap_or_default().into_bytes();
-        if bytes.is_empty() {
-            return Err(Refusal::new(
-                ErrorCode::InvalidRecord,
-                "a produce request must have exactly one record batch per partition",
-            ));
+    ) -> Result<Self, NoBatch> {
+        let mut bytes = records.unwrap_or_default().into_bytes();
+        bytes.truncate(check_frame(&bytes).map_err(NoBatch::Unframed)?);
+        if bytes.len() < BatchHeader::LEN {
+            let reason = "a batch is smaller than its header";
+            let refusal = Refusal::new(ErrorCode::CorruptMessage, reason);
+            return Err(NoBatch::Contradictory(refusal));
         }
-        let batch = RecordBatch::parse(bytes).map_err(refuse_fault)?;
+        let batch = RecordBatch::parse(bytes).map_err(|fault| {
+            NoBatch::Contradictory(Refusal::new(ErrorCode::InvalidRecord, fault))
+        })?;
         if version < 7 && matches!(batch.header().compression(), Ok(Compression::Zstd)) {
             let reason = "produce requests below version 7 cannot carry zstd";
-            return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, reason));
+            let refusal = Refusal::new(ErrorCode::UnsupportedCompressionType, reason);
+            return Err(NoBatch::Unframed(refusal));
         }
         let pins_too_much = batch.bytes().len().saturating_mul(4) < frame_len;
-        Ok(Self { batch: if pins_too_much { batch.to_sealed().freeze() } else { batch } })
+        Ok(Self::trusted(if pins_too_much { batch.to_sealed().freeze() } else { batch }))
     }
 
-    /// Whether a log may take it, as far as its topic has no say in that: CRC and header.
+    /// Whether a log may take it, as far as its topic has no say in that: CRC, header and records. Those
+    /// of a batch that unpacks to more than `at_once` may are left to [`read`](Self::read).
     ///
     /// # Errors
     ///
     /// [`Refusal`], with what the producer is to be told.
-    pub fn verify(&self) -> Result<(), Refusal> {
+    pub fn verify(&mut self, at_once: &mut Unpacker) -> Result<(), Refusal> {
+        self.check_base()?;
         let corrupt = |error| Refusal::new(ErrorCode::CorruptMessage, error);
         self.batch.verify_crc().map_err(corrupt)?;
-        check_header(self.header())
+        check_header(self.header())?;
+        match self.read(at_once, |_| {}) {
+            Err(Unread::TooLarge(_)) => Ok(()),
+            read => read.map(drop).map_err(Refusal::from),
+        }
+    }
+
+    /// Whether its records count their offsets from 0, which Kafka asks before anything else.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], when they do not.
+    pub fn check_base(&self) -> Result<(), Refusal> {
+        match self.header().base_offset {
+            0 => Ok(()),
+            _ => Err(invalid("the base offset of a produced batch must be 0")),
+        }
     }
 
     /// A batch that the broker made itself and that needs no checking.
     #[must_use]
     pub fn trusted(batch: RecordBatch) -> Self {
-        Self { batch }
+        Self { batch, found: None }
     }
 
     /// Its header.
     #[must_use]
     pub fn header(&self) -> &BatchHeader {
         self.batch.header()
+    }
+
+    /// What its records have come to; `None` until they were read.
+    #[must_use]
+    pub fn found(&self) -> Option<Found> {
+        self.found
     }
 
     /// Its size in bytes, which is what `max.message.bytes` limits.
@@ -83,33 +163,146 @@ impl Incoming {
         self.len() == 0
     }
 
-    /// The same records, stamped with the time of the append (`message.timestamp.type`).
-    #[must_use]
-    pub fn with_append_time(&self, wall_ms: i64) -> Self {
-        let mut sealed: SealedBatch = self.batch.to_sealed();
-        sealed.set_max_timestamp(TimestampType::LogAppendTime, wall_ms);
-        Self { batch: sealed.freeze() }
-    }
-
-    /// Calls `visit` with the index, the timestamp and the presence of a key of every record.
+    /// Calls `visit` with every record, and returns what they have come to.
     ///
     /// # Errors
     ///
-    /// [`Refusal`], when the records cannot be read.
-    pub fn for_each_record(&self, mut visit: impl FnMut(i32, i64, bool)) -> Result<(), Refusal> {
-        let refuse = |error: RecordsError| Refusal::new(ErrorCode::InvalidRecord, error);
-        let mut decoder = BatchDecoder::new(MAX_DECOMPRESSED);
-        for (index, record) in (0..).zip(decoder.records(&self.batch).map_err(refuse)?) {
-            let record = record.map_err(refuse)?;
-            visit(index, record.timestamp, record.key.is_some());
+    /// [`Unread`], when the records cannot be read.
+    pub fn read(
+        &mut self,
+        unpacker: &mut Unpacker,
+        visit: impl FnMut(RecordHead),
+    ) -> Result<Found, Unread> {
+        let codec = self.header().compression();
+        let found = match codec.map_err(|error| Unread::malformed(UNPREPARED, error))? {
+            Compression::None => self.walk(self.batch.encoded_records(), Section::Plain, visit)?,
+            codec => self.walk(unpacker.unpack(codec, &self.batch)?, Section::Packed, visit)?,
+        };
+        self.found = Some(found);
+        Ok(found)
+    }
+
+    /// The same records, stamped with the time of the append (`message.timestamp.type`), or with the
+    /// latest of their own timestamps, which the producer may have got wrong.
+    #[must_use]
+    pub fn stamped(&self, append_time: Option<i64>) -> Self {
+        let header = self.header();
+        let (kind, latest) = match (append_time, self.found) {
+            (Some(time), _) => (TimestampType::LogAppendTime, time),
+            (None, Some(found)) => (TimestampType::CreateTime, found.latest),
+            (None, None) => (TimestampType::CreateTime, header.max_timestamp),
+        };
+        if (header.timestamp_type(), header.max_timestamp) == (kind, latest) {
+            return self.clone();
         }
-        Ok(())
+        let mut sealed: SealedBatch = self.batch.to_sealed();
+        sealed.set_max_timestamp(kind, latest);
+        Self { batch: sealed.freeze(), ..*self }
     }
 
     /// The batch as the log of a leader in `epoch` keeps it at `base`.
     #[must_use]
     pub fn place(&self, base: i64, epoch: i32) -> Batch {
         Batch::place(&self.batch, base, epoch)
+    }
+
+    fn walk(
+        &self,
+        records: &[u8],
+        section: Section,
+        mut visit: impl FnMut(RecordHead),
+    ) -> Result<Found, Unread> {
+        let header = self.header();
+        let stamped = (header.timestamp_type() == TimestampType::LogAppendTime)
+            .then_some(header.max_timestamp);
+        let mut found =
+            Found { earliest: i64::MAX, latest: NO_TIMESTAMP, longest: 0, is_kept: true };
+        let mut index = 0;
+        walk(records, header.record_count, section, |head: Head| {
+            // Java wraps around as well.
+            let own = header.base_timestamp.wrapping_add(head.timestamp_delta);
+            let timestamp = stamped.unwrap_or(own);
+            visit(RecordHead { index, timestamp, has_key: head.has_key });
+            found.add_timestamp(timestamp);
+            if section == Section::Packed {
+                found.longest = found.longest.max(head.len);
+                found.is_kept &= head.offset_delta == index;
+            }
+            index += 1;
+        })
+        .map_err(|(code, reason)| Unread::malformed(code, reason))?;
+        Ok(found)
+    }
+}
+
+impl Found {
+    #[inline]
+    fn add_timestamp(&mut self, timestamp: i64) {
+        if timestamp != NO_TIMESTAMP {
+            self.earliest = self.earliest.min(timestamp);
+        }
+        self.latest = self.latest.max(timestamp);
+    }
+}
+
+impl Unpacker {
+    /// One for whoever must not be held up for long.
+    #[must_use]
+    pub fn at_once() -> Self {
+        Self::new(Limit::ByAll(AT_ONCE))
+    }
+
+    /// One for batches of any size that is sane.
+    #[must_use]
+    pub fn at_leisure() -> Self {
+        Self::new(Limit::ByEach(MAX_DECOMPRESSED))
+    }
+
+    fn new(limit: Limit) -> Self {
+        Self { decompressor: Decompressor::new(), records: Vec::new(), limit }
+    }
+
+    fn unpack(&mut self, codec: Compression, batch: &RecordBatch) -> Result<&[u8], Unread> {
+        let packed = batch.encoded_records();
+        // Nothing at all is a sound zstd stream to Kafka, of no frames.
+        if codec == Compression::Zstd && packed.is_empty() {
+            return Ok(&[]);
+        }
+        let (Limit::ByEach(limit) | Limit::ByAll(limit)) = self.limit;
+        let unpacked = self.decompressor.decompress(codec, packed, &mut self.records, limit);
+        if let Limit::ByAll(left) = &mut self.limit {
+            *left = left.saturating_sub(self.records.len());
+        }
+        match unpacked {
+            Ok(()) => Ok(&self.records),
+            Err(error @ CompressionError::OutputTooLarge { .. }) => Err(Unread::TooLarge(error)),
+            Err(error) => Err(Unread::malformed(UNPREPARED, error)),
+        }
+    }
+}
+
+/// Why the records of a batch could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// Whoever reads them is not to unpack as much.
+    TooLarge(CompressionError),
+    /// They are not what Kafka takes.
+    Malformed(Refusal),
+}
+
+impl Unread {
+    fn malformed(code: ErrorCode, reason: impl ToString) -> Self {
+        Self::Malformed(Refusal::new(code, reason))
+    }
+}
+
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            // Kafka has no such limit, because it never unpacks all of them at once.
+            Unread::TooLarge(error) => Self::new(ErrorCode::InvalidRecord, error),
+            Unread::Malformed(refusal) => refusal,
+        }
     }
 }
 
@@ -137,38 +330,76 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
-fn refuse_fault(fault: BatchFault) -> Refusal {
-    match fault {
-        // Kafka finds no batch in what is cut off, and none it could read behind another magic.
-        BatchFault::Length { .. } => Refusal::new(ErrorCode::CorruptMessage, fault),
-        BatchFault::Magic { magic } if magic > 2 => {
-            let reason = format!("Invalid magic found in record: {magic}");
-            Refusal::new(ErrorCode::CorruptMessage, reason)
-        }
-        _ => Refusal::new(ErrorCode::InvalidRecord, fault),
+/// The size in bytes of the one batch in `bytes`, its magic being the current one. What follows it
+/// and is cut off does not count.
+fn check_frame(bytes: &[u8]) -> Result<usize, Refusal> {
+    let not_one = || invalid("a produce request must have exactly one record batch per partition");
+    let (size, magic) = next_batch(bytes)?.ok_or_else(not_one)?;
+    if magic != CURRENT_MAGIC {
+        return Err(invalid(&format!("produced batches have magic 2, this one has {magic}")));
     }
+    match next_batch(bytes.get(size..).unwrap_or_default())? {
+        None => Ok(size),
+        Some(_) => Err(not_one()),
+    }
+}
+
+/// The size and the magic of the batch at the front of `bytes`; `None` if it is cut off.
+fn next_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, Refusal> {
+    let Some(Ok(length)) = bytes.get(LENGTH).map(TryFrom::try_from) else { return Ok(None) };
+    let length = i32::from_be_bytes(length);
+    let whole = usize::try_from(length).ok().filter(|_| length >= LEAST_LENGTH);
+    let Some(size) = whole.map(|length| length.saturating_add(LENGTH.end)) else {
+        let reason = format!(
+            "Record size {length} is less than the minimum record overhead ({LEAST_LENGTH})"
+        );
+        return Err(Refusal::new(ErrorCode::CorruptMessage, reason));
+    };
+    let Some(magic) = bytes.get(MAGIC_AT).map(|magic| magic.cast_signed()) else { return Ok(None) };
+    if !(0..=CURRENT_MAGIC).contains(&magic) {
+        let reason = format!("Invalid magic found in record: {magic}");
+        return Err(Refusal::new(ErrorCode::CorruptMessage, reason));
+    }
+    Ok((bytes.len() >= size).then_some((size, magic)))
 }
 
 /// What `LogValidator` asks of a client's batch before it looks at the records.
 fn check_header(header: &BatchHeader) -> Result<(), Refusal> {
-    let invalid = |reason: &str| Err(Refusal::new(ErrorCode::InvalidRecord, reason));
     let attributes = header.attributes;
-    if header.base_offset != 0 {
-        return invalid("the base offset of a produced batch must be 0");
-    }
+    let unknown = |error| Refusal::new(UNPREPARED, error);
+    header.compression().map(drop).map_err(unknown)?;
     if i64::from(header.record_count) != i64::from(header.last_offset_delta) + 1 {
-        return invalid("the record count disagrees with the last offset delta");
+        return Err(invalid("the record count disagrees with the last offset delta"));
     }
     if attributes.is_control() {
-        return invalid("clients cannot write control records");
+        return Err(invalid("clients cannot write control records"));
     }
     if header.producer.producer_id >= 0 && header.producer.base_sequence < 0 {
-        return invalid("a batch with a producer id needs a sequence");
+        return Err(invalid("a batch with a producer id needs a sequence"));
     }
-    if attributes.timestamp_type() == TimestampType::LogAppendTime {
-        let reason = "the timestamp type of a produced batch must be CreateTime";
-        return Err(Refusal::new(ErrorCode::InvalidTimestamp, reason));
-    }
-    let codec = header.compression();
-    codec.map(drop).map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error))
+    Ok(())
 }
+
+fn invalid(reason: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRecord, reason)
+}
+
+/// Where in a batch of any magic its length is, which counts what follows it.
+const LENGTH: Range<usize> = 8..12;
+
+/// That of the smallest batch there is, of magic 0.
+const LEAST_LENGTH: i32 = 14;
+
+const MAGIC_AT: usize = 16;
+
+const CURRENT_MAGIC: i8 = 2;
+
+/// What Kafka answers where it fails on what it is not prepared for, such as an unknown codec.
+const UNPREPARED: ErrorCode = ErrorCode::UnknownServerError;
+
+/// What a request may unpack to, in bytes, while others wait: more than a few batches of Java's
+/// default size do, and about a millisecond of work.
+const AT_ONCE: usize = 512 << 10;
+
+/// What a record has for a timestamp that has none.
+pub const NO_TIMESTAMP: i64 = -1;

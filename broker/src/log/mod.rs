@@ -5,6 +5,7 @@ pub mod incoming;
 pub mod producers;
 mod search;
 mod segment;
+mod walk;
 
 use std::collections::VecDeque;
 

@@ -240,6 +240,7 @@ impl Settings {
                 ms: number("segment.ms"),
             },
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
+            max_record_bytes: i32::try_from(number("max.decompressed.message.bytes")).unwrap_or(0),
             stamps_append_time: text("message.timestamp.type") == "LogAppendTime",
             timestamp_before_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_ms: number("message.timestamp.after.max.ms"),
@@ -281,6 +282,8 @@ pub struct TopicSettings {
     pub roll: Roll,
     /// The largest batch, in bytes.
     pub max_message_bytes: usize,
+    /// The longest record that a compressed batch may unpack to, in bytes.
+    pub max_record_bytes: i32,
     /// Whether the broker stamps the time of the append.
     pub stamps_append_time: bool,
     /// How far in the past a record's timestamp may lie, in milliseconds.

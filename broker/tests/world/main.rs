@@ -6,6 +6,7 @@ mod fetch;
 mod followers;
 mod groups;
 mod log;
+mod malformed;
 mod metadata;
 mod offsets;
 mod produce;

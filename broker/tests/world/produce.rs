@@ -112,8 +112,6 @@ fn what_only_brokers_write_is_refused_from_clients() {
     let none = SealOptions::default();
     refused_at(0, sealed(&SealOptions { base_offset: 1, ..none }), ErrorCode::InvalidRecord);
     refused_at(0, sealed(&SealOptions { control: true, ..none }), ErrorCode::InvalidRecord);
-    let log_append_time = Some(START);
-    refused_at(0, sealed(&SealOptions { log_append_time, ..none }), ErrorCode::InvalidTimestamp);
     let producer = ProducerStamp { producer_id: 1, producer_epoch: 0, base_sequence: -1 };
     refused_at(0, sealed(&SealOptions { producer, ..none }), ErrorCode::InvalidRecord);
 }

@@ -1,6 +1,7 @@
 //! What is asked.
 
 mod groups;
+mod malformed;
 mod records;
 mod topics;
 mod transactions;
@@ -23,6 +24,7 @@ pub(crate) async fn play(twin: &mut Twin) {
     handshakes(twin).await;
     topics::play(twin).await;
     records::play(twin).await;
+    malformed::play(twin).await;
     groups::play(twin).await;
     transactions::play(twin).await;
     topics::delete(twin).await;

@@ -38,7 +38,12 @@ pub(super) async fn play(twin: &mut Twin) {
 }
 
 /// A request of the version, which names the topic by its name or its id.
-fn produced(side: &Side, version: i16, topic: &str, records: RecordChunks) -> ProduceRequest {
+pub(super) fn produced(
+    side: &Side,
+    version: i16,
+    topic: &str,
+    records: RecordChunks,
+) -> ProduceRequest {
     let by_id = version >= 13;
     let topic = TopicProduceData {
         name: if by_id { ByteString::new() } else { topic.into() },
@@ -244,7 +249,12 @@ async fn epoch_ends(twin: &mut Twin) {
     twin.ask("of none", 4, |_| asked("log", -1, -1)).await;
 }
 
-fn fetched(side: &Side, version: i16, topic: &str, partition: FetchPartition) -> FetchRequest {
+pub(super) fn fetched(
+    side: &Side,
+    version: i16,
+    topic: &str,
+    partition: FetchPartition,
+) -> FetchRequest {
     let by_id = version >= 13;
     let topic = FetchTopic {
         topic: if by_id { ByteString::new() } else { topic.into() },
