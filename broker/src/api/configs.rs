@@ -17,8 +17,8 @@ use super::topics::check_name;
 use super::{Refused, told};
 use crate::world::catalog::TopicKey;
 use crate::world::config::{
-    BROKER_KEYS, ConfigError, Key, Kind, Source, Synonym, TOPIC_KEYS, Values, find, is_dynamic,
-    list,
+    BROKER_KEYS, ConfigError, Foreign, Key, Kind, Source, Synonym, TOPIC_KEYS, Values, find,
+    is_dynamic, list,
 };
 use crate::world::{Context, NodeId, World};
 
@@ -332,10 +332,7 @@ fn set(
     let invalid = match resource {
         Resource::Topic(_) => ErrorCode::InvalidConfig,
         Resource::Broker(_) if is_dynamic(key.name) => ErrorCode::InvalidRequest,
-        Resource::Broker(_) => {
-            let stands = ConfigError::NotDynamic(key.name);
-            return Err(Refused::new(ErrorCode::InvalidRequest, stands));
-        }
+        Resource::Broker(_) => return Err(not_dynamic(key.name)),
     };
     key.check(value).map_err(|error| Refused::new(invalid, error))?;
     values.insert(key.name.into(), value.to_owned());
@@ -354,11 +351,18 @@ fn set_unknown(
             let unknown = ConfigError::UnknownTopicKey(name.to_owned());
             Err(Refused::new(ErrorCode::InvalidConfig, unknown))
         }
-        Resource::Broker(_) => {
-            values.insert(name.to_owned().into(), value.to_owned());
-            Ok(())
-        }
+        Resource::Broker(_) => match Foreign::find(name) {
+            Some(Foreign::ReadOnly(name) | Foreign::ReadOnlyList(name)) => Err(not_dynamic(name)),
+            Some(Foreign::Dynamic(_)) | None => {
+                values.insert(name.to_owned().into(), value.to_owned());
+                Ok(())
+            }
+        },
     }
+}
+
+fn not_dynamic(name: &'static str) -> Refused {
+    Refused::new(ErrorCode::InvalidRequest, ConfigError::NotDynamic(name))
 }
 
 fn given<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, Refused> {
@@ -437,12 +441,16 @@ fn apply(
 fn no_list(resource: Resource, name: &str, operation: i8) -> Refused {
     let (topics, brokers) =
         if operation == APPEND { ("APPEND", "append") } else { ("SUBTRACT", "subtract") };
-    let reason = match resource {
-        Resource::Broker(_) if known_key(resource, name).is_none() => {
+    let is_known = known_key(resource, name).is_some();
+    let reason = match (resource, Foreign::find(name)) {
+        (Resource::Broker(_), Some(Foreign::ReadOnlyList(name))) => return not_dynamic(name),
+        (Resource::Broker(_), None | Some(Foreign::Dynamic(_))) if !is_known => {
             ConfigError::UnknownList(name.to_owned()).to_string()
         }
-        Resource::Topic(_) => format!("Can't {topics} to key {name} because its type is not LIST."),
-        Resource::Broker(_) => {
+        (Resource::Topic(_), _) => {
+            format!("Can't {topics} to key {name} because its type is not LIST.")
+        }
+        (Resource::Broker(_), _) => {
             format!("Config value {brokers} is not allowed for config key: {name}")
         }
     };

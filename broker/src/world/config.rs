@@ -1,10 +1,12 @@
 //! The settings of topics and brokers: names, types, defaults, and what is done with them.
 
+mod foreign;
 mod keys;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub use foreign::Foreign;
 pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS, is_dynamic};
 
 use super::{NodeId, Now};
@@ -27,6 +29,9 @@ pub enum ConfigError {
         /// The known key that looks most like it.
         nearest: &'static str,
     },
+    /// A broker setting of Kafka's that does nothing here.
+    #[error("Kafka has the broker setting `{0}`, but this broker has no use for it: leave it out")]
+    Unused(&'static str),
     /// A value that the key does not take. Kafka's words.
     #[error("Invalid value {value} for configuration {name}: {reason}")]
     InvalidValue {
@@ -99,7 +104,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], when Kafka has no such broker setting, or it does not take this value.
+    /// [`ConfigError`], when Kafka has no such broker setting, this broker has no use for it, or it does
+    /// not take this value.
     pub fn give(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         self.given.insert(broker_key(name, value)?.name.into(), value.to_owned());
         Ok(())
@@ -306,8 +312,10 @@ impl TopicSettings {
 
 /// The row of a broker setting that takes `value`.
 fn broker_key(name: &str, value: &str) -> Result<&'static Key, ConfigError> {
-    let unknown =
-        || ConfigError::UnknownBrokerKey { name: name.to_owned(), nearest: nearest(name) };
+    let unknown = || match Foreign::find(name) {
+        Some(foreign) => ConfigError::Unused(foreign.name()),
+        None => ConfigError::UnknownBrokerKey { name: name.to_owned(), nearest: nearest(name) },
+    };
     let key = find(BROKER_KEYS, name).ok_or_else(unknown)?;
     key.check(value)?;
     Ok(key)

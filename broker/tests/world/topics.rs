@@ -411,6 +411,38 @@ fn a_broker_changes_only_what_need_not_stand_while_it_runs() {
     }
 }
 
+/// What Kafka 4.4.0 answered to each of these, sent over a socket.
+#[test]
+fn a_broker_knows_the_names_of_what_it_has_no_use_for_and_may_not_change() {
+    let mut test = Test::without_topics(1, &[]);
+    let (set, delete, append) = (0, 1, 2);
+    let stands = ErrorCode::InvalidRequest.code();
+    for (name, operation, code) in [
+        ("log.dirs", set, stands),
+        ("log.dirs", append, stands),
+        ("log.dirs", delete, 0),
+        ("node.id", set, stands),
+        ("node.id", append, ErrorCode::InvalidConfig.code()),
+        ("num.io.threads", set, 0),
+    ] {
+        for broker in ["1", ""] {
+            let answered = alter_resource(&mut test, (4, broker), name, operation, Some("7"));
+            assert_eq!(answered, code, "{name} {operation}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_without_a_use_is_told_from_one_that_does_not_exist() {
+    let refused = |name| Settings::default().give(name, "1").unwrap_err().to_string();
+    let unused =
+        "Kafka has the broker setting `log.dirs`, but this broker has no use for it: leave it out";
+    assert_eq!(refused("log.dirs"), unused);
+    let unknown =
+        "unknown broker setting `num.partition`; the nearest known one is `num.partitions`";
+    assert_eq!(refused("num.partition"), unknown);
+}
+
 #[test]
 fn what_is_too_old_is_dropped() {
     let mut test = Test::without_topics(1, &[]);

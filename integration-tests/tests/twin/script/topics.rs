@@ -292,6 +292,18 @@ async fn alter_configs(twin: &mut Twin) {
     for (case, request) in [
         ("of a broker that stands", of_broker("1", "group.max.size", "7")),
         ("of all brokers that stands", of_broker("", "num.partitions", "7")),
+        ("of a broker to what it never has", of_broker("1", "log.dirs", "/tmp")),
+        ("of all brokers to what they never have", of_broker("", "node.id", "7")),
+        ("of a broker appending to what stands", {
+            let mut request = of_broker("1", "log.dirs", "/tmp");
+            request.resources[0].configs[0].config_operation = append;
+            request
+        }),
+        ("of a broker appending to a number that stands", {
+            let mut request = of_broker("1", "node.id", "7");
+            request.resources[0].configs[0].config_operation = append;
+            request
+        }),
         ("of a broker to a bad value", of_broker("1", "log.flush.interval.ms", "soon")),
         ("of a broker", of_broker("1", "log.flush.interval.ms", "9000000")),
         ("of another broker", of_broker("9", "log.flush.interval.ms", "9000000")),
@@ -338,6 +350,9 @@ async fn replace_configs(twin: &mut Twin) {
         .await;
     twin.ask("of nothing known", 2, |_| replaced("nope", &[kept])).await;
     twin.ask("to the defaults", 2, |_| replaced("twin", &[kept])).await;
+    let mut of_broker = replaced("1", &[("log.dirs", Some("/tmp"))]);
+    of_broker.resources[0].resource_type = BROKER;
+    twin.ask("of a broker to what it never has", 2, |_| of_broker.clone()).await;
 }
 
 pub(super) async fn delete(twin: &mut Twin) {
