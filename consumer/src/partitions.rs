@@ -162,10 +162,11 @@ impl PartitionStream {
     /// Counts what was returned as processed.
     fn store_returned(&mut self) {
         let Some(next) = self.returned.take().filter(|_| !self.explicit) else { return };
-        let mine = self.shared.look(|fetcher| {
+        let (mine, next) = self.shared.look(|fetcher| {
             let same_topic =
                 self.topic_id.is_none() || self.topic_id == fetcher.topic_id(self.slot);
-            same_topic && fetcher.tenure(self.slot) == Some(self.tenure)
+            let mine = same_topic && fetcher.tenure(self.slot) == Some(self.tenure);
+            (mine, fetcher.behind(self.slot, self.tenure, next))
         });
         if let Some(group) = self.shared.group().filter(|_| mine) {
             let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);

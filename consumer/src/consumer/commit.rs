@@ -99,14 +99,15 @@ impl Consumer {
     /// Counts what was returned so far as processed.
     pub(super) fn store_returned(&self) {
         let Some(group) = self.group.as_ref().filter(|_| !self.explicit) else { return };
-        let of_same_topic = |returned: &&Returned| {
-            let id = self.shared.look(|fetcher| fetcher.topic_id(returned.slot));
-            returned.topic_id.is_none() || returned.topic_id == id
+        let Some(Returned { partition, slot, tenure, topic_id, next }) = &self.returned else {
+            return;
         };
-        if let Some(returned) = self.returned.as_ref().filter(of_same_topic) {
-            let next = returned.next;
+        let (id, next) = self
+            .shared
+            .look(|fetcher| (fetcher.topic_id(*slot), fetcher.behind(*slot, *tenure, *next)));
+        if topic_id.is_none() || *topic_id == id {
             let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
-            group.store(&returned.partition, offset);
+            group.store(partition, offset);
         }
     }
 

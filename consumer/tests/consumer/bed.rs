@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig};
 use ottla_consumer::{Batch, Consumer, ConsumerBuilder, ConsumerRecord};
@@ -14,7 +15,7 @@ use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
-use ottla_protocol::records::{BatchBuilder, NewRecord, SealOptions};
+use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord, SealOptions};
 use ottla_protocol::wire::RecordChunks;
 
 pub(crate) struct Bed {
@@ -105,10 +106,36 @@ impl Bed {
         let codec = Codec::new(compression);
         let sealed =
             builder.seal_compressed(options, codec, &mut Default::default(), Vec::new()).unwrap();
+        self.write_batch(partition, sealed.freeze().bytes().clone(), transactional_id).await
+    }
+
+    /// Writes a batch of which brokers take the third record, and no reader does: it has the offset of
+    /// the second.
+    pub(crate) async fn produce_unreadable(&self, partition: i32) -> i64 {
+        let mut builder = BatchBuilder::new();
+        for value in ["a", "b", "c"] {
+            builder.append(NewRecord::new(1_000, Some(b"key"), Some(value.as_bytes()))).unwrap();
+        }
+        let batch = builder.seal(&SealOptions::default()).freeze();
+        let mut bytes = batch.bytes().to_vec();
+        let third = BatchHeader::LEN + batch.encoded_records().len() / 3 * 2;
+        // Behind length, attributes and timestamp; zig-zagged.
+        assert_eq!(std::mem::replace(&mut bytes[third + 3], 2), 4);
+        let crc = crc32c(&bytes[21..]).to_be_bytes();
+        bytes[17..21].copy_from_slice(&crc);
+        self.write_batch(partition, bytes.into(), None).await
+    }
+
+    async fn write_batch(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        transactional_id: Option<&'static str>,
+    ) -> i64 {
         let topic = self.client.topic(&"t".into(), soon(&self.client)).await.unwrap();
         let data = PartitionProduceData {
             index: partition,
-            records: Some(RecordChunks::from(sealed.freeze().bytes().clone())),
+            records: Some(RecordChunks::from(batch)),
             ..Default::default()
         };
         let request = ProduceRequest {
@@ -169,4 +196,13 @@ pub(crate) async fn next(consumer: &mut Consumer) -> Batch {
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(300), future).await.expect("it takes for ever")
+}
+
+/// Bit by bit: the checksum of a batch that was changed by hand.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 }
+        })
+    })
 }

@@ -14,3 +14,4 @@ mod reading;
 mod seeking;
 mod topics;
 mod transactions;
+mod unreadable;

@@ -146,6 +146,15 @@ impl Fetcher {
         self.settle(slot, now);
     }
 
+    /// Where to go on behind what was taken up to `next`: before that, where it has turned out since
+    /// that a record cannot be read, or is not in the log any more.
+    #[must_use]
+    pub fn behind(&self, slot: Slot, tenure: Generation, next: Position) -> Position {
+        let partition = self.get(slot).filter(|p| p.tenure == tenure);
+        let at = partition.and_then(|partition| partition.position());
+        at.filter(|at| at.offset < next.offset).unwrap_or(next)
+    }
+
     /// Takes note that a batch which was taken cannot be read from `at` on: the partition is not read
     /// before the application seeks. Where something happened to the partition since, such as another
     /// leader, it is fetched again from there: it must not be passed over.
