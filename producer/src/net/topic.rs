@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use ottla_core::types::TopicName;
 
@@ -75,7 +75,7 @@ impl TopicHandle {
         key: Option<&'a [u8]>,
         value: Option<&'a [u8]>,
     ) -> impl Future<Output = Result<Delivery, SendError>> + Send + 'a {
-        Enqueue { handle: self, key, value, waiting: None }
+        Enqueue { handle: self, key, value, progress: Progress::Unpolled }
     }
 
     /// As [`Producer::try_enqueue`].
@@ -160,10 +160,17 @@ struct Enqueue<'a> {
     handle: &'a TopicHandle,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
-    waiting: Option<Waiting<'a>>,
+    progress: Progress<'a>,
 }
 
-/// A record that there was no room for.
+enum Progress<'a> {
+    Unpolled,
+    /// There was no room.
+    Waiting(Waiting<'a>),
+    /// Polled again, it takes no second record, and is never ready.
+    Done,
+}
+
 type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Delivery, Box<SendError>>> + Send + 'a>>;
 
 impl Future for Enqueue<'_> {
@@ -171,7 +178,8 @@ impl Future for Enqueue<'_> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.waiting.is_none() {
+        if matches!(self.progress, Progress::Unpolled) {
+            self.progress = Progress::Done;
             match self.handle.append(self.key, self.value, Want::Ticket) {
                 Ok(taken) => return Poll::Ready(taken.delivery()),
                 Err(refusal) => self.wait(refusal),
@@ -185,7 +193,7 @@ impl Enqueue<'_> {
     #[cold]
     fn wait(&mut self, refusal: Refusal) {
         let Self { handle, key, value, .. } = *self;
-        self.waiting = Some(Box::pin(async move {
+        self.progress = Progress::Waiting(Box::pin(async move {
             let taken = handle.wait(refusal, key, value, Want::Ticket).await;
             taken.and_then(Taken::delivery).map_err(Box::new)
         }));
@@ -193,7 +201,10 @@ impl Enqueue<'_> {
 
     #[cold]
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery, Box<SendError>>> {
-        self.waiting.as_mut().map_or(Poll::Pending, |waiting| waiting.as_mut().poll(cx))
+        let Progress::Waiting(waiting) = &mut self.progress else { return Poll::Pending };
+        let taken = ready!(waiting.as_mut().poll(cx));
+        self.progress = Progress::Done;
+        Poll::Ready(taken)
     }
 }
 

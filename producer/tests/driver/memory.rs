@@ -1,5 +1,8 @@
 //! When brokers take records more slowly than they come.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use ottla_broker::fault::{Act, Rule};
@@ -85,4 +88,32 @@ async fn who_stops_waiting_leaves_nothing_behind() {
     producer.flush().await;
     assert_eq!(bed.values("one", 0).len(), 4);
     producer.send(kilobytes(60)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_has_told_takes_no_second_record() {
+    let bed = Bed::start().await;
+    let producer = small(&bed).await;
+    let topic = producer.topic("one").await.unwrap();
+    let mut there = pin!(topic.enqueue(None, Some(b"there is room")));
+    there.as_mut().await.unwrap().await.unwrap();
+    assert!(is_pending(there.as_mut()).await);
+
+    let gate = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hold));
+    let mut held = 0;
+    while producer.try_enqueue(kilobytes(10)).is_ok() {
+        held += 1;
+    }
+    let value = [b'x'; 9 << 10];
+    let mut waits = pin!(topic.enqueue(None, Some(&value)));
+    assert!(is_pending(waits.as_mut()).await);
+    gate.open();
+    waits.as_mut().await.unwrap().await.unwrap();
+    assert!(is_pending(waits.as_mut()).await);
+    producer.flush().await;
+    assert_eq!(bed.values("one", 0).len(), held + 2);
+}
+
+async fn is_pending(mut future: Pin<&mut impl Future>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
