@@ -269,9 +269,14 @@ impl Unpacker {
             return Ok(&[]);
         }
         let (Limit::ByEach(limit) | Limit::ByAll(limit)) = self.limit;
+        if limit == 0 {
+            return Err(Unread::TooLarge(CompressionError::OutputTooLarge { limit }));
+        }
         let unpacked = self.decompressor.decompress(codec, packed, &mut self.records, limit);
         if let Limit::ByAll(left) = &mut self.limit {
-            *left = left.saturating_sub(self.records.len());
+            // What was unpacked before it failed is gone, and was work all the same.
+            let spent = if unpacked.is_ok() { self.records.len() } else { limit };
+            *left = left.saturating_sub(spent);
         }
         match unpacked {
             Ok(()) => Ok(&self.records),

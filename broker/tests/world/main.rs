@@ -13,6 +13,7 @@ mod produce;
 mod replicas;
 mod topics;
 mod transactions;
+mod unpacking;
 mod versions;
 
 use std::time::Duration;
