@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{BatchFault, BatchHeader, RecordsError, SealedBatch, crc};
+use super::{BatchFault, BatchHeader, RecordsError, SealedBatch};
 
 /// Exactly one batch of magic 2: its header, parsed, over its bytes, shared and not copied.
 ///
@@ -56,12 +56,7 @@ impl RecordBatch {
     ///
     /// [`RecordsError::CrcMismatch`].
     pub fn verify_crc(&self) -> Result<(), RecordsError> {
-        let covered = self.bytes.get(BatchHeader::CRC_END..).unwrap_or_default();
-        let (stored, computed) = (self.header.crc, crc::checksum(covered));
-        if stored == computed {
-            return Ok(());
-        }
-        Err(RecordsError::CrcMismatch { base_offset: self.header.base_offset, stored, computed })
+        self.header.verify_crc(&self.bytes)
     }
 
     /// A copy of the batch that can be stamped, as a broker does with what it was sent.

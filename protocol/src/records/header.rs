@@ -1,6 +1,6 @@
 //! The 61 bytes at the front of a batch of magic 2.
 
-use super::{Attributes, BatchFault, TimestampType, crc, fields::take};
+use super::{Attributes, BatchFault, RecordsError, TimestampType, crc, fields::take};
 use crate::compression::{Compression, CompressionError};
 
 /// A batch's producer, and the place of its first record in the producer's sequence (KIP-98).
@@ -79,7 +79,10 @@ impl BatchHeader {
         Ok(header)
     }
 
-    fn read(mut bytes: &[u8]) -> Option<Self> {
+    /// Reads the header at the front of `bytes` and checks nothing, not even the magic; `None` when
+    /// the bytes are too few. For a broker, which answers each thing that is wrong in its turn.
+    #[must_use]
+    pub fn read(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let base_offset = i64::from_be_bytes(take(bytes)?);
         let batch_length = i32::from_be_bytes(take(bytes)?);
@@ -189,6 +192,21 @@ impl BatchHeader {
     #[must_use]
     pub fn delete_horizon(&self) -> Option<i64> {
         self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
+    /// Hashes the `batch` that this header was read from, header included, and compares it with the
+    /// CRC.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordsError::CrcMismatch`].
+    pub fn verify_crc(&self, batch: &[u8]) -> Result<(), RecordsError> {
+        let covered = batch.get(Self::CRC_END..).unwrap_or_default();
+        let (stored, computed) = (self.crc, crc::checksum(covered));
+        if stored == computed {
+            return Ok(());
+        }
+        Err(RecordsError::CrcMismatch { base_offset: self.base_offset, stored, computed })
     }
 
     /// CRC of the header's part of what the batch's CRC covers.
