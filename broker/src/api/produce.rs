@@ -11,7 +11,7 @@ use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::demands::Demands;
 use crate::log::Log;
-use crate::log::incoming::{Incoming, NoBatch, Refusal, Unpacker};
+use crate::log::incoming::{Carried, Incoming, NoBatch, Refusal, Unpacker};
 use crate::partition::{Appended, Partition, Surroundings};
 use crate::txn::{FIRST_PRODUCE_THAT_ADDS, Producer};
 use crate::world::catalog::{Node, TopicKey};
@@ -37,11 +37,8 @@ struct CheckedTopic {
 #[derive(Debug, Clone)]
 struct CheckedPartition {
     index: i32,
-    /// What is wrong with it whatever the log is like.
-    framed: Result<(), Refusal>,
-    /// None if there is something wrong with it.
-    batch: Option<Incoming>,
-    /// What the log would have against it.
+    carried: Carried,
+    /// What the log would have against the batch.
     found: Result<(), Refusal>,
     records: Reading,
 }
@@ -108,7 +105,7 @@ impl Checked {
     pub(crate) fn inspect(&mut self) {
         let mut unpacker = Unpacker::at_leisure();
         for row in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            if let (Some(batch), Reading::Wanted(demands)) = (&mut row.batch, &row.records) {
+            if let (Ok(batch), Reading::Wanted(demands)) = (&mut row.carried.batch, &row.records) {
                 row.found = demands.check(batch, &mut unpacker);
                 row.records = Reading::Done;
             }
@@ -117,22 +114,16 @@ impl Checked {
 }
 
 impl Checked {
-    /// What refuses the request as a whole: Kafka looks through the batches for one that belongs to
-    /// a transaction before it looks at anything else.
+    /// What refuses the request as a whole: Kafka looks through the first batches of the partitions
+    /// for one that belongs to a transaction before it looks at anything else.
     fn check_whole(&self) -> Result<(), Refusal> {
         for row in self.topics.iter().flat_map(|topic| &topic.partitions) {
-            match (&row.framed, &row.batch) {
-                (Err(refusal), _) if refusal.code == ErrorCode::CorruptMessage => {
-                    return Err(refusal.clone());
-                }
-                (_, Some(batch)) if batch.header().attributes.is_transactional() => {
-                    let unnamed = ErrorCode::TransactionalIdAuthorizationFailed;
-                    return match &self.transactional_id {
-                        Some(_) => Ok(()),
-                        None => Err(unnamed.into()),
-                    };
-                }
-                _ => {}
+            if let Err(NoBatch::Unreadable(refusal)) = &row.carried.batch {
+                return Err(refusal.clone());
+            }
+            if row.carried.header.is_some_and(|header| header.attributes.is_transactional()) {
+                let unnamed = ErrorCode::TransactionalIdAuthorizationFailed;
+                return self.transactional_id.as_ref().map(drop).ok_or_else(|| unnamed.into());
             }
         }
         Ok(())
@@ -146,21 +137,28 @@ impl CheckedPartition {
         frame_len: usize,
         at_once: &mut Unpacker,
     ) -> Self {
-        let (mut framed, mut batch, mut found) = (Ok(()), None, Ok(()));
-        match Incoming::take(data.records, version, frame_len) {
-            Ok(mut taken) => {
-                found = taken.verify(at_once);
-                batch = Some(taken);
-            }
-            Err(NoBatch::Unframed(refusal)) => framed = Err(refusal),
-            Err(NoBatch::Contradictory(refusal)) => found = Err(refusal),
+        let mut carried = Carried::new(data.records, version, frame_len);
+        let found = carried.batch.as_mut().map_or(Ok(()), |batch| batch.verify(at_once));
+        Self { index: data.index, carried, found, records: Reading::Unasked }
+    }
+
+    /// Whether there is one batch, whatever is in it.
+    fn check_frame(&self) -> Result<(), Refusal> {
+        match &self.carried.batch {
+            Err(NoBatch::Unreadable(refusal) | NoBatch::Unframed(refusal)) => Err(refusal.clone()),
+            Ok(_) | Err(NoBatch::Contradictory(_)) => Ok(()),
         }
-        Self { index: data.index, framed, batch, found, records: Reading::Unasked }
+    }
+
+    /// The batch, or what the log has against it.
+    fn judged(&self) -> Result<&Incoming, &Refusal> {
+        let batch = self.carried.batch.as_ref().map_err(NoBatch::refusal)?;
+        self.found.as_ref().map(|()| batch)
     }
 
     /// The batch, if nothing is known to be wrong with it.
     fn sound(&self) -> Option<&Incoming> {
-        self.batch.as_ref().filter(|_| self.found.is_ok())
+        self.judged().ok()
     }
 }
 
@@ -237,7 +235,7 @@ fn log_start(
     row: &CheckedPartition,
     refusal: &Refusal,
 ) -> Option<i64> {
-    let has_looked = row.framed.is_ok()
+    let has_looked = row.check_frame().is_ok()
         && matches!(
             refusal.code,
             ErrorCode::OutOfOrderSequenceNumber
@@ -262,7 +260,7 @@ fn append(
     let topic = world.catalog.topic(key)?;
     let (id, name) = (topic.id, topic.name.clone());
     topic.partition(index)?;
-    row.framed.clone()?;
+    row.check_frame()?;
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
@@ -346,13 +344,11 @@ fn append_to(
 
 /// The batch as the topic wants it, after the checks that need the topic.
 fn admitted(row: &CheckedPartition, topic: &TopicSettings, now: Now) -> Result<Incoming, Refusal> {
-    if let Some(batch) = &row.batch {
+    if let Ok(batch) = &row.carried.batch {
         batch.check_base()?;
         check_size(batch.len(), topic.max_message_bytes)?;
     }
-    row.found.clone()?;
-    // One that there is none of was refused above.
-    let batch = row.batch.as_ref().ok_or(ErrorCode::InvalidRecord)?;
+    let batch = row.judged().map_err(Refusal::clone)?;
     Ok(batch.stamped(topic.append_time(now)))
 }
 

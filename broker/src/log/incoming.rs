@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::compression::{Compression, CompressionError, Decompressor};
 use ottla_protocol::records::{BatchHeader, RecordBatch, SealedBatch, TimestampType};
@@ -61,32 +62,73 @@ enum Limit {
     ByAll(usize),
 }
 
+/// What a produce request carries for a partition.
+#[derive(Debug, Clone)]
+pub struct Carried {
+    /// What its first batch says of itself, whether that agrees or not; `None` where there is no
+    /// batch of the current magic.
+    pub header: Option<BatchHeader>,
+    /// Bytes of that batch, which are what `max.message.bytes` limits; 0 where there is none.
+    pub len: usize,
+    /// The batch, or why it is none.
+    pub batch: Result<Incoming, NoBatch>,
+}
+
 /// Why bytes are no batch that a log could be asked to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoBatch {
+    /// They do not begin with one: the whole request is refused.
+    Unreadable(Refusal),
     /// No bytes, several batches, or what cannot be told from them: refused before anything else.
     Unframed(Refusal),
     /// One batch whose header contradicts itself: refused where the log would take it.
     Contradictory(Refusal),
 }
 
-impl Incoming {
-    /// Takes the one batch that a produce request of `version` may carry for a partition, with what
-    /// Kafka asks of it before it looks at `acks` and at the log.
+impl Carried {
+    /// Looks for the one batch that a produce request of `version` may carry for a partition, with
+    /// what Kafka asks of it before it looks at `acks` and at the log.
     ///
     /// `frame_len` is the size of the request in bytes: a batch that is a small part of it is
     /// copied, so that a log never pins a frame for the sake of a few records.
-    ///
-    /// # Errors
-    ///
-    /// [`NoBatch`], with what the producer is to be told.
-    pub fn take(
-        records: Option<RecordChunks>,
-        version: i16,
-        frame_len: usize,
-    ) -> Result<Self, NoBatch> {
-        let mut bytes = records.unwrap_or_default().into_bytes();
-        bytes.truncate(check_frame(&bytes).map_err(NoBatch::Unframed)?);
+    #[must_use]
+    pub fn new(records: Option<RecordChunks>, version: i16, frame_len: usize) -> Self {
+        let bytes = records.unwrap_or_default().into_bytes();
+        let (len, magic) = match next_batch(&bytes) {
+            Ok(Some(first)) => first,
+            Ok(None) => return Self::nothing(NoBatch::Unframed(not_one())),
+            Err(refusal) => return Self::nothing(NoBatch::Unreadable(refusal)),
+        };
+        if magic != CURRENT_MAGIC {
+            let reason = format!("produced batches have magic 2, this one has {magic}");
+            return Self::nothing(NoBatch::Unframed(invalid(&reason)));
+        }
+        let header = bytes.get(..len).and_then(BatchHeader::read);
+        let rest = bytes.get(len..).unwrap_or_default();
+        let batch = match check_frame(header.as_ref(), rest, version) {
+            Ok(()) => Incoming::take(bytes.slice(..len), frame_len),
+            Err(refusal) => Err(NoBatch::Unframed(refusal)),
+        };
+        Self { header, len, batch }
+    }
+
+    fn nothing(why: NoBatch) -> Self {
+        Self { header: None, len: 0, batch: Err(why) }
+    }
+}
+
+impl NoBatch {
+    /// What the producer is to be told.
+    #[must_use]
+    pub fn refusal(&self) -> &Refusal {
+        let (Self::Unreadable(refusal) | Self::Unframed(refusal) | Self::Contradictory(refusal)) =
+            self;
+        refusal
+    }
+}
+
+impl Incoming {
+    fn take(bytes: Bytes, frame_len: usize) -> Result<Self, NoBatch> {
         if bytes.len() < BatchHeader::LEN {
             let reason = "a batch is smaller than its header";
             let refusal = Refusal::new(ErrorCode::CorruptMessage, reason);
@@ -95,11 +137,6 @@ impl Incoming {
         let batch = RecordBatch::parse(bytes).map_err(|fault| {
             NoBatch::Contradictory(Refusal::new(ErrorCode::InvalidRecord, fault))
         })?;
-        if version < 7 && matches!(batch.header().compression(), Ok(Compression::Zstd)) {
-            let reason = "produce requests below version 7 cannot carry zstd";
-            let refusal = Refusal::new(ErrorCode::UnsupportedCompressionType, reason);
-            return Err(NoBatch::Unframed(refusal));
-        }
         let pins_too_much = batch.bytes().len().saturating_mul(4) < frame_len;
         Ok(Self::trusted(if pins_too_much { batch.to_sealed().freeze() } else { batch }))
     }
@@ -335,18 +372,21 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
-/// The size in bytes of the one batch in `bytes`, its magic being the current one. What follows it
-/// and is cut off does not count.
-fn check_frame(bytes: &[u8]) -> Result<usize, Refusal> {
-    let not_one = || invalid("a produce request must have exactly one record batch per partition");
-    let (size, magic) = next_batch(bytes)?.ok_or_else(not_one)?;
-    if magic != CURRENT_MAGIC {
-        return Err(invalid(&format!("produced batches have magic 2, this one has {magic}")));
+/// What `ProduceRequest.validateRecords` asks of the first batch and of the `rest` behind it, which
+/// may be part of a batch.
+fn check_frame(header: Option<&BatchHeader>, rest: &[u8], version: i16) -> Result<(), Refusal> {
+    if version < 7 && header.is_some_and(|header| header.compression() == Ok(Compression::Zstd)) {
+        let reason = "produce requests below version 7 cannot carry zstd";
+        return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, reason));
     }
-    match next_batch(bytes.get(size..).unwrap_or_default())? {
-        None => Ok(size),
+    match next_batch(rest)? {
+        None => Ok(()),
         Some(_) => Err(not_one()),
     }
+}
+
+fn not_one() -> Refusal {
+    invalid("a produce request must have exactly one record batch per partition")
 }
 
 /// The size and the magic of the batch at the front of `bytes`; `None` if it is cut off.

@@ -1,6 +1,6 @@
 pub(crate) mod cases;
 
-use cases::{Batch, SOUND, TWO, cases, compress};
+use cases::{Batch, SOUND, TWO, beside, cases, compress};
 use ottla_broker::world::Why;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::compression::Compression;
@@ -24,15 +24,19 @@ fn what_is_wrong_with_records_is_answered_as_kafka_answers_it() {
 
 #[test]
 fn a_malformed_batch_loses_no_other_partition_its_append() {
-    let mut test = Test::without_topics(1, &[]);
-    test.topic("t", &[]);
-    test.topic("u", &[]);
-    let mut request = produce_request("t", 1, Bytes::from(SOUND.of(&TWO[..9])).into());
-    request.topic_data.extend(produce_request("u", 1, batch(&["a"])).topic_data);
-    let ProduceResponse { responses, .. } = reply(test.send(1, 9, request));
-    let codes: Vec<i16> =
-        responses.iter().map(|topic| topic.partition_responses[0].error_code).collect();
-    assert_eq!(codes, [ErrorCode::InvalidRecord.code(), 0]);
+    for (name, bytes, code) in beside() {
+        let mut test = Test::without_topics(1, &[]);
+        test.topic("t", &[]);
+        test.topic("u", &[]);
+        let mut request = produce_request("t", 1, Bytes::from(bytes).into());
+        request.topic_data.extend(produce_request("u", 1, batch(&["a"])).topic_data);
+        let ProduceResponse { responses, .. } = reply(test.send(1, 9, request));
+        let codes: Vec<i16> =
+            responses.iter().map(|topic| topic.partition_responses[0].error_code).collect();
+        // What does not begin with a batch refuses them all.
+        let other = if name == "zeros" { code } else { 0 };
+        assert_eq!(codes, [code, other], "{name}");
+    }
 }
 
 #[test]

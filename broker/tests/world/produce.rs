@@ -83,6 +83,11 @@ fn a_transactional_batch_of_nobodys_transaction_refuses_the_whole_request() {
     };
     request.topic_data[0].partition_data.push(row);
     let refused = ErrorCode::TransactionalIdAuthorizationFailed.code();
+    assert_eq!(produced(Test::new().send(1, 9, request.clone())).error_code, refused);
+    // Though what it is in is no one batch.
+    let row = &mut request.topic_data[0].partition_data[1];
+    let twice = [&*row.records.take().unwrap().into_bytes()].repeat(2).concat();
+    row.records = Some(Bytes::from(twice).into());
     assert_eq!(produced(Test::new().send(1, 9, request)).error_code, refused);
 }
 

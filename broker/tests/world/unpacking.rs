@@ -1,6 +1,6 @@
 //! How much of a request is unpacked at once.
 
-use ottla_broker::log::incoming::{Incoming, Unpacker};
+use ottla_broker::log::incoming::{Carried, Unpacker};
 use ottla_protocol::compression::Compression;
 
 use super::malformed::cases::{Batch, SOUND, TWO, compress};
@@ -12,7 +12,7 @@ const CODECS: [Compression; 2] = [Compression::Gzip, Compression::Zstd];
 #[track_caller]
 fn is_read(unpacker: &mut Unpacker, batch: Vec<u8>) -> bool {
     let records = Some(RecordChunks::from(Bytes::from(batch)));
-    let mut batch = Incoming::take(records, 9, 0).unwrap();
+    let mut batch = Carried::new(records, 9, 0).batch.unwrap();
     batch.verify(unpacker).is_err() || batch.found().is_some()
 }
 

@@ -212,6 +212,19 @@ fn frames() -> impl Iterator<Item = Case> {
     .into_iter()
 }
 
+/// What is sent beside a sound batch for another partition, and its code.
+pub(crate) fn beside() -> Vec<(&'static str, Vec<u8>, i16)> {
+    let sound = SOUND.of(TWO);
+    let then = |bytes: &[u8]| [&sound[..], bytes].concat();
+    vec![
+        ("malformed", SOUND.of(&TWO[..9]), 87),
+        ("zeros", vec![0; 100], 2),
+        ("then twelve zeros", then(&[0; 12]), 2),
+        ("then one of magic 9", then(&Batch { magic: 9, ..SOUND }.of(TWO)), 2),
+        ("then another", then(&sound), 87),
+    ]
+}
+
 pub(crate) fn compress(codec: Compression, records: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     let done = Compressor::new().compress(Codec::new(codec), records, &mut packed);

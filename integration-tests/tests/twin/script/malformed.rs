@@ -5,7 +5,7 @@
 mod cases;
 
 use bytes::Bytes;
-use cases::{Batch, Case, SOUND, TWO, cases, compress};
+use cases::{Batch, Case, SOUND, TWO, beside, cases, compress};
 use ottla_protocol::compression::Compression;
 use ottla_protocol::messages::fetch::FetchPartition;
 
@@ -59,11 +59,13 @@ async fn on_other_topics(twin: &mut Twin) {
 
 /// The other partition of the request is not harmed.
 async fn beside_a_sound_one(twin: &mut Twin) {
-    let malformed = Bytes::from(SOUND.of(&TWO[..9]));
-    twin.ask("malformed: beside a sound one", 9, |side| {
-        let mut request = produced(side, 9, "malformed", malformed.clone().into());
-        request.topic_data.extend(produced(side, 9, "log", chunks(batch(&["s"]))).topic_data);
-        request
-    })
-    .await;
+    for (name, bytes, _) in beside() {
+        let malformed = Bytes::from(bytes);
+        twin.ask(&format!("malformed: {name}, beside a sound one"), 9, |side| {
+            let mut request = produced(side, 9, "malformed", malformed.clone().into());
+            request.topic_data.extend(produced(side, 9, "log", chunks(batch(&["s"]))).topic_data);
+            request
+        })
+        .await;
+    }
 }
