@@ -11,7 +11,7 @@ use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::demands::Demands;
 use crate::log::Log;
-use crate::log::incoming::{Carried, Incoming, NoBatch, Refusal, Unpacker};
+use crate::log::incoming::{Carried, Incoming, NoBatch, Refusal, Unpacker, check_base};
 use crate::partition::{Appended, Partition, Surroundings};
 use crate::txn::{FIRST_PRODUCE_THAT_ADDS, Producer};
 use crate::world::catalog::{Node, TopicKey};
@@ -344,10 +344,9 @@ fn append_to(
 
 /// The batch as the topic wants it, after the checks that need the topic.
 fn admitted(row: &CheckedPartition, topic: &TopicSettings, now: Now) -> Result<Incoming, Refusal> {
-    if let Ok(batch) = &row.carried.batch {
-        batch.check_base()?;
-        check_size(batch.len(), topic.max_message_bytes)?;
-    }
+    let Carried { header, len, .. } = &row.carried;
+    header.as_ref().map_or(Ok(()), check_base)?;
+    check_size(*len, topic.max_message_bytes)?;
     let batch = row.judged().map_err(Refusal::clone)?;
     Ok(batch.stamped(topic.append_time(now)))
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::compression::{Compression, CompressionError, Decompressor};
-use ottla_protocol::records::{BatchHeader, RecordBatch, SealedBatch, TimestampType};
+use ottla_protocol::records::{BatchFault, BatchHeader, RecordBatch, SealedBatch, TimestampType};
 use ottla_protocol::wire::RecordChunks;
 
 use super::batch::{Batch, MAX_DECOMPRESSED};
@@ -106,7 +106,7 @@ impl Carried {
         let header = bytes.get(..len).and_then(BatchHeader::read);
         let rest = bytes.get(len..).unwrap_or_default();
         let batch = match check_frame(header.as_ref(), rest, version) {
-            Ok(()) => Incoming::take(bytes.slice(..len), frame_len),
+            Ok(()) => Incoming::take(bytes.slice(..len), header.as_ref(), frame_len),
             Err(refusal) => Err(NoBatch::Unframed(refusal)),
         };
         Self { header, len, batch }
@@ -128,15 +128,14 @@ impl NoBatch {
 }
 
 impl Incoming {
-    fn take(bytes: Bytes, frame_len: usize) -> Result<Self, NoBatch> {
-        if bytes.len() < BatchHeader::LEN {
+    fn take(bytes: Bytes, header: Option<&BatchHeader>, frame_len: usize) -> Result<Self, NoBatch> {
+        let Some(header) = header else {
             let reason = "a batch is smaller than its header";
             let refusal = Refusal::new(ErrorCode::CorruptMessage, reason);
             return Err(NoBatch::Contradictory(refusal));
-        }
-        let batch = RecordBatch::parse(bytes).map_err(|fault| {
-            NoBatch::Contradictory(Refusal::new(ErrorCode::InvalidRecord, fault))
-        })?;
+        };
+        let batch = RecordBatch::parse(bytes.clone())
+            .map_err(|fault| NoBatch::Contradictory(contradiction(header, &bytes, fault)))?;
         let pins_too_much = batch.bytes().len().saturating_mul(4) < frame_len;
         Ok(Self::trusted(if pins_too_much { batch.to_sealed().freeze() } else { batch }))
     }
@@ -148,25 +147,12 @@ impl Incoming {
     ///
     /// [`Refusal`], with what the producer is to be told.
     pub fn verify(&mut self, at_once: &mut Unpacker) -> Result<(), Refusal> {
-        self.check_base()?;
-        let corrupt = |error| Refusal::new(ErrorCode::CorruptMessage, error);
-        self.batch.verify_crc().map_err(corrupt)?;
+        check_base(self.header())?;
+        check_crc(self.header(), self.batch.bytes())?;
         check_header(self.header())?;
         match self.read(at_once, |_| {}) {
             Err(Unread::TooLarge(_)) => Ok(()),
             read => read.map(drop).map_err(Refusal::from),
-        }
-    }
-
-    /// Whether its records count their offsets from 0, which Kafka asks before anything else.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal`], when they do not.
-    pub fn check_base(&self) -> Result<(), Refusal> {
-        match self.header().base_offset {
-            0 => Ok(()),
-            _ => Err(invalid("the base offset of a produced batch must be 0")),
         }
     }
 
@@ -406,6 +392,29 @@ fn next_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, Refusal> {
         return Err(Refusal::new(ErrorCode::CorruptMessage, reason));
     }
     Ok((bytes.len() >= size).then_some((size, magic)))
+}
+
+/// Whether the records of a batch count their offsets from 0, which Kafka asks before anything else.
+///
+/// # Errors
+///
+/// [`Refusal`], when they do not.
+pub fn check_base(header: &BatchHeader) -> Result<(), Refusal> {
+    match header.base_offset {
+        0 => Ok(()),
+        _ => Err(invalid("the base offset of a produced batch must be 0")),
+    }
+}
+
+fn check_crc(header: &BatchHeader, batch: &[u8]) -> Result<(), Refusal> {
+    header.verify_crc(batch).map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error))
+}
+
+/// What is said of a batch that cannot be read because of its header, in the order of
+/// [`Incoming::verify`].
+fn contradiction(header: &BatchHeader, batch: &[u8], fault: BatchFault) -> Refusal {
+    let earlier = check_crc(header, batch).and_then(|()| check_header(header));
+    earlier.err().unwrap_or_else(|| Refusal::new(ErrorCode::InvalidRecord, fault))
 }
 
 /// What `LogValidator` asks of a client's batch before it looks at the records.

@@ -6,6 +6,7 @@ use ottla_protocol::records::{BatchBuilder, NewRecord, ProducerStamp, SealOption
 use ottla_protocol::wire::RecordChunks;
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::malformed::cases::{Batch, SOUND, TWO};
 use super::*;
 
 /// `log_start` is −1 where it is refused before anybody looks at the log.
@@ -155,6 +156,20 @@ fn the_whole_batch_counts_for_the_largest_size() {
     assert_eq!(test.produce(-1, records).error_code, 0);
     let row = test.produce(-1, batch(&["ab"]));
     assert_eq!(row.error_code, ErrorCode::MessageTooLarge.code());
+}
+
+#[test]
+fn the_largest_size_comes_before_the_checksum_and_what_the_header_says() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[("max.message.bytes", "70")]);
+    for count in [2, 0, -1] {
+        let mut bytes = Batch { count, ..SOUND }.of(TWO);
+        for _ in 0..2 {
+            let row = test.produce(1, Bytes::copy_from_slice(&bytes).into());
+            assert_eq!(row.error_code, ErrorCode::MessageTooLarge.code(), "{count}");
+            bytes[17] ^= 1;
+        }
+    }
 }
 
 #[test]

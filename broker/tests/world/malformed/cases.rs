@@ -23,7 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let packed = Compression::ALL.into_iter().skip(1).map(move |codec| of(codec, *packed));
         std::iter::once(of(Compression::None, *plain)).chain(packed)
     });
-    sections.chain(headers()).chain(packings()).chain(frames()).collect()
+    sections.chain(headers()).chain(checksums()).chain(packings()).chain(frames()).collect()
 }
 
 /// What the header says, as far as a case may have it otherwise.
@@ -139,12 +139,33 @@ fn headers() -> impl Iterator<Item = Case> {
         ("codec 5", Batch { codec: 5, ..SOUND }, -1),
         ("codec 6", Batch { codec: 6, ..SOUND }, -1),
         ("codec 7 and a last offset too large", Batch { codec: 7, excess: 1, ..SOUND }, -1),
+        ("codec 7 and records below 0", Batch { codec: 7, count: -1, ..SOUND }, -1),
         ("a latest timestamp too early", Batch { max_timestamp: 5, ..SOUND }, 0),
         ("a latest timestamp too late", Batch { max_timestamp: START + 9, ..SOUND }, 0),
         ("a broker's timestamp", Batch { bits: 0x08, max_timestamp: START + 9, ..SOUND }, 0),
         ("a broker's timestamp that is none", Batch { bits: 0x08, max_timestamp: -1, ..SOUND }, 32),
         ("a delete horizon", Batch { bits: 0x40, ..SOUND }, 0),
         ("an attribute that means nothing", Batch { bits: 0x80, ..SOUND }, 0),
+    ]
+    .into_iter()
+    .map(case)
+}
+
+/// What the header gets wrong besides its checksum.
+fn checksums() -> impl Iterator<Item = Case> {
+    let case = |(name, batch, answer): (&str, Batch, (i16, i64))| {
+        let mut bytes = batch.of(TWO);
+        bytes[17] ^= 1;
+        Case { name: format!("another checksum and {name}"), bytes, answer }
+    };
+    [
+        ("nothing else", SOUND, (2, -1)),
+        ("no records", Batch { count: 0, ..SOUND }, (2, -1)),
+        ("records below 0", Batch { count: -1, ..SOUND }, (2, -1)),
+        ("a last offset too small", Batch { excess: -1, ..SOUND }, (2, -1)),
+        ("codec 5", Batch { codec: 5, ..SOUND }, (2, -1)),
+        ("a base offset", Batch { base_offset: 1, ..SOUND }, (87, 0)),
+        ("a base offset below 0", Batch { base_offset: -1, ..SOUND }, (87, 0)),
     ]
     .into_iter()
     .map(case)

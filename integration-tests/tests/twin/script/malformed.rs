@@ -54,6 +54,8 @@ async fn on_other_topics(twin: &mut Twin) {
     ask(twin, "compacted", "no key and then cut off", SOUND.of(&keyless[..12])).await;
     let (large, misplaced) = (SOUND.of(&[TWO; 20].concat()), Batch { base_offset: 1, ..SOUND });
     ask(twin, "small", "too large and malformed", large).await;
+    let contradictory = Batch { count: 0, ..SOUND }.of(&[TWO; 20].concat());
+    ask(twin, "small", "too large and of no records", contradictory).await;
     ask(twin, "small", "too large and misplaced", misplaced.of(&[TWO; 20].concat())).await;
 }
 
