@@ -7,6 +7,7 @@ use ottla_protocol::messages::produce::{
     PartitionProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
+use ottla_protocol::records::ProducerStamp;
 use ottla_protocol::{ByteString, ErrorCode, Uuid};
 
 use super::demands::Demands;
@@ -150,6 +151,13 @@ impl CheckedPartition {
         }
     }
 
+    /// Who wrote it as part of a transaction, whether the log will take it or not: Kafka asks the
+    /// coordinator before it looks at anything else.
+    fn transactional(&self) -> Option<ProducerStamp> {
+        let header = self.carried.header.filter(|header| header.attributes.is_transactional());
+        header.map(|header| header.producer).filter(|stamp| stamp.producer_id >= 0)
+    }
+
     /// The batch, or what the log has against it.
     fn judged(&self) -> Result<&Incoming, &Refusal> {
         let batch = self.carried.batch.as_ref().map_err(NoBatch::refusal)?;
@@ -220,33 +228,45 @@ fn append_row(
             };
             (row, Some(unacknowledged))
         }
-        Err(refusal) => {
-            let log_start_offset = log_start(world, cx, key, row, &refusal).unwrap_or(-1);
-            (PartitionProduceResponse { log_start_offset, ..refused(index, refusal) }, None)
+        Err(Refused { refusal, log_start }) => {
+            let refused = refused(index, refusal);
+            (PartitionProduceResponse { log_start_offset: log_start, ..refused }, None)
         }
     }
 }
 
-/// The start of the log, where Kafka has looked at the log before it refused.
-fn log_start(
-    world: &World,
-    cx: &Context,
-    key: TopicKey<'_>,
-    row: &CheckedPartition,
-    refusal: &Refusal,
-) -> Option<i64> {
-    let has_looked = row.check_frame().is_ok()
-        && matches!(
+/// A refusal, and the start of the log if Kafka has looked at that by then; else −1.
+struct Refused {
+    refusal: Refusal,
+    log_start: i64,
+}
+
+impl Refused {
+    /// By the log that begins at `start`: Kafka does not tell that with every code.
+    fn by_log(start: i64, refusal: Refusal) -> Self {
+        let is_kept_back = matches!(
             refusal.code,
-            ErrorCode::OutOfOrderSequenceNumber
-                | ErrorCode::InvalidProducerEpoch
-                | ErrorCode::InvalidRecord
-                | ErrorCode::InvalidTimestamp
-                | ErrorCode::NotEnoughReplicas
-                | ErrorCode::UnknownServerError
+            ErrorCode::CorruptMessage
+                | ErrorCode::KafkaStorageError
+                | ErrorCode::MessageTooLarge
+                | ErrorCode::NotLeaderOrFollower
+                | ErrorCode::RecordListTooLarge
+                | ErrorCode::UnknownTopicOrPartition
         );
-    let partition = world.catalog.topic(key).ok()?.partition(row.index).ok()?;
-    partition.led_by(cx.node).ok().filter(|_| has_looked).map(Log::start)
+        Self { refusal, log_start: if is_kept_back { -1 } else { start } }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, log_start: -1 }
+    }
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Refusal::from(code).into()
+    }
 }
 
 fn append(
@@ -255,24 +275,30 @@ fn append(
     request: &Checked,
     key: TopicKey<'_>,
     row: &CheckedPartition,
-) -> Result<(Appended, i64, Unacknowledged), Refusal> {
+) -> Result<(Appended, i64, Unacknowledged), Refused> {
     let (index, acks) = (row.index, request.acks);
     let topic = world.catalog.topic(key)?;
     let (id, name) = (topic.id, topic.name.clone());
     topic.partition(index)?;
     row.check_frame()?;
+    let transactional = row.transactional().zip(request.transactional_id.as_deref());
+    let overtakes = transactional.map_or(Ok(false), |(stamp, id)| {
+        admit_transaction(world, cx, id, key, index, stamp).map_err(outside_transaction)
+    })?;
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
-    let transactional = row.sound().filter(|batch| batch.header().attributes.is_transactional());
-    if let Some((batch, id)) = transactional.zip(request.transactional_id.as_deref()) {
-        admit_transaction(world, cx, id, key, index, batch).map_err(outside_transaction)?;
-    }
     let done = world.catalog.with_partition(key, index, cx.now, |partition, around| {
-        partition.led_by(cx.node).map(drop)?;
-        cx.item(&name, index)?;
-        let batch = admitted(row, around.settings.at(Some(cx.node)), cx.now)?;
-        append_to(partition, &batch, acks, around)
+        let log_start = partition.led_by(cx.node)?.start();
+        let mut append = || {
+            cx.item(&name, index)?;
+            let batch = admitted(row, around.settings.at(Some(cx.node)), cx.now)?;
+            if overtakes {
+                return Err(ErrorCode::OutOfOrderSequenceNumber.into());
+            }
+            append_to(partition, &batch, acks, around)
+        };
+        append().map_err(|refusal| Refused::by_log(log_start, refusal))
     })?;
     let done = done?;
     world.wake_partition(id, index);
@@ -294,31 +320,27 @@ fn outside_transaction(code: ErrorCode) -> Refusal {
 }
 
 /// Asks the transaction coordinator about the first batch of a transaction in this partition
-/// (KIP-890); once it is open in the log, no more.
+/// (KIP-890); once it is open in the log, no more. Returns whether a batch is a later one than the
+/// first and has overtaken it, which the log is not to take (KAFKA-18202).
 fn admit_transaction(
     world: &mut World,
     cx: &Context,
     transactional_id: &str,
     key: TopicKey<'_>,
     index: i32,
-    batch: &Incoming,
-) -> Result<(), ErrorCode> {
+    stamp: ProducerStamp,
+) -> Result<bool, ErrorCode> {
     let topic = world.catalog.topic(key)?;
     let producers = topic.partition(index)?.led_by(cx.node)?.producers();
     cx.item(&topic.name, index)?;
-    let stamp = batch.header().producer;
     if producers.has_open_transaction(stamp) {
-        return Ok(());
+        return Ok(false);
     }
-    // A later batch than the first has overtaken it (KAFKA-18202).
-    let overtakes = stamp.base_sequence != 0 && !producers.knows(stamp.producer_id);
+    let is_later = stamp.base_sequence != 0 && !producers.knows(stamp.producer_id);
     let partition = (topic.name.clone(), index);
     let producer = Producer { id: stamp.producer_id, epoch: stamp.producer_epoch };
     world.transactions.admit_records(cx.version, transactional_id, producer, partition, cx.now)?;
-    if overtakes && cx.version >= FIRST_PRODUCE_THAT_ADDS {
-        return Err(ErrorCode::OutOfOrderSequenceNumber);
-    }
-    Ok(())
+    Ok(is_later && cx.version >= FIRST_PRODUCE_THAT_ADDS)
 }
 
 /// An append, and what its partition was like after it.

@@ -39,7 +39,7 @@ const ACCEPTED: &[Accepted] = &[
     accepted("Produce 9 with a bad checksum", "*.error_message", REASONED),
     accepted("Produce 9 of magic 1", "*.error_message", REASONED),
     accepted("Produce 9 cut off", "*.error_message", REASONED),
-    accepted("Produce 9 malformed: *", "*.error_message", REASONED),
+    accepted("Produce * malformed: *", "*.error_message", REASONED),
     accepted(
         "Produce 9 malformed: *",
         "*.batch_index_error_message",

@@ -38,6 +38,8 @@ pub(crate) struct Batch {
     pub(crate) excess: i32,
     pub(crate) max_timestamp: i64,
     pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) base_sequence: i32,
 }
 
 /// Two sound records.
@@ -50,6 +52,8 @@ pub(crate) const SOUND: Batch = Batch {
     excess: 0,
     max_timestamp: START,
     producer_id: -1,
+    producer_epoch: -1,
+    base_sequence: -1,
 };
 
 impl Batch {
@@ -60,7 +64,8 @@ impl Batch {
         hashed.extend(START.to_be_bytes());
         hashed.extend(self.max_timestamp.to_be_bytes());
         hashed.extend(self.producer_id.to_be_bytes());
-        hashed.extend([0xff; 6]);
+        hashed.extend(self.producer_epoch.to_be_bytes());
+        hashed.extend(self.base_sequence.to_be_bytes());
         hashed.extend(self.count.to_be_bytes());
         hashed.extend(records);
         let mut batch = self.base_offset.to_be_bytes().to_vec();
@@ -231,6 +236,24 @@ fn frames() -> impl Iterator<Item = Case> {
         answer: (code, if code == 0 { 0 } else { -1 }),
     })
     .into_iter()
+}
+
+/// Batches of a transaction by this producer, and the code of each once its partition is in it.
+pub(crate) fn transactional(producer: (i64, i16)) -> Vec<(&'static str, Vec<u8>, i16)> {
+    let (producer_id, producer_epoch) = producer;
+    let sound = || Batch { bits: 0x10, producer_id, producer_epoch, base_sequence: 0, ..SOUND };
+    let mut damaged = sound().of(TWO);
+    damaged[17] ^= 1;
+    vec![
+        ("cut off", sound().of(&TWO[..9]), 87),
+        ("of another checksum", damaged, 2),
+        ("of no records", Batch { count: 0, ..sound() }.of(TWO), 87),
+        ("of a base offset", Batch { base_offset: 1, ..sound() }.of(TWO), 87),
+        ("without a sequence", Batch { base_sequence: -1, ..sound() }.of(TWO), 87),
+        ("from the middle", Batch { base_sequence: 5, ..sound() }.of(TWO), 45),
+        ("from the middle, cut off", Batch { base_sequence: 5, ..sound() }.of(&TWO[..9]), 87),
+        ("that is sound", sound().of(TWO), 0),
+    ]
 }
 
 /// What is sent beside a sound batch for another partition, and its code.

@@ -3,6 +3,7 @@
 use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
 use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
+use super::super::malformed::cases::{Batch, SOUND, TWO, transactional};
 use super::*;
 
 #[test]
@@ -20,6 +21,41 @@ fn records_outside_of_a_transaction_are_refused() {
     let other = producer.produce(&mut test, 11, "t", "x");
     assert_eq!(other, Err(ErrorCode::TransactionAbortable), "another partition was added");
     assert_eq!(test.written("t"), "");
+}
+
+#[test]
+fn the_transaction_comes_before_what_is_wrong_with_the_records() {
+    let names: Vec<_> = transactional((0, 0)).into_iter().map(|(name, ..)| name).collect();
+    for (at, name) in names.into_iter().enumerate() {
+        let mut test = Test::with_topics();
+        let producer = Producer::new(&mut test, "a", Protocol::Two);
+        let (_, bytes, code) = transactional((producer.id, producer.epoch)).swap_remove(at);
+        let mut send = |version, acks| {
+            let records = Bytes::copy_from_slice(&bytes).into();
+            let transactional_id = Some("a".into());
+            let request =
+                ProduceRequest { transactional_id, ..produce_request("t", acks, records) };
+            let row = produced(test.send(1, version, request));
+            (row.error_code, row.log_start_offset)
+        };
+        let outside = (ErrorCode::InvalidTxnState.code(), -1);
+        assert_eq!((send(9, -1), send(9, 2)), (outside, outside), "{name}");
+        // A version that takes the partition in.
+        assert_eq!(send(12, 2), (ErrorCode::InvalidRequiredAcks.code(), -1), "{name}");
+        assert_eq!(send(12, -1), (code, if code == 2 { -1 } else { 0 }), "{name}");
+        let described = test.world.transaction("a").unwrap();
+        assert_eq!((described.state, described.partitions.len()), ("Ongoing", 1), "{name}");
+    }
+}
+
+#[test]
+fn a_batch_of_a_transaction_without_a_producer_is_of_none() {
+    let mut test = Test::with_topics();
+    let request = ProduceRequest {
+        transactional_id: Some("a".into()),
+        ..produce_request("t", -1, Bytes::from(Batch { bits: 0x10, ..SOUND }.of(TWO)).into())
+    };
+    assert_eq!(produced(test.send(1, 9, request)).error_code, 0);
 }
 
 #[test]
@@ -81,6 +117,7 @@ fn a_transaction_cannot_be_mixed_with_other_records() {
         producer.write(&mut test, "t", "x").unwrap();
         let row = test.produce(-1, stamped(producer.id, producer.epoch, 1));
         assert_eq!(error(row.error_code), ErrorCode::InvalidTxnState, "{protocol:?}");
+        assert_eq!(row.log_start_offset, 0, "by the log itself");
     }
 }
 

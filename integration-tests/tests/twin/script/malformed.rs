@@ -2,7 +2,7 @@
 
 #[expect(dead_code, reason = "what Kafka answers, it is asked here")]
 #[path = "../../../../broker/tests/world/malformed/cases.rs"]
-mod cases;
+pub(super) mod cases;
 
 use bytes::Bytes;
 use cases::{Batch, Case, SOUND, TWO, beside, cases, compress};

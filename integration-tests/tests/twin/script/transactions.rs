@@ -1,5 +1,6 @@
 //! Transactions, of both protocols.
 
+use bytes::Bytes;
 use ottla_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -17,6 +18,8 @@ use ottla_protocol::messages::{
 use ottla_protocol::records::ProducerStamp;
 use ottla_protocol::{ByteString, Uuid};
 
+use super::malformed::cases::transactional;
+use super::records::produced;
 use super::{create, every, stamped};
 use crate::twin::{Side, Twin};
 
@@ -26,6 +29,7 @@ pub(super) async fn play(twin: &mut Twin) {
     first_protocol(twin).await;
     offsets(twin).await;
     second_protocol(twin).await;
+    malformed(twin).await;
     verification(twin).await;
     inspection(twin).await;
     markers(twin).await;
@@ -257,6 +261,39 @@ async fn second_protocol(twin: &mut Twin) {
     twin.learn("of an empty one", 5, |side| end(side, "two", false), ended).await;
     twin.ask("that commits an empty one", 5, |side| end(side, "two", true)).await;
     twin.ask("by id in a transaction", 13, |side| write(side, 13, "two", 0)).await;
+}
+
+/// The coordinator is asked before anybody looks at the records, or at `acks`.
+async fn malformed(twin: &mut Twin) {
+    for (at, (name, _, code)) in transactional((0, 0)).into_iter().enumerate() {
+        let torn = |side: &Side, id: &str, acks: i16| {
+            let (_, bytes, _) = transactional(side.producer).swap_remove(at);
+            let mut request = write(side, 9, id, 0);
+            let row = &mut request.topic_data[0].partition_data[0];
+            row.records = Some(Bytes::from(bytes).into());
+            ProduceRequest { acks, ..request }
+        };
+        for (protocol, version) in [("one", 9), ("two", 12)] {
+            let id = format!("torn-{protocol}{at}");
+            begin(twin, &id).await;
+            for acks in [2, -1] {
+                let case = format!("malformed: in a transaction, {name}, with acks of {acks}");
+                twin.ask(&case, version, |side| torn(side, &id, acks)).await;
+            }
+            twin.ask(&format!("with a batch {name}"), 0, |_| describe(&id)).await;
+        }
+        let plain = |side: &Side| {
+            let (producer_id, producer_epoch) = side.producer;
+            let stamp = ProducerStamp { producer_id, producer_epoch, base_sequence: 2 };
+            produced(side, 9, "ledger", stamped(stamp, false))
+        };
+        if code == 0 {
+            twin.ask("malformed: outside of the transaction that is open", 9, plain).await;
+        }
+        let (id, case) = (format!("torn-two{at}"), format!("with a batch {name}"));
+        twin.learn(&case, 5, |side| end(side, &id, false), ended).await;
+        settle(twin, &format!("{case}, ended"), &id).await;
+    }
 }
 
 /// What brokers ask one another: whether a partition is in a transaction.
