@@ -195,22 +195,30 @@ impl Partition {
         }
     }
 
+    /// Whether enough replicas are in sync for what asks for all of them: `acks = -1`, markers.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_ENOUGH_REPLICAS` with fewer than `min.insync.replicas`.
+    pub fn check_in_sync(&self, around: Surroundings<'_>) -> Result<(), ErrorCode> {
+        if self.in_sync.len() < self.min_in_sync(around.settings.at(self.leader)) {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        Ok(())
+    }
+
     /// Appends a client's batch to the leader's log, and lets the followers pull.
     ///
     /// # Errors
     ///
-    /// [`Refusal`]: too few in-sync replicas for `acks = -1`, or the producer state forbids it.
+    /// [`Refusal`], because the producer state forbids it.
     pub fn append(
         &mut self,
         batch: &Incoming,
-        acks: i16,
         around: Surroundings<'_>,
     ) -> Result<Appended, Refusal> {
         let leader = self.leader.ok_or(ErrorCode::NotLeaderOrFollower)?;
         let settings = around.settings.at(self.leader);
-        if acks == -1 && self.in_sync.len() < self.min_in_sync(settings) {
-            return Err(ErrorCode::NotEnoughReplicas.into());
-        }
         let log = self.logs.get_mut(&leader).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let delta = i64::from(batch.header().last_offset_delta);
         let append_time_ms = settings.append_time(around.now).unwrap_or(-1);
@@ -234,12 +242,10 @@ impl Partition {
         around: Surroundings<'_>,
     ) -> Result<Appended, ErrorCode> {
         let leader = self.leader.ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let settings = around.settings.at(self.leader);
-        if self.in_sync.len() < self.min_in_sync(settings) {
-            return Err(ErrorCode::NotEnoughReplicas);
-        }
+        self.check_in_sync(around)?;
+        let roll = around.settings.at(self.leader).roll;
         let log = self.logs.get_mut(&leader).ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let base = log.append(marker, self.epoch, settings.roll, around.now.wall_ms);
+        let base = log.append(marker, self.epoch, roll, around.now.wall_ms);
         self.settle(around);
         Ok(Appended { base, last: base, append_time_ms: -1 })
     }

@@ -292,11 +292,14 @@ fn append(
         let log_start = partition.led_by(cx.node)?.start();
         let mut append = || {
             cx.item(&name, index)?;
+            if acks == -1 {
+                partition.check_in_sync(around)?;
+            }
             let batch = admitted(row, around.settings.at(Some(cx.node)), cx.now)?;
             if overtakes {
                 return Err(ErrorCode::OutOfOrderSequenceNumber.into());
             }
-            append_to(partition, &batch, acks, around)
+            append_to(partition, &batch, around)
         };
         append().map_err(|refusal| Refused::by_log(log_start, refusal))
     })?;
@@ -355,10 +358,9 @@ struct Done {
 fn append_to(
     partition: &mut Partition,
     batch: &Incoming,
-    acks: i16,
     around: Surroundings<'_>,
 ) -> Result<Done, Refusal> {
-    let appended = partition.append(batch, acks, around)?;
+    let appended = partition.append(batch, around)?;
     let log_start = partition.leader_log().map_or(-1, Log::start);
     let (epoch, lagging) = (partition.epoch(), partition.has_laggards());
     Ok(Done { appended, log_start, epoch, lagging })

@@ -370,6 +370,13 @@ fn too_few_replicas_in_sync_refuse_acks_all_before_anything_is_written() {
     let row = test.produce(-1, batch(&["a"]));
     assert_eq!(row.error_code, ErrorCode::NotEnoughReplicas.code());
     assert_eq!(test.produce(1, batch(&["b"])).base_offset, 0);
+    for malformed in [SOUND.of(&TWO[..9]), Batch { base_offset: 1, ..SOUND }.of(TWO)] {
+        let records = || Bytes::copy_from_slice(&malformed).into();
+        let row = test.produce(-1, records());
+        let answer = (row.error_code, row.log_start_offset);
+        assert_eq!(answer, (ErrorCode::NotEnoughReplicas.code(), 0), "whatever is sent");
+        assert_eq!(test.produce(1, records()).error_code, ErrorCode::InvalidRecord.code());
+    }
 }
 
 #[test]
