@@ -59,24 +59,18 @@ impl Demands {
         batch: &mut Incoming,
         unpacker: &mut Unpacker,
     ) -> Result<(), Refusal> {
-        let mut faults = Vec::new();
-        let mut code = ErrorCode::InvalidRecord;
+        let mut faults = Faults::default();
         let found = batch.read(unpacker, |record| {
-            if faults.len() == MAX_TOLD {
-                return;
-            }
-            let Some((fault, reason)) = self.fault(record) else { return };
-            faults.push((record.index, reason));
-            if fault == ErrorCode::InvalidTimestamp {
-                code = fault;
+            if let Some(fault) = self.fault(record) {
+                faults.add(fault, record, self);
             }
         })?;
         if found.longest > self.longest {
             let reason = "a record is longer than max.decompressed.message.bytes";
             return Err(Refusal::new(ErrorCode::InvalidRecord, reason));
         }
-        if !faults.is_empty() {
-            return Err(refuse_records(code, faults));
+        if faults.count > 0 {
+            return Err(faults.refuse());
         }
         if found.is_kept {
             return Ok(());
@@ -86,17 +80,76 @@ impl Demands {
     }
 
     /// What the topic has against a record.
-    fn fault(&self, record: RecordHead) -> Option<(ErrorCode, String)> {
-        let RecordHead { index, timestamp, has_key } = record;
-        if self.keys && !has_key {
-            return Some((ErrorCode::InvalidRecord, keyless_reason(&self.partition)));
+    fn fault(&self, record: RecordHead) -> Option<Fault> {
+        if self.keys && !record.has_key {
+            return Some(Fault::Keyless);
         }
-        let untimely = match &self.times {
-            Some(times) if timestamp != NO_TIMESTAMP => (!times.contains(&timestamp))
-                .then(|| untimely_reason(index, timestamp, *times.start(), *times.end())),
-            _ => self.is_stamped.then(|| stamped_reason(index)),
+        match &self.times {
+            Some(times) if record.timestamp != NO_TIMESTAMP => {
+                (!times.contains(&record.timestamp)).then_some(Fault::Untimely)
+            }
+            _ => self.is_stamped.then_some(Fault::Stamped),
+        }
+    }
+
+    fn reason(&self, fault: Fault, record: RecordHead) -> String {
+        let RecordHead { index, offset, timestamp, .. } = record;
+        match (fault, &self.times) {
+            (Fault::Keyless, _) => keyless_reason(&self.partition),
+            (Fault::Untimely, Some(times)) => {
+                untimely_reason(offset, timestamp, *times.start(), *times.end())
+            }
+            (Fault::Untimely | Fault::Stamped, _) => stamped_reason(index),
+        }
+    }
+}
+
+/// What a topic may have against a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It has no key, and the topic compacts.
+    Keyless,
+    /// Its timestamp is too far from now.
+    Untimely,
+    /// It says that a broker has set its timestamp.
+    Stamped,
+}
+
+/// What is wrong with the records of a batch.
+#[derive(Debug, Default)]
+struct Faults {
+    count: usize,
+    /// Whether a timestamp is at fault, which decides the code.
+    are_of_time: bool,
+    /// The first of them: index and reason.
+    told: Vec<(i32, String)>,
+}
+
+impl Faults {
+    fn add(&mut self, fault: Fault, record: RecordHead, demands: &Demands) {
+        self.count += 1;
+        self.are_of_time |= fault != Fault::Keyless;
+        if self.told.len() < MAX_TOLD {
+            self.told.push((record.index, demands.reason(fault, record)));
+        }
+    }
+
+    fn refuse(self) -> Refusal {
+        let Self { count, are_of_time, told } = self;
+        let (code, reason) = if are_of_time {
+            (ErrorCode::InvalidTimestamp, "invalid timestamp".to_owned())
+        } else {
+            let first = told.iter().take(3);
+            let first =
+                first.map(|(i, why)| format!("RecordError(batchIndex={i}, message='{why}')"));
+            let first = first.collect::<Vec<_>>().join(", ");
+            let reason = format!(
+                "{count} record errors in total, and only showing the first three errors at most: [{first}]"
+            );
+            (ErrorCode::InvalidRecord, reason)
         };
-        Some((ErrorCode::InvalidTimestamp, untimely?))
+        let message = Some(format!("One or more records have been rejected due to {reason}"));
+        Refusal { code, message, records: told }
     }
 }
 
@@ -119,21 +172,6 @@ fn stamped_reason(index: i32) -> String {
     )
 }
 
-fn refuse_records(code: ErrorCode, records: Vec<(i32, String)>) -> Refusal {
-    let reason = if code == ErrorCode::InvalidTimestamp {
-        "invalid timestamp".to_owned()
-    } else {
-        let told = records.iter().take(3);
-        let told = told.map(|(i, why)| format!("RecordError(batchIndex={i}, message='{why}')"));
-        let (count, told) = (records.len(), told.collect::<Vec<_>>().join(", "));
-        format!(
-            "{count} record errors in total, and only showing the first three errors at most: [{told}]"
-        )
-    };
-    let message = Some(format!("One or more records have been rejected due to {reason}"));
-    Refusal { code, message, records }
-}
-
 /// Records at fault that an answer names: a batch that unpacks to millions of them must not be
-/// answered with as many texts.
+/// answered with as many texts. All of them are counted.
 const MAX_TOLD: usize = 10_000;

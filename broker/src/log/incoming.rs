@@ -41,6 +41,8 @@ pub struct Found {
 pub struct RecordHead {
     /// Its place in the batch, from 0 on.
     pub index: i32,
+    /// The offset that it gives itself, which without compression need not be its place.
+    pub offset: i32,
     /// Milliseconds since 1970; −1 for none.
     pub timestamp: i64,
     /// Whether its key is not null.
@@ -245,7 +247,8 @@ impl Incoming {
             // Java wraps around as well.
             let own = header.base_timestamp.wrapping_add(head.timestamp_delta);
             let timestamp = stamped.unwrap_or(own);
-            visit(RecordHead { index, timestamp, has_key: head.has_key });
+            let Head { offset_delta: offset, has_key, .. } = head;
+            visit(RecordHead { index, offset, timestamp, has_key });
             found.add_timestamp(timestamp);
             if section == Section::Packed {
                 found.longest = found.longest.max(head.len);

@@ -92,6 +92,35 @@ fn a_record_is_at_fault_once_and_a_timestamp_decides_the_code() {
 }
 
 #[test]
+fn every_record_at_fault_counts_though_not_all_are_told() {
+    let mut test = Test::without_topics(1, &[]);
+    let settings = [("cleanup.policy", "compact"), ("message.timestamp.after.max.ms", "1")];
+    test.topic("t", &settings);
+    // Without a key, and 10,001 of them; then one with a key whose time has not come.
+    let keyless = b"\x0e\0\0\0\x01\x02v\0".repeat(10_001);
+    let late = [&keyless[..], b"\x12\0\xd0\x0f\x0a\x02k\x02v\0"].concat();
+    for (records, count, code) in [(keyless, 10_001, 87), (late, 10_002, 32)] {
+        let batch = Batch { count, ..SOUND }.of(&records);
+        let row = test.produce(1, Bytes::from(batch).into());
+        assert_eq!((row.error_code, row.record_errors.len()), (code, 10_000));
+        let said = row.error_message.unwrap();
+        assert!(code == 32 || said.contains("10001 record errors in total"), "{said}");
+    }
+}
+
+#[test]
+fn a_timestamp_at_fault_is_told_with_the_offset_that_the_record_has() {
+    let mut test = Test::without_topics(1, &[]);
+    test.topic("t", &[("message.timestamp.after.max.ms", "1")]);
+    // 1000 ms later, and 5 offsets on.
+    let late = b"\x12\0\xd0\x0f\x0a\x02k\x02v\0";
+    let row = test.produce(1, Bytes::from(Batch { count: 1, ..SOUND }.of(late)).into());
+    assert_eq!(at_fault(&row), [0]);
+    let reason = row.record_errors[0].batch_index_error_message.as_deref().unwrap();
+    assert!(reason.contains("of message with offset 5 is out of range"), "{reason}");
+}
+
+#[test]
 fn only_compressed_records_have_a_longest() {
     let mut test = Test::without_topics(1, &[]);
     test.topic("t", &[("max.decompressed.message.bytes", "7")]);
