@@ -49,7 +49,7 @@ impl Demands {
         Some(Self { partition, keys, times, is_stamped, longest })
     }
 
-    /// Whether every record is as demanded.
+    /// Whether every record is as demanded. Puts right what the header says of their times.
     ///
     /// # Errors
     ///
@@ -73,6 +73,9 @@ impl Demands {
             return Err(faults.refuse());
         }
         if found.is_kept {
+            if self.times.is_some() {
+                batch.stamp_latest();
+            }
             return Ok(());
         }
         let reason = "the offsets of compressed records must ascend one by one from 0";

@@ -100,7 +100,8 @@ impl World {
         self.serve_injected(cx, request, id, code)
     }
 
-    /// As [`serve`](Self::serve), and reads records at once: the injection is known only now.
+    /// As [`serve`](Self::serve), and reads records at once, so under the lock: the injection is
+    /// part of the context, which a parked request does not keep.
     fn serve_reading(&mut self, cx: &Context, request: Prepared) -> Flow {
         match self.serve(cx, request) {
             Flow::Park(mut parked) => match parked.read_records() {

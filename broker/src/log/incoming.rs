@@ -14,7 +14,8 @@ use super::walk::{Head, Section, walk};
 /// A batch from a producer, framed; [`verify`](Self::verify) and [`read`](Self::read) tell whether a
 /// log may take it.
 ///
-/// All that is done outside the world's lock, because it reads every byte.
+/// Both read every byte, and so are done outside the world's lock, unless a fault rule injects an
+/// error among the partitions of a request.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     batch: RecordBatch,
@@ -153,9 +154,13 @@ impl Incoming {
         check_crc(self.header(), self.batch.bytes())?;
         check_header(self.header())?;
         match self.read(at_once, |_| {}) {
-            Err(Unread::TooLarge(_)) => Ok(()),
-            read => read.map(drop).map_err(Refusal::from),
+            Err(Unread::TooLarge(_)) => return Ok(()),
+            read => read.map(drop).map_err(Refusal::from)?,
         }
+        if self.header().timestamp_type() == TimestampType::CreateTime {
+            self.stamp_latest();
+        }
+        Ok(())
     }
 
     /// A batch that the broker made itself and that needs no checking.
@@ -207,22 +212,40 @@ impl Incoming {
         Ok(found)
     }
 
-    /// The same records, stamped with the time of the append (`message.timestamp.type`), or with the
-    /// latest of their own timestamps, which the producer may have got wrong.
+    /// Has the header say what a log keeps whose topic leaves timestamps to producers: the latest of
+    /// the records, which the producer may have got wrong. Copies the batch if it has.
+    pub fn stamp_latest(&mut self) {
+        let Some(found) = self.found else { return };
+        if let Some(stamped) = self.with_time(TimestampType::CreateTime, found.latest) {
+            self.batch = stamped;
+        }
+    }
+
+    /// The same records as a log keeps them, stamped with the time of the append if that is what
+    /// the topic has for timestamps (`message.timestamp.type`).
+    ///
+    /// That time is known only where the batch is appended, under the world's lock: there the whole
+    /// batch is copied, which all other topics are spared by [`stamp_latest`](Self::stamp_latest).
     #[must_use]
     pub fn stamped(&self, append_time: Option<i64>) -> Self {
+        let mut stamped = self.clone();
+        match append_time.and_then(|time| self.with_time(TimestampType::LogAppendTime, time)) {
+            Some(batch) => stamped.batch = batch,
+            None if append_time.is_none() => stamped.stamp_latest(),
+            None => {}
+        }
+        stamped
+    }
+
+    /// A copy of the batch with this in its header, unless that is there.
+    fn with_time(&self, kind: TimestampType, latest: i64) -> Option<RecordBatch> {
         let header = self.header();
-        let (kind, latest) = match (append_time, self.found) {
-            (Some(time), _) => (TimestampType::LogAppendTime, time),
-            (None, Some(found)) => (TimestampType::CreateTime, found.latest),
-            (None, None) => (TimestampType::CreateTime, header.max_timestamp),
-        };
         if (header.timestamp_type(), header.max_timestamp) == (kind, latest) {
-            return self.clone();
+            return None;
         }
         let mut sealed: SealedBatch = self.batch.to_sealed();
         sealed.set_max_timestamp(kind, latest);
-        Self { batch: sealed.freeze(), ..*self }
+        Some(sealed.freeze())
     }
 
     /// The batch as the log of a leader in `epoch` keeps it at `base`.

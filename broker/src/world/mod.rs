@@ -211,7 +211,8 @@ impl Parked {
 
     /// Reads the records that the request is about, if that is what it waits for; returns whether it
     /// is. Unpacking them may take long, so it is not to be done under a lock: that is why it is
-    /// apart from [`World::resume`], which does it only where nobody has.
+    /// apart from [`World::resume`], which does it only where nobody has. A request that a fault
+    /// rule answers in part is the exception: [`World::handle`] reads its records.
     pub fn read_records(&mut self) -> bool {
         match &mut self.resume {
             Resume::Inspect(request) => request.inspect(),

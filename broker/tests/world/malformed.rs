@@ -1,6 +1,7 @@
 pub(crate) mod cases;
 
 use cases::{Batch, SOUND, TWO, beside, cases, compress};
+use ottla_broker::log::incoming::{Carried, Unpacker};
 use ottla_broker::world::Why;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::compression::Compression;
@@ -64,6 +65,18 @@ fn the_latest_timestamp_of_a_batch_is_that_of_its_records() {
     // What a broker is said to have stamped is the latest of the records that has that timestamp.
     let told = [by_producer(START), by_producer(START), by_producer(START + 9)];
     assert_eq!(headers.collect::<Vec<_>>(), told);
+}
+
+#[test]
+fn the_latest_timestamp_is_put_right_before_the_world_is_asked() {
+    for (bits, told) in [(0, START), (BY_BROKER, START + 9)] {
+        let batch = Batch { max_timestamp: START + 9, bits, ..SOUND }.of(TWO);
+        let carried = Carried::new(Some(Bytes::from(batch).into()), 9, 0);
+        let mut batch = carried.batch.unwrap();
+        batch.verify(&mut Unpacker::at_once()).unwrap();
+        // What is said of a broker's time, the topic has to be asked about.
+        assert_eq!(batch.header().max_timestamp, told);
+    }
 }
 
 #[test]
