@@ -123,7 +123,9 @@ impl Connection {
                 Step::Now(flow) => return Ok(flow),
                 Step::Wait(parked, woken) => {
                     let (parked, why) = if parked.wants_records_read() {
-                        (self.read_records(parked).await?, Why::Expired)
+                        let ticket = parked.ticket;
+                        let read = self.read_records(parked).await;
+                        (read.inspect_err(|_| self.shell.forget(ticket))?, Why::Expired)
                     } else {
                         let why = self.wait(&parked, woken).await;
                         let why = why.inspect_err(|_| self.shell.abandon(&parked))?;

@@ -107,6 +107,13 @@ impl Shell {
         inner.world.abandon(parked);
     }
 
+    /// As [`abandon`](Self::abandon), for a request that is lost itself and belonged to no group.
+    pub(crate) fn forget(&self, ticket: Ticket) {
+        let mut inner = self.lock();
+        inner.parked.remove(&ticket);
+        inner.world.forget(ticket);
+    }
+
     /// A number that no other connection has.
     pub(crate) fn new_connection(&self) -> u64 {
         let mut inner = self.lock();
@@ -168,5 +175,22 @@ impl Shell {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::Resume;
+    use crate::world::config::Settings;
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_request_that_was_lost_while_its_records_were_read() {
+        let shell = Shell::new(World::new(1, Settings::default()), Clock::start(None));
+        let step = shell.step(|world, _| world.park(&[], None, Resume::Answer(None)));
+        let Step::Wait(parked, woken) = step else { panic!("it is parked") };
+        shell.forget(parked.ticket);
+        assert!(woken.await.is_err(), "nobody can wake it any more");
+        assert!(shell.lock().parked.is_empty());
     }
 }

@@ -300,10 +300,15 @@ impl World {
 
     /// Forgets a parked request, whose connection is gone.
     pub fn abandon(&mut self, parked: &Parked) {
-        self.waiters.forget(parked.ticket);
+        self.forget(parked.ticket);
         if let Resume::Member(wait) = parked.resume {
             self.groups.abandon(wait);
         }
+    }
+
+    /// Forgets what a parked request waited for.
+    pub(crate) fn forget(&mut self, ticket: Ticket) {
+        self.waiters.forget(ticket);
     }
 
     /// Runs the timers that are due, and says when the next one is.
