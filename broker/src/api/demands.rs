@@ -10,7 +10,8 @@ use crate::world::Context;
 use crate::world::catalog::Topic;
 
 /// What the records of a batch must be like for their topic to take them, where that is not known
-/// yet. To find out is to read every one of them, unpacked up to 256 MiB.
+/// yet. To find out is to read every one of them, unpacked up to 256 MiB: the shell has only so many
+/// requests do that at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Demands {
     /// The partition, in Kafka's words.

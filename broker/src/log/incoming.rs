@@ -301,7 +301,8 @@ impl Unpacker {
         Self::new(Limit::ByAll(AT_ONCE))
     }
 
-    /// One for batches of any size that is sane.
+    /// One for batches of any size that is sane: each may unpack to 256 MiB. Kafka has no such limit,
+    /// so that this is where records that it takes are refused.
     #[must_use]
     pub fn at_leisure() -> Self {
         Self::new(Limit::ByEach(MAX_DECOMPRESSED))

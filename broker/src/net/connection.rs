@@ -139,17 +139,22 @@ impl Connection {
         }
     }
 
-    /// Unpacks records where that holds up nobody else. In memory the shell does it in turn: there
-    /// time may be simulated, and one order of events is to follow from one seed.
+    /// Unpacks records where that holds up nobody else, once it is this request's turn: as many at a
+    /// time as there are processors. In memory the shell does it in turn: there time may be
+    /// simulated, and one order of events is to follow from one seed.
     async fn read_records(&mut self, mut parked: Box<Parked>) -> Result<Box<Parked>, Closed> {
         if self.client_address.is_none() {
             return Ok(parked);
         }
-        let read = aside(move || {
+        let read = aside(self.shell.readers(), move || {
             parked.read_records();
             parked
         });
-        read.await.ok_or_else(|| self.refuse(&"records that could not be read"))
+        tokio::select! {
+            biased;
+            () = down(&mut self.power) => Err(Closed::NodeDown),
+            read = read => read.ok_or_else(|| self.refuse(&"records that could not be read")),
+        }
     }
 
     async fn wait(

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub(crate) use connection::{Power, down, serve};
 pub use transport::{BoxStream, Stream};
 pub(crate) use transport::{Listener, Memory};
 
-use crate::clock::{Clock, spawn};
+use crate::clock::{Clock, spawn, turns};
 use crate::world::{Context, Flow, Now, Parked, Prepared, Ticket, Why, World};
 
 /// The world behind its lock, with those who wait for it.
@@ -24,6 +24,9 @@ pub(crate) struct Shell {
     /// does not poison it for others.
     inner: Mutex<Inner>,
     clock: Clock,
+    /// Who may read records aside. What one request unpacks at a time has a bound; with this, so has
+    /// what all of them do.
+    readers: Arc<Semaphore>,
     /// The world's next deadline may have moved.
     deadline: Notify,
     /// Something happened; for those who wait for a fact.
@@ -53,7 +56,11 @@ impl Shell {
         let deadline = world.next_deadline();
         let inner = Inner { world, parked: HashMap::new(), deadline, connections: 0 };
         let (inner, deadline, changed) = (Mutex::new(inner), Notify::new(), watch::Sender::new(()));
-        Arc::new(Self { inner, clock, deadline, changed })
+        Arc::new(Self { inner, clock, readers: turns(), deadline, changed })
+    }
+
+    pub(crate) fn readers(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.readers)
     }
 
     pub(crate) fn clock(&self) -> Clock {
