@@ -8,7 +8,7 @@ use super::Found;
 
 /// What the log keeps of one record batch.
 ///
-/// `body` is the bytes as received, from the magic byte on. Where the batch sits and under which
+/// `body` is the bytes as received, from the magic byte on, but for timestamps. Where the batch sits and under which
 /// leader are the log's to say: the CRC does not cover them, so nothing is ever patched, and the
 /// same bytes serve the leader, its followers and every fetch.
 #[derive(Debug, Clone)]

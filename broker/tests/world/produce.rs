@@ -214,7 +214,7 @@ fn records_are_read_between_two_visits_to_the_world() {
 }
 
 #[test]
-fn a_batch_of_which_the_header_tells_enough_is_appended_at_once() {
+fn records_that_a_topic_asks_no_more_of_are_appended_at_once() {
     let flow = Test::new().begin(1, 9, produce_request("t", -1, batch(&["a"])));
     assert_eq!(produced(flow).error_code, 0);
 }
