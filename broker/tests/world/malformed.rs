@@ -135,11 +135,20 @@ fn a_timestamp_at_fault_is_told_with_the_offset_that_the_record_has() {
 
 #[test]
 fn only_compressed_records_have_a_longest() {
-    let mut test = Test::without_topics(1, &[]);
-    test.topic("t", &[("max.decompressed.message.bytes", "7")]);
-    for (codec, code) in [(Compression::None, 0), (Compression::Lz4, 87)] {
-        let batch = Batch { codec: codec.id(), ..SOUND }.of(&compress(codec, TWO));
-        assert_eq!(test.produce(1, Bytes::from(batch).into()).error_code, code);
+    // Records of 8 bytes, that of their length not counted.
+    for (longest, code) in [("7", 87), ("8", 0)] {
+        let limit = [("max.decompressed.message.bytes", longest)];
+        let mut of_topic = Test::without_topics(1, &[]);
+        of_topic.topic("t", &limit);
+        let mut of_broker = Test::without_topics(1, &limit);
+        of_broker.topic("t", &[]);
+        for test in [&mut of_topic, &mut of_broker] {
+            for (codec, code) in [(Compression::None, 0), (Compression::Lz4, code)] {
+                let batch = Batch { codec: codec.id(), ..SOUND }.of(&compress(codec, TWO));
+                let row = test.produce(1, Bytes::from(batch).into());
+                assert_eq!(row.error_code, code, "{longest} {codec}");
+            }
+        }
     }
 }
 

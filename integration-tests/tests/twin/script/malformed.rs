@@ -36,13 +36,16 @@ async fn ask(twin: &mut Twin, topic: &str, name: &str, bytes: Vec<u8>) {
 
 /// Where the topic has a say, too.
 async fn on_other_topics(twin: &mut Twin) {
-    create(twin, "tight", 1, &[("max.decompressed.message.bytes", "7")]).await;
     let gzip = |records: &[u8]| {
         let packed = compress(Compression::Gzip, records);
         Batch { codec: Compression::Gzip.id(), ..SOUND }.of(&packed)
     };
-    ask(twin, "tight", "a record too long", gzip(TWO)).await;
-    ask(twin, "tight", "as long a record, none", SOUND.of(TWO)).await;
+    // Records of 8 bytes.
+    for (topic, longest) in [("tight", "7"), ("fitting", "8")] {
+        create(twin, topic, 1, &[("max.decompressed.message.bytes", longest)]).await;
+        ask(twin, topic, &format!("a record where {longest} may be, gzip"), gzip(TWO)).await;
+        ask(twin, topic, &format!("a record where {longest} may be"), SOUND.of(TWO)).await;
+    }
     for bits in [0x08, 0] {
         let by_broker = Batch { bits, ..SOUND }.of(TWO);
         let name = format!("attributes of {bits} where the broker stamps");

@@ -96,6 +96,14 @@ async fn create_topics(twin: &mut Twin) {
         ..Default::default()
     };
     twin.ask("only tried", 7, |_| tried.clone()).await;
+    for longest in ["1", "0", "-1"] {
+        let tried = CreateTopicsRequest {
+            topics: vec![topic("tried", 1, &[("max.decompressed.message.bytes", longest)])],
+            validate_only: true,
+            ..Default::default()
+        };
+        twin.ask(&format!("only tried, with records of {longest}"), 7, |_| tried.clone()).await;
+    }
     let defaults = CreatableTopic {
         num_partitions: -1,
         replication_factor: -1,
@@ -394,6 +402,7 @@ const BROKER_SETTINGS: &[&str] = &[
     "group.max.session.timeout.ms",
     "log.cleanup.policy",
     "log.retention.hours",
+    "max.decompressed.message.bytes",
     "message.max.bytes",
     "min.insync.replicas",
     "num.partitions",
