@@ -201,10 +201,8 @@ impl Partition {
     ///
     /// `NOT_ENOUGH_REPLICAS` with fewer than `min.insync.replicas`.
     pub fn check_in_sync(&self, around: Surroundings<'_>) -> Result<(), ErrorCode> {
-        if self.in_sync.len() < self.min_in_sync(around.settings.at(self.leader)) {
-            return Err(ErrorCode::NotEnoughReplicas);
-        }
-        Ok(())
+        let enough = self.in_sync.len() >= self.min_in_sync(around.settings.at(self.leader));
+        enough.then_some(()).ok_or(ErrorCode::NotEnoughReplicas)
     }
 
     /// Appends a client's batch to the leader's log, and lets the followers pull.
@@ -234,8 +232,7 @@ impl Partition {
     ///
     /// # Errors
     ///
-    /// `NOT_LEADER_OR_FOLLOWER` without a leader, `NOT_ENOUGH_REPLICAS` with too few in-sync
-    /// replicas: a marker asks for all of them.
+    /// `NOT_LEADER_OR_FOLLOWER` without a leader, or as [`check_in_sync`](Self::check_in_sync).
     pub fn append_marker(
         &mut self,
         marker: &Incoming,
