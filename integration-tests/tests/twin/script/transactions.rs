@@ -18,7 +18,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::records::ProducerStamp;
 use ottla_protocol::{ByteString, Uuid};
 
-use super::malformed::cases::transactional;
+use super::malformed::cases::{Batch, SOUND, TWO, transactional};
 use super::records::produced;
 use super::{create, every, stamped};
 use crate::twin::{Side, Twin};
@@ -293,6 +293,14 @@ async fn malformed(twin: &mut Twin) {
         let (id, case) = (format!("torn-two{at}"), format!("with a batch {name}"));
         twin.learn(&case, 5, |side| end(side, &id, false), ended).await;
         settle(twin, &format!("{case}, ended"), &id).await;
+    }
+    let nobodys = Bytes::from(Batch { bits: 0x10, ..SOUND }.of(TWO));
+    for version in [9, 12] {
+        twin.ask("malformed: in a transaction, by no producer", version, |side| ProduceRequest {
+            transactional_id: Some("torn-two0".into()),
+            ..produced(side, version, "ledger", nobodys.clone().into())
+        })
+        .await;
     }
 }
 
