@@ -15,7 +15,7 @@ use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
-use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord, SealOptions};
+use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord, RecordsError, SealOptions};
 use ottla_protocol::wire::RecordChunks;
 
 pub(crate) struct Bed {
@@ -121,8 +121,12 @@ impl Bed {
         let third = BatchHeader::LEN + batch.encoded_records().len() / 3 * 2;
         // Behind length, attributes and timestamp; zig-zagged.
         assert_eq!(std::mem::replace(&mut bytes[third + 3], 2), 4);
-        let crc = crc32c(&bytes[21..]).to_be_bytes();
-        bytes[17..21].copy_from_slice(&crc);
+        let mut header = *batch.header();
+        let Err(RecordsError::CrcMismatch { computed, .. }) = header.verify_crc(&bytes) else {
+            unreachable!("the bytes are others than those that the checksum is of");
+        };
+        header.crc = computed;
+        bytes[..BatchHeader::LEN].copy_from_slice(&header.encode());
         self.write_batch(partition, bytes.into(), None).await
     }
 
@@ -196,13 +200,4 @@ pub(crate) async fn next(consumer: &mut Consumer) -> Batch {
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(300), future).await.expect("it takes for ever")
-}
-
-/// Bit by bit: the checksum of a batch that was changed by hand.
-fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 }
-        })
-    })
 }
