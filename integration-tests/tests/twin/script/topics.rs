@@ -297,30 +297,23 @@ async fn alter_configs(twin: &mut Twin) {
         request.validate_only = true;
         request
     };
+    let appended = |config: &str, value: &str| {
+        let mut request = of_broker("1", config, value);
+        request.resources[0].configs[0].config_operation = append;
+        request
+    };
     for (case, request) in [
         ("of a broker that stands", of_broker("1", "group.max.size", "7")),
         ("of all brokers that stands", of_broker("", "num.partitions", "7")),
         ("of a broker to what it never has", of_broker("1", "log.dirs", "/tmp")),
         ("of all brokers to what they never have", of_broker("", "node.id", "7")),
-        ("of a broker appending to what stands", {
-            let mut request = of_broker("1", "log.dirs", "/tmp");
-            request.resources[0].configs[0].config_operation = append;
-            request
-        }),
-        ("of a broker appending to a number that stands", {
-            let mut request = of_broker("1", "node.id", "7");
-            request.resources[0].configs[0].config_operation = append;
-            request
-        }),
+        ("of a broker appending to what stands", appended("log.dirs", "/tmp")),
+        ("of a broker appending to a number that stands", appended("node.id", "7")),
         ("of a broker to a bad value", of_broker("1", "log.flush.interval.ms", "soon")),
         ("of a broker", of_broker("1", "log.flush.interval.ms", "9000000")),
         ("of another broker", of_broker("9", "log.flush.interval.ms", "9000000")),
         ("of a broker that is none", of_broker("x", "log.flush.interval.ms", "9000000")),
-        ("appended to a number of a broker", {
-            let mut request = of_broker("1", "log.flush.interval.ms", "1");
-            request.resources[0].configs[0].config_operation = append;
-            request
-        }),
+        ("appended to a number of a broker", appended("log.flush.interval.ms", "1")),
     ] {
         twin.ask(case, 1, |_| request.clone()).await;
     }
