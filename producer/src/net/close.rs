@@ -22,7 +22,7 @@ pub struct CloseReport {
     pub undelivered: Vec<Undelivered>,
 }
 
-/// The producer was closed before.
+/// The producer was closed before, or another call is closing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the producer is closed already")]
 pub struct AlreadyClosed;
@@ -42,33 +42,6 @@ impl Shared {
         settled(pending).await;
     }
 
-    /// Closes, and gives up on what is not settled within `timeout`.
-    pub(super) async fn finish(&self, timeout: Duration) -> Vec<Undelivered> {
-        let late = self.client.runtime().sleep(timeout);
-        let all = async {
-            self.end_transaction().await;
-            self.flush().await;
-        };
-        tokio::select! {
-            biased;
-            () = all => {}
-            () = late => {}
-        }
-        let pending = self.end();
-        // What a codec has comes back soon, and with it the records; a slow one is not waited for.
-        let late = self.client.runtime().sleep(CODEC);
-        tokio::select! {
-            biased;
-            () = settled(pending.clone()) => {}
-            () = late => {}
-        }
-        let mut undelivered = Vec::new();
-        for done in pending {
-            done.collect_failures(&mut undelivered);
-        }
-        undelivered
-    }
-
     /// Ends everything now; returns what was not settled before.
     fn end(&self) -> Vec<Arc<BatchDone>> {
         let pending = self.accumulator.pending();
@@ -79,6 +52,57 @@ impl Shared {
         let links = std::mem::take(&mut *self.signals.links.lock());
         drop(links);
         pending
+    }
+}
+
+/// The right to end a producer, which one caller has at a time. Dropped before it has, it is there for
+/// the next: a call that was given up must not leave tasks and connections behind for good.
+#[derive(Debug)]
+pub(super) struct Closing {
+    shared: Arc<Shared>,
+    has_ended: bool,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.shared.lay_down_closing();
+        }
+    }
+}
+
+impl Closing {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, has_ended: false }
+    }
+
+    /// Waits up to `timeout` until all that was taken is settled, and gives up on the rest.
+    pub(super) async fn finish(mut self, timeout: Duration) -> Vec<Undelivered> {
+        let runtime = self.shared.client.runtime().clone();
+        let late = runtime.sleep(timeout);
+        let all = async {
+            self.shared.end_transaction().await;
+            self.shared.flush().await;
+        };
+        tokio::select! {
+            biased;
+            () = all => {}
+            () = late => {}
+        }
+        let pending = self.shared.end();
+        self.has_ended = true;
+        // What a codec has comes back soon, and with it the records; a slow one is not waited for.
+        let late = runtime.sleep(CODEC);
+        tokio::select! {
+            biased;
+            () = settled(pending.clone()) => {}
+            () = late => {}
+        }
+        let mut undelivered = Vec::new();
+        for done in pending {
+            done.collect_failures(&mut undelivered);
+        }
+        undelivered
     }
 }
 

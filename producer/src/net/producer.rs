@@ -44,12 +44,10 @@ struct Handle(Arc<Shared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.0.close() {
-            let shared = Arc::clone(&self.0);
-            let timeout = shared.accumulator.common.config.delivery_timeout;
-            let runtime = shared.client.runtime().clone();
-            runtime.spawn("producer-drain", async move {
-                let undelivered = shared.finish(timeout).await.len();
+        if let Some(closing) = self.0.close() {
+            let timeout = self.0.accumulator.common.config.delivery_timeout;
+            self.0.client.runtime().spawn("producer-drain", async move {
+                let undelivered = closing.finish(timeout).await.len();
                 if undelivered > 0 {
                     tracing::warn!(undelivered, "a dropped producer gave up on records");
                 }
@@ -192,17 +190,15 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`AlreadyClosed`], when it is.
+    /// [`AlreadyClosed`], when it is, or another call is closing it.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the producer is closed to new records, and goes on with those that it has until its
-    /// last clone is dropped.
+    /// Dropped, the producer is closed to new records, and goes on with those that it has. It can be
+    /// closed again; otherwise it ends as if its clones were dropped, when they are.
     pub async fn close(&self, timeout: Duration) -> Result<CloseReport, AlreadyClosed> {
-        if !self.shared().close() {
-            return Err(AlreadyClosed);
-        }
-        let undelivered = self.shared().finish(timeout).await;
+        let closing = self.shared().close().ok_or(AlreadyClosed)?;
+        let undelivered = closing.finish(timeout).await;
         let delivered = self.delivered();
         Ok(CloseReport { delivered, undelivered })
     }

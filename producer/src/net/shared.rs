@@ -12,6 +12,7 @@ use ottla_core::types::{ProducerEpoch, ProducerId, TopicName};
 use ottla_protocol::messages::InitProducerIdRequest;
 use parking_lot::Mutex;
 
+use super::close::Closing;
 use super::host::Signals;
 use super::transaction;
 use crate::accumulator::{Accumulator, Topic};
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) signals: Arc<Signals>,
     closed: AtomicBool,
+    /// Whether it is ended, or somebody is about that.
+    closing: AtomicBool,
     /// Keeps the topics in the metadata that were sent to.
     uses: Mutex<Vec<TopicUse>>,
     pub(super) tasks: Mutex<Vec<Task>>,
@@ -48,6 +51,7 @@ impl Shared {
             client,
             signals,
             closed: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             uses: Mutex::default(),
             tasks: Mutex::default(),
         });
@@ -69,9 +73,17 @@ impl Shared {
         }
     }
 
-    /// Closes to new records; whether it was open.
-    pub(super) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+    /// Closes to new records, and gives the right to end what is there; `None` where that was given
+    /// and not laid down.
+    pub(super) fn close(self: &Arc<Self>) -> Option<Closing> {
+        self.closed.store(true, Ordering::Release);
+        let taken = self.closing.swap(true, Ordering::AcqRel);
+        (!taken).then(|| Closing::new(Arc::clone(self)))
+    }
+
+    /// Lets somebody else end it.
+    pub(super) fn lay_down_closing(&self) {
+        self.closing.store(false, Ordering::Release);
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -70,6 +70,15 @@ impl Bed {
         self.cluster.partition(topic, partition).leader().unwrap()
     }
 
+    /// Drops a call that is not done within a second.
+    pub(crate) async fn give_up(&self, call: impl Future) {
+        tokio::select! {
+            biased;
+            _ = call => panic!("it was to take longer"),
+            () = self.sleep(Duration::from_secs(1)) => {}
+        }
+    }
+
     pub(crate) async fn sleep(&self, time: Duration) {
         self.client.runtime().sleep(time).await;
     }

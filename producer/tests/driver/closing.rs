@@ -53,6 +53,41 @@ async fn closing_returns_in_time_and_hands_back_what_was_not_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_that_was_given_up_can_be_tried_again() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    producer.send(one("a")).await.unwrap();
+    let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hang));
+    let awaited = producer.enqueue(one("b")).await.unwrap();
+    bed.give_up(producer.close(Duration::from_secs(60))).await;
+    let late = producer.enqueue(one("c")).await.unwrap_err();
+    assert!(matches!(late.error(), SendError::Closed { .. }));
+    let again = producer.close(Duration::from_secs(2));
+    let (report, at_once) = tokio::join!(biased; again, producer.close(Duration::ZERO));
+    assert!(matches!(at_once, Err(AlreadyClosed)), "the other call is closing it");
+    let report = report.unwrap();
+    assert_eq!((report.delivered, report.undelivered.len()), (1, 1), "{report:?}");
+    assert!(matches!(awaited.await.unwrap_err().error(), SendError::ClosedBeforeDelivery { .. }));
+    assert!(matches!(producer.close(Duration::ZERO).await, Err(AlreadyClosed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_on_behind_a_close_that_was_given_up_once_the_last_clone_is_dropped() {
+    let bed = Bed::start().await;
+    let producer = bed.builder().linger(Duration::from_secs(60)).build().await.unwrap();
+    producer.send(one("a")).await.unwrap();
+    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    drop(producer.enqueue(one("b")).await.unwrap());
+    let _fault = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Delay(Duration::from_secs(2))));
+    bed.give_up(producer.close(Duration::from_secs(60))).await;
+    drop(producer);
+    bed.sleep(Duration::from_secs(5)).await;
+    assert_eq!(bed.values("one", 0), ["a", "b"]);
+    let after = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(after < before, "{after} of {before} tasks are left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_last_clone_waits_for_nothing_and_loses_nothing() {
     let bed = Bed::start().await;
     let producer = bed.builder().linger(Duration::from_secs(1)).build().await.unwrap();
