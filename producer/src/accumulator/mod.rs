@@ -273,6 +273,8 @@ impl Accumulator {
         }
         self.common.expiries.next()
     }
+            // Whether anything was too old or not: younger batches have no entry of their own.
+            partition.keep_watch(&self.common);
 
     /// Follows leaders to where a snapshot says they are.
     pub(crate) fn handle_snapshot(&self, snapshot: &ClusterSnapshot) {

@@ -186,6 +186,11 @@ impl Partition {
     /// Sees to it that somebody looks when its oldest batch is too old; whether that is before all
     /// others.
     fn watch(self: &Arc<Self>, slot: &mut Slot, common: &Common) -> bool {
+    /// As [`watch`](Self::watch), for who looks when the next entry is due in any case.
+    pub(super) fn keep_watch(self: &Arc<Self>, common: &Common) {
+        let _first = self.watch(&mut self.slot.lock(), common);
+    }
+
         if slot.watched {
             return false;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ottla_broker::fault::{Act, Rule};
 use ottla_producer::config::ProducerConfig;
-use ottla_producer::{Producer, Record};
+use ottla_producer::{Producer, Record, SendError};
 use ottla_protocol::ApiKey;
 
 use super::bed::{Bed, numbers, one};
@@ -158,4 +158,20 @@ async fn records_without_a_key_pass_over_a_partition_that_takes_no_batches() {
         let sent = producer.send(Record::to("t").value("x".repeat(90))).await.unwrap();
         assert!(!frozen.contains(&sent.partition));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_behind_one_that_was_delivered_fails_in_its_own_time() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    producer.send(one("a")).await.unwrap();
+    bed.sleep(Duration::from_secs(60)).await;
+    for node in 1..=3 {
+        bed.cluster.node(node).kill().await;
+    }
+    let begun = bed.client.runtime().now();
+    let late = tokio::time::timeout(Duration::from_secs(200), producer.send(one("b"))).await;
+    let late = late.expect("it is settled").unwrap_err();
+    assert!(matches!(late.error(), SendError::DeliveryTimeout { .. }), "{late}");
+    assert_eq!(bed.passed(begun).as_secs(), 120);
 }
