@@ -231,20 +231,39 @@ pub(crate) struct SealWork {
 impl SealWork {
     /// Seals it. Takes up to milliseconds: not for the task of a connection, where the codec is
     /// slow.
-    pub(crate) fn run(self, terms: &Terms) -> (u64, Result<(SealedBatch, Charge), SealError>) {
+    pub(crate) fn run(self, terms: &Terms) -> (u64, Sealed) {
         let Self { id, builder, mut charge } = self;
-        let out = terms.pool.take(BatchPool::class(builder.len()));
+        let whole = BatchPool::class(builder.len());
+        let out = terms.pool.take(whole);
         let options = terms.seal_options();
         let sealed = terms
             .compressors
             .with(|compressor| builder.seal_compressed(&options, terms.codec, compressor, out));
-        terms.pool.give_back(builder.into_buffer());
-        let sealed = sealed.map(|sealed| {
-            charge.resize(BatchPool::class(sealed.as_bytes().len()));
-            (sealed, charge)
-        });
+        let sealed = match sealed {
+            Ok(mut batch) => {
+                terms.pool.give_back(builder.into_buffer());
+                // What is charged is to be what is held, and most of a batch may be gone now.
+                let class = BatchPool::class(batch.as_bytes().len());
+                if class < whole {
+                    terms.pool.give_back(batch.move_to(terms.pool.take(class)));
+                }
+                charge.resize(class);
+                Sealed { batch, charge, fault: None }
+            }
+            Err(fault) => Sealed { batch: builder.seal(&options), charge, fault: Some(fault) },
+        };
         (id, sealed)
     }
+}
+
+/// What a codec made of a batch.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// As it was, where the codec failed: its records are given back.
+    pub(crate) batch: SealedBatch,
+    pub(crate) charge: Charge,
+    /// Why it cannot be sent.
+    pub(crate) fault: Option<SealError>,
 }
 
 impl Finished {

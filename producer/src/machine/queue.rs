@@ -11,9 +11,9 @@ use bytes::Bytes;
 use ottla_core::error::Certainty;
 use ottla_core::retry::Backoff;
 use ottla_core::types::{TopicName, TopicPartition};
-use ottla_protocol::records::{AppendError, SealError, SealedBatch};
+use ottla_protocol::records::AppendError;
 
-use super::batch::{Batch, Body, Finished, OpenBatch, Place, SealWork, Terms};
+use super::batch::{Batch, Body, Finished, OpenBatch, Place, SealWork, Sealed, Terms};
 use super::budget::Charge;
 use super::delivery::{BatchDone, BatchFailure};
 use super::identity::{Identity, IdentityCell, Sequences};
@@ -266,12 +266,8 @@ impl PartitionQueue {
     }
 
     /// Takes back a batch that a codec has sealed.
-    pub(crate) fn finish_seal(
-        &mut self,
-        id: u64,
-        sealed: Result<(SealedBatch, Charge), SealError>,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn finish_seal(&mut self, id: u64, sealed: Sealed, effects: &mut Effects) {
+        let Sealed { batch: sealed, charge, fault } = sealed;
         let mine = |batch: &Batch| batch.id == id && matches!(batch.body, Body::Sealing);
         if let Some(index) = self.returning.iter().position(|(batch, _)| mine(batch)) {
             let (mut batch, error) = self.returning.swap_remove(index);
@@ -283,13 +279,11 @@ impl PartitionQueue {
         }
         let Some(index) = self.batches.iter().position(mine) else { return };
         effects.ready = true;
-        match sealed {
-            Ok((sealed, charge)) => {
-                if let Some(batch) = self.batches.get_mut(index) {
-                    batch.body = Body::Fresh(sealed, charge);
-                }
-            }
-            Err(source) => self.fail(index, effects, |queue, _| SendError::Compression {
+        if let Some(batch) = self.batches.get_mut(index) {
+            batch.body = Body::Fresh(sealed, charge);
+        }
+        if let Some(source) = fault {
+            self.fail(index, effects, |queue, _| SendError::Compression {
                 partition: queue.place(),
                 source,
             }),
@@ -510,7 +504,7 @@ impl PartitionQueue {
 
     /// Whether there is nothing in it, not even an open batch.
     pub(crate) fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.open.is_none()
+        self.batches.is_empty() && self.open.is_none() && self.returning.is_empty()
     }
 
     /// Where it is, as errors say it.

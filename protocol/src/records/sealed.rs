@@ -62,6 +62,14 @@ impl SealedBatch {
         self.buffer
     }
 
+    /// Moves the batch into `buffer`, whose capacity is reused, and gives back the one it was in.
+    #[must_use]
+    pub fn move_to(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
+        buffer.extend_from_slice(&self.buffer);
+        std::mem::replace(&mut self.buffer, buffer)
+    }
+
     /// The batch as a reader sees it. Nothing is copied.
     #[must_use]
     pub fn freeze(self) -> RecordBatch {

@@ -1,4 +1,5 @@
 //! One partition: step by step, and against a broker that fails at random.
 
+mod codecs;
 mod model;
 mod steps;

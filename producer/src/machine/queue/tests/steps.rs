@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ottla_core::error::ErrorCode;
 use ottla_core::types::{ProducerEpoch, ProducerId};
-use ottla_protocol::compression::{Codec, Compression};
 use ottla_protocol::records::{ProducerStamp, RecordBatch};
 
 use super::super::*;
@@ -50,16 +49,16 @@ pub(super) fn append(
 }
 
 /// One queue, with a clock and an identity.
-struct Fixture {
-    queue: PartitionQueue,
+pub(super) struct Fixture {
+    pub(super) queue: PartitionQueue,
     identity: IdentityCell,
-    budget: Arc<ByteBudget>,
-    memory: isize,
-    now: Instant,
+    pub(super) budget: Arc<ByteBudget>,
+    pub(super) memory: isize,
+    pub(super) now: Instant,
 }
 
 impl Fixture {
-    fn new(config: &ProducerConfig) -> Self {
+    pub(super) fn new(config: &ProducerConfig) -> Self {
         let terms = terms(config);
         let budget = Arc::clone(&terms.budget);
         Self {
@@ -72,7 +71,7 @@ impl Fixture {
     }
 
     /// A queue whose batches hold one record each, and which has proven its sequences.
-    fn proven() -> Self {
+    pub(super) fn proven() -> Self {
         let mut fixture = Self::new(&single());
         let first = fixture.append("first");
         let sending = fixture.send().unwrap();
@@ -81,14 +80,14 @@ impl Fixture {
         fixture
     }
 
-    fn append(&mut self, value: &'static str) -> (Arc<BatchDone>, u32) {
+    pub(super) fn append(&mut self, value: &'static str) -> (Arc<BatchDone>, u32) {
         let (record, mut effects) = (Record::to("t").value(value), Effects::default());
         let appended = append(&mut self.queue, &record, 5, self.now, &mut effects).unwrap();
         self.run(effects);
         (appended.done.unwrap(), appended.index)
     }
 
-    fn run(&mut self, effects: Effects) {
+    pub(super) fn run(&mut self, effects: Effects) {
         for finished in effects.finished {
             assert!(finished.done.resolve(finished.outcome), "told twice");
         }
@@ -100,46 +99,46 @@ impl Fixture {
         }
     }
 
-    fn next(&mut self) -> NextSend {
+    pub(super) fn next(&mut self) -> NextSend {
         let mut effects = Effects::default();
         let next = self.queue.next_send(self.now, &self.identity, 1 << 20, &mut effects);
         self.run(effects);
         next
     }
 
-    fn send(&mut self) -> Option<Sending> {
+    pub(super) fn send(&mut self) -> Option<Sending> {
         match self.next() {
             NextSend::Batch(sending) => Some(sending),
             _ => None,
         }
     }
 
-    fn send_all(&mut self) -> Vec<Sending> {
+    pub(super) fn send_all(&mut self) -> Vec<Sending> {
         std::iter::from_fn(|| self.send()).collect()
     }
 
-    fn answer(&mut self, attempt: u64, answered: Answered) {
+    pub(super) fn answer(&mut self, attempt: u64, answered: Answered) {
         let mut effects = Effects::default();
         self.queue.handle_answer(self.now, attempt, answered, 20, &mut effects);
         self.run(effects);
     }
 
-    fn acknowledge(&mut self, attempt: u64, base_offset: i64) {
+    pub(super) fn acknowledge(&mut self, attempt: u64, base_offset: i64) {
         let base_offset = Some(base_offset);
         self.answer(attempt, Answered::Acknowledged { base_offset, log_append_time: None });
     }
 
-    fn retry(&mut self, attempt: u64, certainty: Certainty) {
+    pub(super) fn retry(&mut self, attempt: u64, certainty: Certainty) {
         let trouble = Trouble::Code(ErrorCode::NotEnoughReplicas);
         self.answer(attempt, Answered::Retry { certainty, trouble });
     }
 
-    fn out_of_order(&mut self, attempt: u64) {
+    pub(super) fn out_of_order(&mut self, attempt: u64) {
         let trouble = Trouble::Code(ErrorCode::OutOfOrderSequenceNumber);
         self.answer(attempt, Answered::OutOfOrder { trouble });
     }
 
-    fn refuse(&mut self, attempt: u64) {
+    pub(super) fn refuse(&mut self, attempt: u64) {
         let certainty = Certainty::NotWritten;
         let error = SendError::Refused {
             partition: self.queue.place(),
@@ -151,32 +150,32 @@ impl Fixture {
         self.answer(attempt, Answered::Refused { failure, certainty });
     }
 
-    fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let mut effects = Effects::default();
         self.queue.expire(self.now, &mut effects);
         self.run(effects);
     }
 
-    fn move_leader(&mut self) {
+    pub(super) fn move_leader(&mut self) {
         let mut effects = Effects::default();
         self.queue.handle_moved(&mut effects);
         self.run(effects);
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
     }
 
-    fn is_acknowledged(&self, (done, index): &(Arc<BatchDone>, u32)) -> bool {
+    pub(super) fn is_acknowledged(&self, (done, index): &(Arc<BatchDone>, u32)) -> bool {
         matches!(result(done, *index), Some(Ok(_)))
     }
 
-    fn error(&self, (done, index): &(Arc<BatchDone>, u32)) -> Option<SendError> {
+    pub(super) fn error(&self, (done, index): &(Arc<BatchDone>, u32)) -> Option<SendError> {
         result(done, *index)?.err().map(|undelivered| undelivered.error().clone())
     }
 }
 
-fn result(
+pub(super) fn result(
     done: &Arc<BatchDone>,
     index: u32,
 ) -> Option<Result<crate::RecordMetadata, crate::Undelivered>> {
@@ -189,7 +188,7 @@ fn result(
 }
 
 /// Settings with which each record is a batch of its own, sent at once.
-fn single() -> ProducerConfig {
+pub(super) fn single() -> ProducerConfig {
     ProducerConfig { linger: Duration::ZERO, batch_size: 1, ..ProducerConfig::default() }
 }
 
@@ -197,7 +196,7 @@ fn stamp(sending: &Sending) -> ProducerStamp {
     RecordBatch::parse(sending.bytes.clone()).unwrap().header().producer
 }
 
-fn sequences(sendings: &[Sending]) -> Vec<(i16, i32)> {
+pub(super) fn sequences(sendings: &[Sending]) -> Vec<(i16, i32)> {
     let stamps = sendings.iter().map(stamp);
     stamps.map(|stamp| (stamp.producer_epoch, stamp.base_sequence)).collect()
 }
@@ -258,10 +257,10 @@ fn a_batch_moves_to_larger_buffers_as_it_grows() {
 
 #[test]
 fn without_memory_a_record_is_not_taken_and_says_how_much_it_needs() {
-    let config = ProducerConfig { buffer_memory: 1 << 10, ..ProducerConfig::default() };
+    let config = ProducerConfig { buffer_memory: 5 << 10, ..ProducerConfig::default() };
     let mut fixture = Fixture::new(&config);
-    fixture.append("x");
     let big = Record::to("t").value(vec![0; 3_000]);
+    append(&mut fixture.queue, &big, 5, fixture.now, &mut Effects::default()).unwrap();
     let (parts, mut effects) = (big.parts(), Effects::default());
     let now = fixture.now;
     let bound = parts.len_bound();
@@ -406,12 +405,12 @@ fn an_expired_batch_that_turns_out_to_be_written_leaves_no_gap() {
 fn a_batch_that_may_be_written_is_asked_for_before_a_new_epoch_begins() {
     let mut fixture = Fixture::proven();
     fixture.append("a");
-    fixture.pass(Duration::from_secs(60));
+    fixture.pass(Duration::from_secs(59));
     let b = fixture.append("b");
     let sent = fixture.send_all();
     fixture.retry(sent[0].attempt, Certainty::PossiblyWritten);
     fixture.retry(sent[1].attempt, Certainty::PossiblyWritten);
-    fixture.pass(Duration::from_secs(60));
+    fixture.pass(Duration::from_secs(61));
     fixture.expire();
     let probe = fixture.send_all();
     assert_eq!(sequences(&probe), [(0, 2)], "b as it was");
@@ -523,58 +522,6 @@ fn a_single_record_that_is_too_large_for_the_topic_fails_alone() {
     assert_eq!(sequences(std::slice::from_ref(&next)), [(1, 0)]);
     fixture.acknowledge(next.attempt, 1);
     assert!(fixture.is_acknowledged(&b));
-}
-
-#[test]
-fn a_codec_keeps_the_order_of_batches() {
-    let (mut fixture, mut works, _) = with_a_codec(["a", "b"]);
-    let terms = Arc::clone(&fixture.queue.terms);
-    let (id, second) = works.pop().unwrap().run(&terms);
-    fixture.queue.finish_seal(id, second, &mut Effects::default());
-    assert!(fixture.send().is_none(), "the first is not sealed");
-    let (id, first) = works.pop().unwrap().run(&terms);
-    fixture.queue.finish_seal(id, first, &mut Effects::default());
-    assert_eq!(sequences(&fixture.send_all()), [(0, 0)]);
-}
-
-#[test]
-fn a_record_that_was_given_up_on_comes_back_from_its_codec() {
-    let (mut fixture, mut works, done) = with_a_codec(["a", "b"]);
-    fixture.pass(Duration::from_secs(120));
-    fixture.expire();
-    assert!(result(&done, 0).is_none(), "a codec has it");
-    let mut pending = Vec::new();
-    fixture.queue.collect_pending(&mut pending);
-    assert_eq!(pending.len(), 2, "whoever closes can wait for them");
-    let terms = Arc::clone(&fixture.queue.terms);
-    let mut effects = Effects::default();
-    let (id, sealed) = works.remove(0).run(&terms);
-    fixture.queue.finish_seal(id, sealed, &mut effects);
-    fixture.run(effects);
-    let error = result(&done, 0).unwrap().unwrap_err();
-    assert!(matches!(error.error(), SendError::DeliveryTimeout { .. }));
-    let record = error.into_record().unwrap();
-    assert_eq!(record, Record::to("t").timestamp(0).partition(0).value("a"));
-    assert!(fixture.send().is_none());
-}
-
-/// A queue whose codec has the batches of these records, and the first one's completion.
-fn with_a_codec<const N: usize>(
-    values: [&'static str; N],
-) -> (Fixture, Vec<SealWork>, Arc<BatchDone>) {
-    let config = ProducerConfig { compression: Codec::new(Compression::Lz4), ..single() };
-    let mut fixture = Fixture::new(&config);
-    let (mut works, mut done) = (Vec::new(), Vec::new());
-    for value in values {
-        let record = Record::to("t").value(value);
-        let (parts, mut effects, now) = (record.parts(), Effects::default(), fixture.now);
-        let bound = parts.len_bound();
-        let queue = &mut fixture.queue;
-        queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
-        works.append(&mut effects.work);
-        fixture.queue.collect_pending(&mut done);
-    }
-    (fixture, works, done.remove(0))
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Batches that a codec has.
+
+use std::time::Duration;
+
+use ottla_protocol::compression::{Codec, Compression};
+use ottla_protocol::records::SealError;
+
+use super::super::*;
+use super::steps::{Fixture, result, sequences, single};
+use crate::config::ProducerConfig;
+use crate::machine::batch::Sealed;
+use crate::record::Record;
+
+#[test]
+fn a_codec_keeps_the_order_of_batches() {
+    let (mut fixture, mut works, _) = with_a_codec(["a", "b"]);
+    let terms = Arc::clone(&fixture.queue.terms);
+    let (id, second) = works.pop().unwrap().run(&terms);
+    fixture.queue.finish_seal(id, second, &mut Effects::default());
+    assert!(fixture.send().is_none(), "the first is not sealed");
+    let (id, first) = works.pop().unwrap().run(&terms);
+    fixture.queue.finish_seal(id, first, &mut Effects::default());
+    assert_eq!(sequences(&fixture.send_all()), [(0, 0)]);
+}
+
+#[test]
+fn a_record_that_was_given_up_on_comes_back_from_its_codec() {
+    let (mut fixture, mut works, done) = with_a_codec(["a", "b"]);
+    fixture.pass(Duration::from_secs(120));
+    fixture.expire();
+    assert!(result(&done, 0).is_none(), "a codec has it");
+    let mut pending = Vec::new();
+    fixture.queue.collect_pending(&mut pending);
+    assert_eq!(pending.len(), 2, "whoever closes can wait for them");
+    let terms = Arc::clone(&fixture.queue.terms);
+    let mut effects = Effects::default();
+    let (id, sealed) = works.remove(0).run(&terms);
+    fixture.queue.finish_seal(id, sealed, &mut effects);
+    fixture.run(effects);
+    let error = result(&done, 0).unwrap().unwrap_err();
+    assert!(matches!(error.error(), SendError::DeliveryTimeout { .. }));
+    let record = error.into_record().unwrap();
+    assert_eq!(record, Record::to("t").timestamp(0).partition(0).value("a"));
+    assert!(fixture.send().is_none());
+}
+
+/// A queue whose codec has the batches of these records, and the first one's completion.
+fn with_a_codec<const N: usize>(
+    values: [&'static str; N],
+) -> (Fixture, Vec<SealWork>, Arc<BatchDone>) {
+    let config = ProducerConfig { compression: Codec::new(Compression::Lz4), ..single() };
+    let mut fixture = Fixture::new(&config);
+    let (mut works, mut done) = (Vec::new(), Vec::new());
+    for value in values {
+        let record = Record::to("t").value(value);
+        let (parts, mut effects, now) = (record.parts(), Effects::default(), fixture.now);
+        let bound = parts.len_bound();
+        let queue = &mut fixture.queue;
+        queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
+        works.append(&mut effects.work);
+        fixture.queue.collect_pending(&mut done);
+    }
+    (fixture, works, done.remove(0))
+}
+
+#[test]
+fn what_was_given_up_at_a_codec_is_not_gone_before_it_is_told() {
+    let (mut fixture, mut works, _) = with_a_codec(["a"]);
+    fixture.pass(Duration::from_secs(120));
+    fixture.expire();
+    assert!(!fixture.queue.is_empty(), "a transaction would be committed without it");
+    let (id, sealed) = works.remove(0).run(&Arc::clone(&fixture.queue.terms));
+    let mut effects = Effects::default();
+    fixture.queue.finish_seal(id, sealed, &mut effects);
+    assert_eq!(effects.finished.len(), 1);
+    fixture.run(effects);
+    assert!(fixture.queue.is_empty());
+}
+
+#[test]
+fn a_codec_that_fails_gives_the_records_back() {
+    let (mut fixture, mut works, done) = with_a_codec(["a", "b"]);
+    let SealWork { id, builder, charge } = works.remove(0);
+    let batch = builder.seal(&fixture.queue.terms.seal_options());
+    let sealed = Sealed { batch, charge, fault: Some(SealError::TooLarge { len: 0 }) };
+    let mut effects = Effects::default();
+    fixture.queue.finish_seal(id, sealed, &mut effects);
+    fixture.run(effects);
+    let error = result(&done, 0).unwrap().unwrap_err();
+    assert!(matches!(error.error(), SendError::Compression { .. }), "{error}");
+    assert_eq!(error.record().unwrap().value_bytes().unwrap(), "a");
+    let mut pending = Vec::new();
+    fixture.queue.collect_pending(&mut pending);
+    assert_eq!(pending.len(), 1, "b goes on");
+    let (id, sealed) = works.remove(0).run(&Arc::clone(&fixture.queue.terms));
+    fixture.queue.finish_seal(id, sealed, &mut Effects::default());
+    assert_eq!(sequences(&fixture.send_all()), [(0, 0)]);
+}
+
+#[test]
+fn what_is_charged_for_a_compressed_batch_is_what_holds_it() {
+    let compression = Codec::new(Compression::Lz4);
+    let config = ProducerConfig { compression, ..ProducerConfig::default() };
+    let mut fixture = Fixture::new(&ProducerConfig { batch_size: 1, ..config });
+    let record = Record::to("t").value(vec![0; 60_000]);
+    let (parts, mut effects, now) = (record.parts(), Effects::default(), fixture.now);
+    let bound = parts.len_bound();
+    fixture.queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
+    let (_, sealed) = effects.work.remove(0).run(&Arc::clone(&fixture.queue.terms));
+    assert_eq!(sealed.charge.bytes(), 1 << 10);
+    assert_eq!(sealed.batch.into_buffer().capacity(), 1 << 10);
+}
