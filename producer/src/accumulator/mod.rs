@@ -293,7 +293,11 @@ impl Accumulator {
     }
 
     fn update_topic(&self, topic: &Topic, info: &TopicInfo) {
-        topic.update(info, &self.common);
+        if topic.update(info, &self.common) {
+            for partition in topic.all() {
+                partition.slot.lock().queue.handle_recreated();
+            }
+        }
         for (partition, info) in topic.all().zip(&info.partitions) {
             self.route(partition, info);
         }

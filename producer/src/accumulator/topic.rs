@@ -130,17 +130,18 @@ impl Topic {
         self.shared.last.lock().as_ref() != Some(info)
     }
 
-    /// Takes what is new, but for the leaders.
-    pub(super) fn update(&self, info: &TopicInfo, common: &Common) {
+    /// Takes what is new, but for the leaders. Whether this is another topic of the same name.
+    pub(super) fn update(&self, info: &TopicInfo, common: &Common) -> bool {
         *self.shared.last.lock() = Some(info.clone());
         if info.partitions.is_empty() {
             // It is being made, or cannot be described now: what is known may still be true.
-            return;
+            return false;
         }
-        *self.shared.id.lock() = info.id;
+        let former = std::mem::replace(&mut *self.shared.id.lock(), info.id);
         self.grow(info.partitions.len(), common);
         let count = i32::try_from(info.partitions.len()).unwrap_or(i32::MAX);
         self.shared.count.store(count, Ordering::Release);
+        former.is_some() && former != info.id
     }
 
     fn grow(&self, wanted: usize, common: &Common) {

@@ -1,5 +1,8 @@
 //! Who this producer is to brokers, and its sequences in one partition.
 
+use std::time::{Duration, Instant};
+
+use ottla_core::retry::Deadline;
 use ottla_core::types::{ProducerEpoch, ProducerId};
 use ottla_protocol::records::ProducerStamp;
 use parking_lot::Mutex;
@@ -82,9 +85,10 @@ pub(crate) struct Sequences {
     /// `None` before the first batch.
     identity: Option<Identity>,
     next: i32,
-    /// Whether the leader has acknowledged a batch since the sequences began. Until then it takes
-    /// any number as the first, so a second batch could overtake a first that has to be repeated.
-    proven: bool,
+    /// When the leader has acknowledged a batch. A leader that knows nothing of the producer takes
+    /// any number as the first, so a second batch could overtake a first that has to be repeated;
+    /// and it forgets: with the topic, at an unclean election, after `producer.id.expiration.ms`.
+    proven: Option<Instant>,
 }
 
 impl Sequences {
@@ -95,7 +99,7 @@ impl Sequences {
 
     /// Begins anew at 0.
     pub(crate) fn begin(&mut self, identity: Identity) {
-        *self = Self { identity: Some(identity), next: 0, proven: false };
+        *self = Self { identity: Some(identity), next: 0, proven: None };
     }
 
     /// The sequence of the first of `records` records. Counts modulo 2^31, as brokers do.
@@ -106,13 +110,18 @@ impl Sequences {
     }
 
     /// Takes note of an acknowledgement.
-    pub(crate) fn prove(&mut self) {
-        self.proven = true;
+    pub(crate) fn prove(&mut self, now: Instant) {
+        self.proven = Some(now);
+    }
+
+    /// Takes note that the leader may know nothing of these.
+    pub(crate) fn doubt(&mut self) {
+        self.proven = None;
     }
 
     /// Whether more than one batch may be under way.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.proven
+    pub(crate) fn are_proven(&self, now: Instant) -> bool {
+        self.proven.is_some_and(|at| !Deadline::after(at, PROOF_LASTS).is_over(now))
     }
 
     #[cfg(test)]
@@ -120,6 +129,10 @@ impl Sequences {
         self.next = next;
     }
 }
+
+/// How long after an acknowledgement a leader is taken to know the producer: far less than any
+/// `producer.id.expiration.ms`, and long enough that only who is idle waits for an answer more.
+const PROOF_LASTS: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

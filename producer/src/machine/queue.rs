@@ -271,9 +271,7 @@ impl PartitionQueue {
         let mine = |batch: &Batch| batch.id == id && matches!(batch.body, Body::Sealing);
         if let Some(index) = self.returning.iter().position(|(batch, _)| mine(batch)) {
             let (mut batch, error) = self.returning.swap_remove(index);
-            if let Ok((sealed, charge)) = sealed {
-                batch.body = Body::Fresh(sealed, charge);
-            }
+            batch.body = Body::Fresh(sealed, charge);
             effects.finished.push(batch.failed(error));
             return;
         }
@@ -286,7 +284,7 @@ impl PartitionQueue {
             self.fail(index, effects, |queue, _| SendError::Compression {
                 partition: queue.place(),
                 source,
-            }),
+            });
         }
     }
 
@@ -312,7 +310,7 @@ impl PartitionQueue {
         if self.gap.is_some() {
             return self.close_gap(identity, room, effects);
         }
-        if self.on_wire >= self.window() {
+        if self.on_wire >= self.window(now) {
             return NextSend::Nothing;
         }
         self.seal_if_due(now, effects);
@@ -338,6 +336,7 @@ impl PartitionQueue {
         effects.ready = true;
         match answered {
             Answered::Acknowledged { base_offset, log_append_time } => {
+                self.sequences.prove(now);
                 self.acknowledge(index, base_offset, log_append_time, effects);
             }
             Answered::Retry { certainty, trouble } => {
@@ -364,6 +363,7 @@ impl PartitionQueue {
     /// that one as it is, and is written once whatever becomes of the first attempt. Without, only
     /// the answer or the end of the connection tells, so it is left where it is.
     pub(crate) fn handle_moved(&mut self, effects: &mut Effects) {
+        self.sequences.doubt();
         self.retry_at = None;
         self.backoff.reset();
         effects.ready = true;
@@ -386,6 +386,11 @@ impl PartitionQueue {
         self.on_wire = 0;
         self.draining = false;
         self.give_up_waiting(effects);
+    }
+
+    /// Takes note that the topic is another one of the same name, whose log knows no sequences.
+    pub(crate) fn handle_recreated(&mut self) {
+        self.sequences.doubt();
     }
 
     /// Lets batches be sent, as `identity`: the partition is part of the transaction.
@@ -502,7 +507,8 @@ impl PartitionQueue {
         self.batches.len()
     }
 
-    /// Whether there is nothing in it, not even an open batch.
+    /// Whether there is nothing in it, not even an open batch, and nothing of it with a codec: what
+    /// was given up there is not told yet, and a transaction must not end before.
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.open.is_none() && self.returning.is_empty()
     }
@@ -515,10 +521,10 @@ impl PartitionQueue {
 
 /// Sending.
 impl PartitionQueue {
-    /// How many batches may be under way. One, until the leader has acknowledged the first of these
-    /// sequences: until then it would take a later one as the first.
-    fn window(&self) -> usize {
-        if self.terms.idempotent && !self.sequences.is_proven() { 1 } else { self.terms.window }
+    /// How many batches may be under way. One, while the leader is not known to know these
+    /// sequences: it would take a later one as the first.
+    fn window(&self, now: Instant) -> usize {
+        if self.terms.idempotent && !self.sequences.are_proven(now) { 1 } else { self.terms.window }
     }
 
     /// Whether sending this batch leaves the leader's memory of the oldest that is not settled:

@@ -1,15 +1,17 @@
 //! What becomes of batches: answers, and giving up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ottla_core::error::Certainty;
+use ottla_core::error::{Certainty, ErrorCode};
 use ottla_core::retry::Deadline;
 
 use super::{Effects, PartitionQueue};
 use crate::error::{SendError, Trouble};
 use crate::machine::batch::{self, Batch, Body, Finished, Place};
 use crate::machine::delivery::{BatchFailure, Outcome};
+use crate::machine::identity::Identity;
 
 /// Answers.
 impl PartitionQueue {
@@ -22,19 +24,38 @@ impl PartitionQueue {
     ) {
         self.backoff.reset();
         self.patience.reset();
-        self.sequences.prove();
-        // What is written proves that all before it with a sequence is: nothing is missing.
+        // What is written proves that all before it with a sequence is, if it may be: nothing is
+        // missing.
         let all_stamped = self.batches.iter().take(index).all(|batch| batch.identity.is_some());
         let Some(batch) = self.batches.remove(index) else { return };
         for earlier in self.batches.iter_mut().take(index) {
-            earlier.written |= earlier.identity.is_some() && earlier.identity == batch.identity;
+            let may_be = earlier.unknown || earlier.is_on_wire();
+            earlier.written |=
+                may_be && earlier.identity.is_some_and(|it| Some(it) == batch.identity);
         }
         if all_stamped && self.gap.is_some_and(|gap| gap < batch.id) {
             self.gap = None;
         }
+        self.fail_overtaken(index, batch.identity, effects);
         if !batch.resolved {
             let outcome = Outcome::Acknowledged { base_offset, log_append_time };
             effects.finished.push(Finished { done: batch.done, records: batch.records, outcome });
+        }
+    }
+
+    /// Gives up on batches in front of `index` that are certainly not written, although one with a
+    /// later sequence is: their leader has lost what it knew of this producer. To write them now
+    /// would be to write them behind what follows them.
+    fn fail_overtaken(&mut self, index: usize, by: Option<Identity>, effects: &mut Effects) {
+        let is_overtaken =
+            |batch: &Batch| batch.identity.is_some() && batch.identity == by && !batch.written;
+        let mut left = index;
+        while let Some(at) = self.batches.iter().take(left).position(is_overtaken) {
+            left -= 1;
+            let (partition, code) = (self.place(), ErrorCode::OutOfOrderSequenceNumber);
+            let (message, certainty) = (None, Certainty::NotWritten);
+            let error = SendError::Refused { partition, code, message, certainty };
+            self.fail(at, effects, |_, batch| error.leaving_open(batch.certainty));
         }
     }
 
@@ -78,16 +99,16 @@ impl PartitionQueue {
             // So old that the leader has forgotten it.
             return;
         }
-        let stamped = self.batches.get(index).is_some_and(|batch| batch.identity.is_some());
-        if stamped && index == 0 && self.terms.transactional {
+        let first = self.batches.iter().position(|batch| batch.identity.is_some());
+        if first == Some(index) && self.terms.transactional {
             // What is lost is part of the transaction, which must not be committed without it.
             let (partition, code) = (self.place(), trouble.code());
             let (message, certainty) = (None, Certainty::NotWritten);
             let error = SendError::Refused { partition, code, message, certainty };
             return self.fail(index, effects, |_, batch| error.leaving_open(batch.certainty));
         }
-        if stamped && index == 0 {
-            let id = self.batches.front().map(|batch| batch.id);
+        if first == Some(index) {
+            let id = self.batches.get(index).map(|batch| batch.id);
             self.gap = self.gap.or(id);
             for batch in self.batches.iter_mut() {
                 batch.unknown = false;
@@ -113,10 +134,7 @@ impl PartitionQueue {
                 }
                 effects.finished.push(finished);
             }
-            None => self.fail(index, effects, |queue, batch| SendError::TooLargeForTopic {
-                partition: queue.place(),
-                size: batch.len(),
-            }),
+            None => self.fail(index, effects, Self::too_large),
         }
     }
 
@@ -140,7 +158,10 @@ impl PartitionQueue {
         let Some(batch) = self.batches.get(index) else { return };
         if !batch.resolved {
             let error = failure.error.leaving_open(batch.certainty);
-            let failure = BatchFailure { error, body: batch.body_copy(), ..failure };
+            // That a record is not written can be said only where no attempt leaves it open.
+            let is_known = error.certainty() == Certainty::NotWritten;
+            let refused = if is_known { failure.refused } else { BTreeMap::new() };
+            let failure = BatchFailure { error, refused, body: batch.body_copy() };
             effects.finished.push(Finished {
                 done: Arc::clone(&batch.done),
                 records: batch.records,
@@ -169,6 +190,16 @@ impl PartitionQueue {
                 certainty: batch.left_open(),
             },
         }
+    }
+
+    fn too_large(&self, batch: &Batch) -> SendError {
+        let (partition, certainty) = (self.place(), batch.certainty);
+        if certainty == Certainty::NotWritten {
+            return SendError::TooLargeForTopic { partition, size: batch.len() };
+        }
+        // An attempt before may have been written all the same.
+        let code = ErrorCode::MessageTooLarge;
+        SendError::Refused { partition, code, message: None, certainty }
     }
 
     pub(super) fn timed_out(&self, batch: &Batch) -> SendError {
