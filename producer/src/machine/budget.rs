@@ -10,12 +10,16 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::pool::BatchPool;
+
 /// How much memory records may take, in bytes of buffers: `buffer.memory`.
 ///
 /// Asked once a batch, not once a record. Who finds no room waits in line: nobody takes what was
 /// freed before those who came first, and a large request is not starved by small ones.
 #[derive(Debug)]
 pub(crate) struct ByteBudget {
+    /// All there is.
+    total: usize,
     /// Whether memory is short; read where taking the lock would cost too much.
     contended: AtomicBool,
     state: Mutex<State>,
@@ -40,7 +44,14 @@ struct Waiter {
 impl ByteBudget {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
         let state = State { free: signed(bytes), line: VecDeque::new(), next_id: 0 };
-        Arc::new(Self { contended: AtomicBool::new(false), state: Mutex::new(state) })
+        let (contended, state) = (AtomicBool::new(false), Mutex::new(state));
+        Arc::new(Self { total: bytes, contended, state })
+    }
+
+    /// The buffer for a batch of `len` bytes: of a usual size, unless that is more than all there is.
+    pub(crate) fn buffer_for(&self, len: usize) -> usize {
+        let class = BatchPool::class(len);
+        if class <= self.total { class } else { len.min(self.total) }
     }
 
     /// Takes `bytes`, if they are free and nobody waits.

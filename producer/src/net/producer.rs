@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::net::Client;
+use ottla_core::retry::Deadline;
 use ottla_core::types::TopicName;
 
 use super::builder::ProducerBuilder;
@@ -230,25 +231,27 @@ impl Producer {
     /// where it is awaited, with all that it may become, and this one seldom becomes anything.
     async fn take_later(&self, record: Record, want: Want) -> Result<Delivery, Undelivered> {
         let taken = async {
-            let topic = self.load(record.topic()).await?;
+            let deadline = self.shared().deadline();
+            let topic = self.load(record.topic(), deadline).await?;
             match self.append(&topic, &record.parts(), want) {
                 Ok(taken) => taken.delivery(),
                 Err(Refusal::Error(error)) => Err(error),
                 Err(Refusal::NoRoom(bytes)) => {
-                    self.wait_append(&topic, record.parts(), want, bytes).await?.delivery()
+                    let parts = record.parts();
+                    self.wait_append(&topic, parts, want, bytes, deadline).await?.delivery()
                 }
             }
         };
         taken.await.map_err(|error| Undelivered::new(error, Some(record)))
     }
 
-    async fn load(&self, name: &TopicName) -> Result<Arc<Topic>, SendError> {
+    async fn load(&self, name: &TopicName, deadline: Deadline) -> Result<Arc<Topic>, SendError> {
         if self.shared().is_closed() {
             return Err(closed(name));
         }
         match self.shared().accumulator.topic(name) {
             Some(topic) => Ok(topic),
-            None => self.shared().topic(name, self.shared().deadline()).await,
+            None => self.shared().topic(name, deadline).await,
         }
     }
 
@@ -286,9 +289,9 @@ impl Producer {
         parts: RecordParts<'_>,
         want: Want,
         mut bytes: usize,
+        deadline: Deadline,
     ) -> Result<Taken<'a>, SendError> {
         let shared = self.shared();
-        let deadline = shared.deadline();
         loop {
             let mut reserved = Some(shared.room(topic.name(), bytes, deadline).await?);
             if shared.is_closed() {

@@ -144,7 +144,8 @@ impl TopicHandle {
                 Refusal::Error(error) => Err(error),
                 Refusal::NoRoom(bytes) => {
                     let parts = parts(key, value);
-                    self.producer.wait_append(&self.topic, parts, want, bytes).await
+                    let deadline = self.producer.shared().deadline();
+                    self.producer.wait_append(&self.topic, parts, want, bytes, deadline).await
                 }
             }
         })

@@ -5,29 +5,34 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use ottla_broker::cluster::TopicSpec;
 use ottla_broker::fault::{Act, Rule};
-use ottla_producer::{Producer, SendError};
+use ottla_producer::{Producer, Record, SendError};
 use ottla_protocol::ApiKey;
 
 use super::bed::{Bed, one};
 
 /// A producer with room for a few records, over a broker that holds them.
 async fn small(bed: &Bed) -> Producer {
-    let builder = bed.builder().linger(Duration::from_secs(3_600)).batch_size(16 << 10);
+    with_memory(bed, 64 << 10).await
+}
+
+/// A producer whose largest record takes all of its memory.
+async fn with_memory(bed: &Bed, bytes: usize) -> Producer {
     let config = ottla_producer::config::ProducerConfig {
         linger: Duration::from_millis(5),
         batch_size: 16 << 10,
-        buffer_memory: 64 << 10,
-        max_request_size: 64 << 10,
+        buffer_memory: bytes,
+        max_request_size: bytes,
         max_block: Duration::from_secs(5),
         ..Default::default()
     };
-    let producer = builder.config(config).build().await.unwrap();
+    let producer = bed.builder().config(config).build().await.unwrap();
     producer.topic("one").await.unwrap();
     producer
 }
 
-fn kilobytes(count: usize) -> ottla_producer::Record {
+fn kilobytes(count: usize) -> Record {
     one("x".repeat(count << 10))
 }
 
@@ -116,4 +121,32 @@ async fn a_future_that_has_told_takes_no_second_record() {
 
 async fn is_pending(mut future: Pin<&mut impl Future>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_record_that_is_allowed_has_room_whatever_the_sizes_of_buffers() {
+    let huge = TopicSpec::new("huge").partitions(1).config("max.message.bytes", "2000000");
+    for bytes in [512 << 10, 1 << 20, 1_100_000] {
+        let bed = Bed::with([huge.clone()]).await;
+        let producer = with_memory(&bed, bytes).await;
+        let record = |len: usize| Record::to("huge").value("x".repeat(len));
+        for len in [300 << 10, bytes - 100] {
+            producer.send(record(len)).await.unwrap();
+        }
+        let report = producer.close(Duration::from_secs(1)).await.unwrap();
+        assert_eq!(report.delivered, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_and_room_together_are_waited_for_no_longer_than_one_of_them() {
+    let bed = Bed::start().await;
+    let producer = small(&bed).await;
+    let _gate = bed.cluster.fault(Rule::new(ApiKey::Produce, Act::Hold));
+    while producer.try_enqueue(kilobytes(10)).is_ok() {}
+    let _slow = bed.cluster.fault(Rule::new(ApiKey::Metadata, Act::Delay(Duration::from_secs(4))));
+    let begun = bed.client.runtime().now();
+    let late = producer.enqueue(Record::to("t").value("x")).await.unwrap_err();
+    assert!(matches!(late.error(), SendError::NoRoom { .. }), "{late}");
+    assert_eq!(bed.passed(begun), Duration::from_secs(5));
 }

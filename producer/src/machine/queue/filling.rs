@@ -32,13 +32,18 @@ impl PartitionQueue {
         now: Instant,
         effects: &mut Effects,
     ) -> Result<(), AppendFault> {
-        let least = BatchPool::class(BatchHeader::LEN + len_bound);
-        let usual = BatchPool::class(self.recent_len.min(self.terms.batch_size)).max(least);
         let budget = &self.terms.budget;
+        let needed = BatchHeader::LEN + len_bound;
+        let least = budget.buffer_for(needed);
+        let usual = BatchPool::class(self.recent_len.min(self.terms.batch_size)).max(least);
         let waited = reserved.take_if(|reserved| reserved.bytes() >= least);
         let charge = waited.or_else(|| budget.try_charge(usual));
         let charge = charge.or_else(|| budget.try_charge(least));
-        let charge = charge.ok_or(AppendFault::NoRoom(least))?;
+        let mut charge = charge.ok_or(AppendFault::NoRoom(least))?;
+        if charge.bytes() < needed {
+            // The bound of a record that just fits may exceed all there is.
+            charge.resize(needed);
+        }
         let due = Deadline::after(now, self.terms.linger).instant();
         let id = self.next_id;
         self.next_id += 1;
@@ -110,7 +115,7 @@ impl PartitionQueue {
 
 /// Moves an open batch to a larger buffer, if there is memory.
 fn grow(open: &mut OpenBatch, len: usize, reserved: &mut Option<Charge>, terms: &Terms) -> bool {
-    let class = BatchPool::class(len);
+    let class = terms.budget.buffer_for(len).max(len);
     let missing = class.saturating_sub(open.charge.bytes());
     let waited = reserved.take_if(|reserved| reserved.bytes() >= missing);
     let Some(mut more) = waited.or_else(|| terms.budget.try_charge(missing)) else { return false };
