@@ -108,8 +108,9 @@ impl BrokerLink {
     fn draft(&self, now: Instant) -> Option<Draft> {
         let mut draft = Draft::new(self.common.config.max_request_size);
         let mut again = Vec::new();
+        let number = self.new_token().0;
         while let Some(partition) = self.pop_ready() {
-            let (next, effects) = self.ask(&partition, now, draft.room());
+            let (next, effects) = self.ask(&partition, number, now, draft.room());
             match next {
                 Some(NextSend::Batch(sending)) => {
                     draft.add(Arc::clone(&partition), sending);
@@ -136,16 +137,18 @@ impl BrokerLink {
     }
 
     /// Asks a partition from the list what it has to send, and takes it off the list if that is
-    /// nothing. `None` if another link looks after it by now.
+    /// nothing. `None` if another link looks after it by now, or it is on the list twice, as one is
+    /// that went and came back: a request has one batch of each partition.
     fn ask(
         &self,
         partition: &Arc<Partition>,
+        draft: u64,
         now: Instant,
         room: usize,
     ) -> (Option<NextSend>, Effects) {
         let mut effects = Effects::default();
         let mut slot = partition.slot.lock();
-        if !slot.is_on(self) {
+        if !slot.is_on(self) || slot.drafted == Some((self.node, draft)) {
             return (None, effects);
         }
         let next = slot.queue.next_send(now, &self.common.identity, room, &mut effects);
@@ -155,7 +158,8 @@ impl BrokerLink {
                 slot.queued = false;
                 self.delay(*at, Arc::clone(partition));
             }
-            NextSend::NoIdentity | NextSend::NoRoom | NextSend::Batch(_) => {}
+            NextSend::Batch(_) => slot.drafted = Some((self.node, draft)),
+            NextSend::NoIdentity | NextSend::NoRoom => {}
         }
         if let Some(transaction) = &self.common.transaction {
             transaction.attend(partition, &mut slot, &mut effects, &self.common);

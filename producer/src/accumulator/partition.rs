@@ -34,6 +34,8 @@ pub(super) struct Slot {
     pub(super) link: Option<Arc<BrokerLink>>,
     /// Whether it is on the link's list of those that may have something to send.
     pub(super) queued: bool,
+    /// The last request that it has a batch in: by whose link, and its number there.
+    pub(super) drafted: Option<(NodeId, u64)>,
     /// Whether it has an entry among the expiries.
     pub(super) watched: bool,
     /// Whether it is part of the transaction that is open.
@@ -55,6 +57,7 @@ impl Partition {
                 queue,
                 link: None,
                 queued: false,
+                drafted: None,
                 watched: false,
                 enlisted: false,
             }),
@@ -183,14 +186,14 @@ impl Partition {
         wake.then(|| Arc::clone(link))
     }
 
-    /// Sees to it that somebody looks when its oldest batch is too old; whether that is before all
-    /// others.
-    fn watch(self: &Arc<Self>, slot: &mut Slot, common: &Common) -> bool {
     /// As [`watch`](Self::watch), for who looks when the next entry is due in any case.
     pub(super) fn keep_watch(self: &Arc<Self>, common: &Common) {
         let _first = self.watch(&mut self.slot.lock(), common);
     }
 
+    /// Sees to it that somebody looks when its oldest batch is too old; whether that is before all
+    /// others.
+    fn watch(self: &Arc<Self>, slot: &mut Slot, common: &Common) -> bool {
         if slot.watched {
             return false;
         }
