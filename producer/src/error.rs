@@ -181,12 +181,14 @@ pub enum SendError {
         certainty: Certainty,
     },
     /// No producer id could be had, and without one nothing idempotent can be sent.
-    #[error("send {partition}: no producer id: {code}")]
+    #[error("send {partition}: no producer id: {code} ({certainty})")]
     NoProducerId {
         /// Where it was to go.
         partition: TopicPartition,
         /// What the broker says.
         code: ErrorCode,
+        /// Whether the partition may have it, by an id that was there before.
+        certainty: Certainty,
     },
     /// The producer was closed before the record was acknowledged.
     #[error("send {partition}: the producer was closed before the acknowledgement ({certainty})")]
@@ -239,6 +241,7 @@ impl SendError {
             | Self::Refused { certainty, .. }
             | Self::Request { certainty, .. }
             | Self::ClosedBeforeDelivery { certainty, .. }
+            | Self::NoProducerId { certainty, .. }
             | Self::TransactionAborted { certainty, .. }
             | Self::TransactionsEnded { certainty, .. } => *certainty,
             Self::RecordTooLarge { .. }
@@ -253,8 +256,7 @@ impl SendError {
             | Self::RecordRefused { .. }
             | Self::SiblingRefused { .. }
             | Self::TooLargeForTopic { .. }
-            | Self::Compression { .. }
-            | Self::NoProducerId { .. } => Certainty::NotWritten,
+            | Self::Compression { .. } => Certainty::NotWritten,
         }
     }
 

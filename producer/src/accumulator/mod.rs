@@ -254,13 +254,16 @@ impl Accumulator {
         for topic in self.all_topics() {
             for partition in topic.all() {
                 partition.with(&self.common, |slot, effects| {
-                    slot.queue.fail_all(effects, |queue, _| SendError::NoProducerId {
+                    slot.queue.fail_all(effects, |queue, batch| SendError::NoProducerId {
                         partition: queue.place(),
                         code,
+                        certainty: batch.left_open(),
                     });
                 });
             }
         }
+        // Partitions that wait for it are still on their lists, where nobody would look again.
+        self.wake_links();
     }
 
     /// Gives up on what is too old, and says when to look again.
@@ -270,11 +273,11 @@ impl Accumulator {
                 slot.watched = false;
                 slot.queue.expire(now, effects);
             });
+            // Whether anything was too old or not: younger batches have no entry of their own.
+            partition.keep_watch(&self.common);
         }
         self.common.expiries.next()
     }
-            // Whether anything was too old or not: younger batches have no entry of their own.
-            partition.keep_watch(&self.common);
 
     /// Follows leaders to where a snapshot says they are.
     pub(crate) fn handle_snapshot(&self, snapshot: &ClusterSnapshot) {

@@ -98,14 +98,19 @@ async fn a_producer_id_is_asked_for_until_there_is_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_producer_id_that_is_refused_fails_what_needs_it_and_is_asked_for_again() {
-    let bed = Bed::start().await;
-    let code = ErrorCode::ClusterAuthorizationFailed;
-    let fault = bed.cluster.fault(Rule::new(ApiKey::InitProducerId, Act::Respond(code)));
-    let producer = bed.producer().await;
-    let refused = producer.send(one("a")).await.unwrap_err();
-    assert_eq!(refused.to_string(), format!("send one-0: no producer id: {code}"),);
-    fault.remove();
-    producer.send(refused.into_record().unwrap()).await.unwrap();
+    for linger in [Duration::ZERO, Duration::from_millis(5)] {
+        let bed = Bed::start().await;
+        let code = ErrorCode::ClusterAuthorizationFailed;
+        let fault = bed.cluster.fault(Rule::new(ApiKey::InitProducerId, Act::Respond(code)));
+        let producer = bed.builder().linger(linger).build().await.unwrap();
+        let refused = producer.send(one("a")).await.unwrap_err();
+        let said = format!("send one-0: no producer id: {code} (not written)");
+        assert_eq!(refused.to_string(), said);
+        fault.remove();
+        let begun = bed.client.runtime().now();
+        producer.send(refused.into_record().unwrap()).await.unwrap();
+        assert!(bed.passed(begun) < Duration::from_secs(1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
