@@ -38,7 +38,7 @@ use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let figures: [Named; 9] = [
+    let figures: [Named; 10] = [
         ("produce 16 KiB batches, 5 in flight", || produced(16 << 10, 512 << 20)),
         ("produce 1 MiB batches, 5 in flight", || produced((1 << 20) - 4096, 1 << 30)),
         ("produce 16 KiB batches in lz4, 5 in flight", produced_lz4),
@@ -46,7 +46,8 @@ fn main() {
         ("fetch 1 MiB of 1 KiB batches", || fetched(1 << 10, 1 << 30)),
         ("produce 200 B, one at a time", tiny_produces),
         ("heartbeats, one at a time", heartbeats),
-        ("append to parked fetch answered, in memory", parked_fetches),
+        ("append to parked fetch answered, in memory", || parked_fetches(Pause::None)),
+        ("the same after a millisecond of nothing", || parked_fetches(Pause::Millisecond)),
         ("start to ready", starts),
     ];
     for (name, measure) in figures {
@@ -260,7 +261,30 @@ fn heartbeats() -> Figure {
     per_second("req/s", TINY as f64, took, 50_000.0)
 }
 
-fn parked_fetches() -> Figure {
+/// What happens between a fetch and the append that it waits for.
+#[derive(Clone, Copy)]
+enum Pause {
+    /// Only what it takes until the fetch is parked.
+    None,
+    /// The processor sleeps, and wakes with less in its caches.
+    Millisecond,
+}
+
+impl Pause {
+    async fn pass(self) {
+        match self {
+            // Each lets everything run that can.
+            Self::None => {
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Self::Millisecond => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+fn parked_fetches(pause: Pause) -> Figure {
     let bed = Bed::new(None);
     let times = bed.runtime.block_on(async {
         let mut reader = bed.cluster.connect(1).await.unwrap();
@@ -269,8 +293,7 @@ fn parked_fetches() -> Figure {
         let mut times = Vec::new();
         for offset in 0..2000 {
             reader.write_all(&fetch_frame(offset, 5000)).await.unwrap();
-            // The fetch is parked long before that.
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            pause.pass().await;
             let began = Instant::now();
             let append = async {
                 writer.write_all(&produce).await.unwrap();

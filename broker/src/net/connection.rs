@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use ottla_protocol::frames::{RequestFrame, encode_any_response};
-use ottla_protocol::wire::{Frame, take_frame};
+use ottla_protocol::wire::Frame;
 use ottla_protocol::{AnyResponse, ApiKey, ByteString};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
+use super::inbox::Inbox;
 use super::{BoxStream, Shell, Step, watch};
 use crate::api::{Admission, admit};
 use crate::clock::aside;
@@ -36,9 +37,8 @@ pub(crate) async fn serve(
     frame_limit: usize,
 ) {
     let id = shell.new_connection();
-    let received = BytesMut::new();
-    let mut connection =
-        Connection { shell, node, id, client_address, stream, power, received, frame_limit };
+    let inbox = Inbox::new(frame_limit);
+    let mut connection = Connection { shell, node, id, client_address, stream, power, inbox };
     let why = connection.run().await;
     tracing::debug!(connection = id, node = node.0, ?why, "connection closed");
 }
@@ -60,8 +60,7 @@ struct Connection {
     client_address: Option<IpAddr>,
     stream: BoxStream,
     power: watch::Receiver<Power>,
-    received: BytesMut,
-    frame_limit: usize,
+    inbox: Inbox,
 }
 
 /// A request that is being served.
@@ -168,24 +167,22 @@ impl Connection {
             () = down(&mut self.power) => Err(Closed::NodeDown),
             _ = woken => Ok(Why::Woken),
             () = clock.sleep_until(parked.until) => Ok(Why::Expired),
-            () = hung_up(&mut self.stream, &mut self.received) => Err(Closed::ByPeer),
+            () = hung_up(&mut self.stream, &mut self.inbox) => Err(Closed::ByPeer),
         }
     }
 
-    /// The next frame, without its length. Memory is taken as bytes come; on the word of a length,
-    /// only up to a bound.
+    /// The next frame, without its length.
     async fn next_frame(&mut self) -> Result<Bytes, Closed> {
         loop {
-            match take_frame(&mut self.received, self.frame_limit) {
+            match self.inbox.take_frame() {
                 Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => {}
                 Err(error) => return Err(self.refuse(&error)),
             }
-            self.received.reserve(room(&self.received));
             tokio::select! {
                 biased;
                 () = down(&mut self.power) => return Err(Closed::NodeDown),
-                read = self.stream.read_buf(&mut self.received) => match read {
+                read = self.inbox.read_from(&mut self.stream) => match read {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return Err(Closed::ByPeer),
                 },
@@ -250,14 +247,6 @@ impl Connection {
     }
 }
 
-/// Bytes to make room for: what is missing of the next frame, so that a large one is read to where
-/// it stays. A length that lies costs no more than the bound.
-fn room(received: &BytesMut) -> usize {
-    let claimed = received.first_chunk::<4>().map_or(0, |prefix| i32::from_be_bytes(*prefix));
-    let frame = usize::try_from(claimed).map_or(0, |len| len.saturating_add(4));
-    frame.saturating_sub(received.len()).clamp(READ, CLAIM)
-}
-
 fn damaged(mut frame: Frame, damage: Damage) -> Frame {
     let whole = frame.remaining();
     let len = if let Damage::Cut(len) = damage { len.min(whole) } else { whole };
@@ -276,10 +265,9 @@ pub(crate) async fn down(power: &mut watch::Receiver<Power>) {
 
 /// Waits until the client has gone. What it sends meanwhile is kept, up to a limit: it must not
 /// fill memory while its request is parked.
-async fn hung_up(stream: &mut BoxStream, received: &mut BytesMut) {
-    while received.len() < READ_AHEAD {
-        received.reserve(READ);
-        match stream.read_buf(received).await {
+async fn hung_up(stream: &mut BoxStream, inbox: &mut Inbox) {
+    while inbox.len() < READ_AHEAD {
+        match inbox.read_from(stream).await {
             Ok(1..) => {}
             Ok(0) | Err(_) => return,
         }
@@ -289,13 +277,6 @@ async fn hung_up(stream: &mut BoxStream, received: &mut BytesMut) {
 
 /// Bytes of an answer that say how long it is and what it answers.
 const LENGTH_AND_CORRELATION_ID: usize = 8;
-
-/// Room to read into, in bytes.
-const READ: usize = 16 * 1024;
-
-/// Room that a length alone buys, in bytes: the largest batch that topics accept by default, and what
-/// goes around it.
-const CLAIM: usize = (1 << 20) + READ;
 
 /// What is read, in bytes, while a request is parked.
 const READ_AHEAD: usize = 64 * 1024;

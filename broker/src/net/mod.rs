@@ -1,6 +1,7 @@
 //! The shell: it moves bytes and time between the world and its clients, and decides nothing.
 
 mod connection;
+mod inbox;
 mod transport;
 pub(crate) mod watch;
 
