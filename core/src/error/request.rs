@@ -8,7 +8,7 @@ use std::time::Duration;
 use ottla_protocol::wire::FrameError;
 use ottla_protocol::{ApiKey, DecodeError, EncodeError, ErrorClass, ErrorCode, VersionRange};
 
-use super::Certainty;
+use super::{Certainty, ErrorKind};
 use crate::types::{HostPort, NodeId};
 
 /// The broker at the other end, as errors and logs name it.
@@ -117,6 +117,21 @@ impl RequestError {
             Self::Closed { .. } => ErrorClass::ApplicationRecoverable,
         }
     }
+
+    /// What kind of thing went wrong. Where time ran out, that is what stood in the way at last:
+    /// brokers that cannot be reached are [`Connect`](ErrorKind::Connect), however long they were
+    /// tried.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Connection { reason, .. } => reason.kind(),
+            Self::UnsupportedVersion { .. } | Self::Encode { .. } => ErrorKind::Unsupported,
+            Self::DeadlineExceeded { last: Some(last), .. } => last.kind(),
+            Self::DeadlineExceeded { last: None, .. } => ErrorKind::Timeout,
+            Self::Unroutable { code } => ErrorKind::of(*code),
+            Self::Closed { .. } => ErrorKind::Closed,
+        }
+    }
 }
 
 /// Why a connection did not come to be, or ended.
@@ -213,6 +228,26 @@ impl CloseReason {
                 ErrorClass::InvalidConfiguration
             }
             Self::Released => ErrorClass::ApplicationRecoverable,
+        }
+    }
+
+    /// What kind of thing went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::SetupTimeout(_) | Self::RequestTimeout { .. } => ErrorKind::Timeout,
+            Self::Frame(_) | Self::WrongCorrelation { .. } | Self::Decode(_) => ErrorKind::Corrupt,
+            Self::Refused(code) => ErrorKind::of(*code),
+            Self::Connect(_)
+            | Self::ClosedBeforeFirstAnswer
+            | Self::SpeaksTls
+            | Self::NotKafka(_)
+            | Self::WrongCluster
+            | Self::Closed
+            | Self::Lost(_)
+            | Self::Idle
+            | Self::Moved
+            | Self::Released => ErrorKind::Connect,
         }
     }
 }

@@ -15,7 +15,7 @@ impl Error {
         let certainty = error.certainty();
         let mut builder = match root {
             RequestError::Connection { peer, reason, .. } => of_connection(operation, peer, reason),
-            other => Self::builder(operation, kind(other), other.class(), said(other)),
+            other => Self::builder(operation, other.kind(), other.class(), said(other)),
         };
         if let RequestError::DeadlineExceeded { within, .. } = &error {
             builder = builder.elapsed(*within);
@@ -61,18 +61,6 @@ fn root(error: &RequestError) -> &RequestError {
     }
 }
 
-fn kind(error: &RequestError) -> ErrorKind {
-    match error {
-        RequestError::Connection { .. } => ErrorKind::Connect,
-        RequestError::UnsupportedVersion { .. } | RequestError::Encode { .. } => {
-            ErrorKind::Unsupported
-        }
-        RequestError::DeadlineExceeded { .. } => ErrorKind::Timeout,
-        RequestError::Unroutable { code } => ErrorKind::of(*code),
-        RequestError::Closed { .. } => ErrorKind::Closed,
-    }
-}
-
 /// The time that there was is among the details.
 fn said(error: &RequestError) -> String {
     match error {
@@ -82,35 +70,32 @@ fn said(error: &RequestError) -> String {
 }
 
 fn of_connection(operation: &'static str, peer: &Peer, reason: &CloseReason) -> ErrorBuilder {
-    let builder = |kind, cause| Error::builder(operation, kind, reason.class(), cause);
+    let builder = |cause| Error::builder(operation, reason.kind(), reason.class(), cause);
     let port = peer.address.port;
     match reason {
         CloseReason::Connect(error) => unreachable(operation, peer, reason, error),
-        CloseReason::SetupTimeout(_) | CloseReason::RequestTimeout { .. } => {
-            builder(ErrorKind::Timeout, format!("{peer} {reason}"))
+        CloseReason::ClosedBeforeFirstAnswer => {
+            builder(format!("{peer} closed the connection before its first answer"))
+                .hint(format!("If port {port} expects TLS: {NO_TLS}."))
         }
-        CloseReason::ClosedBeforeFirstAnswer => builder(
-            ErrorKind::Connect,
-            format!("{peer} closed the connection before its first answer"),
-        )
-        .hint(format!("If port {port} expects TLS: {NO_TLS}.")),
-        CloseReason::SpeaksTls => builder(ErrorKind::Connect, format!("{peer} answers in TLS"))
+        CloseReason::SpeaksTls => builder(format!("{peer} answers in TLS"))
             .hint(format!("Connect to its plaintext port instead of {port}: {NO_TLS}.")),
-        CloseReason::NotKafka(_) => builder(ErrorKind::Connect, format!("{peer} {reason}"))
-            .hint(format!("Check what listens on port {port}.")),
-        CloseReason::WrongCluster => builder(ErrorKind::Connect, format!("{peer} {reason}"))
+        CloseReason::NotKafka(_) => {
+            builder(format!("{peer} {reason}")).hint(format!("Check what listens on port {port}."))
+        }
+        CloseReason::WrongCluster => builder(format!("{peer} {reason}"))
             .hint("Check bootstrap.servers and the brokers' advertised.listeners."),
-        CloseReason::Frame(_) | CloseReason::WrongCorrelation { .. } | CloseReason::Decode(_) => {
-            builder(ErrorKind::Corrupt, format!("{peer} {reason}"))
-        }
-        CloseReason::Refused(code) => {
-            builder(ErrorKind::of(*code), format!("{peer} {reason}")).code(*code)
-        }
+        CloseReason::SetupTimeout(_)
+        | CloseReason::RequestTimeout { .. }
+        | CloseReason::Frame(_)
+        | CloseReason::WrongCorrelation { .. }
+        | CloseReason::Decode(_) => builder(format!("{peer} {reason}")),
+        CloseReason::Refused(code) => builder(format!("{peer} {reason}")).code(*code),
         CloseReason::Closed
         | CloseReason::Lost(_)
         | CloseReason::Idle
         | CloseReason::Moved
-        | CloseReason::Released => builder(ErrorKind::Connect, format!("{peer}: {reason}")),
+        | CloseReason::Released => builder(format!("{peer}: {reason}")),
     }
 }
 
@@ -126,7 +111,7 @@ fn unreachable(
         _ => format!("cannot be reached: {error}"),
     };
     let address = &peer.address;
-    let builder = |cause| Error::builder(operation, ErrorKind::Connect, reason.class(), cause);
+    let builder = |cause| Error::builder(operation, reason.kind(), reason.class(), cause);
     match peer.node {
         None => builder(format!("no bootstrap server could be reached: {address} {outcome}"))
             .hint(start_one(address)),

@@ -141,6 +141,29 @@ fn what_was_on_its_way_may_be_written() {
 }
 
 #[test]
+fn the_kind_is_that_of_what_stood_in_the_way_at_last() {
+    let timeout = CloseReason::SetupTimeout(Duration::from_secs(10));
+    let denied = ErrorCode::GroupAuthorizationFailed;
+    let never = RequestError::DeadlineExceeded {
+        within: Duration::from_secs(60),
+        certainty: Certainty::NotWritten,
+        last: None,
+    };
+    for (error, kind) in [
+        (refused(None, "localhost:9092"), ErrorKind::Connect),
+        (late(late(refused(Some(1), "localhost:9092"))), ErrorKind::Connect),
+        (late(closed(timeout)), ErrorKind::Timeout),
+        (closed(CloseReason::Refused(denied)), ErrorKind::Authorization),
+        (RequestError::Unroutable { code: denied }, ErrorKind::Authorization),
+        (RequestError::Closed { certainty: Certainty::NotWritten }, ErrorKind::Closed),
+        (never, ErrorKind::Timeout),
+    ] {
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(Error::of_request("send", error).build().kind(), kind);
+    }
+}
+
+#[test]
 fn an_error_is_small() {
     assert_eq!(size_of::<Error>(), size_of::<usize>());
 }
