@@ -126,14 +126,14 @@ impl AdminError {
 }
 
 impl AdminError {
-    /// What kind of thing went wrong.
+    /// What kind of thing went wrong; where no broker answered, that is why none did.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
             // That a group does not know a member is said of offsets that are set from outside.
             Self::Refused { code: ErrorCode::UnknownMemberId, .. } => ErrorKind::Refused,
             Self::Refused { code, .. } => ErrorKind::of(*code),
-            Self::Request { .. } => ErrorKind::Connect,
+            Self::Request { error, .. } => error.kind(),
             Self::DeadlineExceeded { .. } => ErrorKind::Timeout,
             Self::Unanswered { .. } => ErrorKind::Refused,
         }
@@ -274,6 +274,24 @@ mod tests {
             "delete group billing: no answer from any broker within 60 s: no broker is available \
              for this: CoordinatorNotAvailable",
         );
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_of_the_kind_of_its_cause() {
+        let certainty = Certainty::NotWritten;
+        let denied = RequestError::Unroutable { code: ErrorCode::GroupAuthorizationFailed };
+        for (error, kind) in [
+            (denied, ErrorKind::Authorization),
+            (RequestError::Closed { certainty }, ErrorKind::Closed),
+            (
+                RequestError::DeadlineExceeded { within: Duration::ZERO, certainty, last: None },
+                ErrorKind::Timeout,
+            ),
+        ] {
+            let error = AdminError::Request { subject: "delete group billing".into(), error };
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(ottla_core::error::Error::from(error).kind(), kind);
+        }
     }
 
     fn refused(code: ErrorCode, message: Option<&str>) -> AdminError {
