@@ -117,11 +117,27 @@ impl AdminCall for AlterGroupOffsets {
             };
             topic.partitions.into_iter().filter_map(move |row| {
                 let key = TopicPartition::new(name.clone()?, row.partition_index);
-                Some((key, check_code(row.error_code)))
+                Some((key, check_code(row.error_code).map_err(explained)))
             })
         });
         impossible.chain(answered).collect()
     }
+
+    /// As in Java's `AlterConsumerGroupOffsetsHandler`. Asking again with the same id would not help
+    /// either.
+    fn is_final(&self, code: ErrorCode) -> bool {
+        matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
+    }
+}
+
+/// The topic had this id when the call looked it up.
+fn explained(refusal: Refusal) -> Refusal {
+    let message = (refusal.code == ErrorCode::UnknownTopicId).then(|| {
+        "the group's coordinator does not know the id that the topic had a moment ago: it was \
+         deleted, or made anew. Alter the offset again"
+            .into()
+    });
+    Refusal { message: message.or(refusal.message), ..refusal }
 }
 
 fn row((partition_index, offset): (i32, &NewOffset)) -> OffsetCommitRequestPartition {
@@ -173,6 +189,28 @@ mod tests {
             let settled = call.settle(&asked(&keys, version), response);
             assert_eq!(settled, [(partition(0), Ok(()))], "version {version}");
         }
+    }
+
+    #[test]
+    fn an_id_that_is_no_longer_the_topics_is_told_as_such() {
+        let keys = [partition(0)];
+        let code = ErrorCode::UnknownTopicId;
+        let row = OffsetCommitResponsePartition {
+            error_code: code.code(),
+            ..OffsetCommitResponsePartition::default()
+        };
+        let topic = OffsetCommitResponseTopic {
+            topic_id: ID,
+            partitions: vec![row],
+            ..OffsetCommitResponseTopic::default()
+        };
+        let response =
+            OffsetCommitResponse { topics: vec![topic], ..OffsetCommitResponse::default() };
+        let call = call([(partition(0), 5.into())]);
+        let refusal = call.settle(&asked(&keys, 10), response).remove(0).1.unwrap_err();
+        assert!(call.is_final(refusal.code));
+        let message = refusal.message.unwrap();
+        assert!(message.contains("deleted, or made anew"), "{message}");
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use ottla_admin::AdminError;
 use ottla_admin::offsets::{DeleteBefore, Isolation, NewOffset, OffsetSpec};
+use ottla_broker::fault::{Act, Rule};
 use ottla_core::error::ErrorCode;
 use ottla_core::types::TopicPartition;
+use ottla_protocol::ApiKey;
 
 use crate::bed::{Bed, START_MS, tp};
 
@@ -110,6 +113,41 @@ async fn offsets_for_a_topic_that_does_not_exist_hide_nothing() {
     assert!(altered.get(&tp(0)).unwrap().is_ok());
     let error = altered.get(&nowhere).unwrap().as_ref().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offset_for_a_partition_that_does_not_exist_is_refused_at_once() {
+    let bed = Bed::start().await;
+    let begun = bed.now();
+    let altered = bed.admin.alter_group_offsets("billing", [(tp(7), 5), (tp(0), 5)]).await;
+    assert!(altered.get(&tp(0)).unwrap().is_ok());
+    let error = altered.get(&tp(7)).unwrap().as_ref().unwrap_err();
+    assert!(matches!(error, AdminError::Refused { .. }), "{error}");
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    let took = bed.now() - begun;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offset_for_a_topic_that_is_made_anew_meanwhile_is_refused_at_once() {
+    let bed = Bed::start().await;
+    let hold = bed.cluster.fault(Rule::new(ApiKey::OffsetCommit, Act::Hold).once());
+    let begun = bed.now();
+    let altering = bed.admin.alter_group_offsets("billing", [(tp(0), 5)]).into_future();
+    let make_anew = async {
+        hold.reached().await;
+        bed.admin.delete_topic("orders").await.unwrap();
+        bed.admin.create_topic("orders").partitions(3).await.unwrap();
+        hold.open();
+    };
+    let (altered, ()) = tokio::join!(altering, make_anew);
+    let error = altered.into_result().unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicId), "{error}");
+    assert!(error.to_string().contains("made anew"), "{error}");
+    let took = bed.now() - begun;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let again = bed.admin.alter_group_offsets("billing", [(tp(0), 5)]).await;
+    again.into_result().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
