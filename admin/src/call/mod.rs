@@ -91,6 +91,13 @@ pub(crate) struct Asked<'a, K> {
     pub(crate) timeout: Duration,
 }
 
+impl<K: Clone> Asked<'_, K> {
+    /// What is refused as a whole, for each key.
+    pub(crate) fn refused<V>(&self, refusal: &Refusal) -> Vec<(K, Settled<V>)> {
+        self.keys.iter().map(|key| (key.clone(), Err(refusal.clone()))).collect()
+    }
+}
+
 impl<K> Asked<'_, K> {
     /// `timeout` as requests have it.
     pub(crate) fn timeout_ms(&self) -> i32 {

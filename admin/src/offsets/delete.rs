@@ -49,7 +49,7 @@ impl AdminCall for DeleteGroupOffsets {
         response: OffsetDeleteResponse,
     ) -> Vec<(TopicPartition, Settled<()>)> {
         if let Err(refusal) = check_code(response.error_code) {
-            return asked.keys.iter().map(|key| (key.clone(), Err(refusal.clone()))).collect();
+            return asked.refused(&refusal);
         }
         let topics = response.topics.into_iter();
         let settled = topics.flat_map(|topic| {

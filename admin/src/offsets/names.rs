@@ -39,9 +39,12 @@ impl AdminCall for TopicNames {
 
     fn settle(
         &self,
-        _: &Asked<'_, Uuid>,
+        asked: &Asked<'_, Uuid>,
         response: MetadataResponse,
     ) -> Vec<(Uuid, Settled<TopicName>)> {
+        if let Err(refusal) = check_code(response.error_code) {
+            return asked.refused(&refusal);
+        }
         let settled = response.topics.into_iter().map(|topic| {
             let name = topic.name.filter(|name| !name.is_empty());
             let found = check_code(topic.error_code)
@@ -70,6 +73,15 @@ mod tests {
         let response = MetadataResponse { topics: vec![topic], ..MetadataResponse::default() };
         let settled = TopicNames.settle(&asked(&[id], 12), response);
         assert_eq!(settled, [(id, Err(ErrorCode::UnknownTopicId.into()))]);
+    }
+
+    #[test]
+    fn what_is_refused_as_a_whole_is_refused_for_every_id() {
+        let id = Uuid::from_bytes([7; 16]);
+        let code = ErrorCode::RebootstrapRequired;
+        let response = MetadataResponse { error_code: code.code(), ..MetadataResponse::default() };
+        let settled = TopicNames.settle(&asked(&[id], 13), response);
+        assert_eq!(settled, [(id, Err(code.into()))]);
     }
 
     #[test]

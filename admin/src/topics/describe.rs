@@ -67,9 +67,12 @@ impl AdminCall for DescribeTopics {
 
     fn settle(
         &self,
-        _: &Asked<'_, TopicName>,
+        asked: &Asked<'_, TopicName>,
         response: MetadataResponse,
     ) -> Vec<(TopicName, Settled<TopicDescription>)> {
+        if let Err(refusal) = check_code(response.error_code) {
+            return asked.refused(&refusal);
+        }
         let settled = response.topics.into_iter().filter_map(|topic| {
             let name = TopicName::from(topic.name.clone()?);
             Some((name.clone(), describe(name, &topic)))
@@ -157,6 +160,16 @@ mod tests {
     fn asking_for_a_topic_never_makes_it() {
         let request = DescribeTopics { topics: BTreeSet::new() }.request(&asked(&["a".into()], 12));
         assert!(!request.allow_auto_topic_creation);
+    }
+
+    #[test]
+    fn what_is_refused_as_a_whole_is_refused_for_every_topic() {
+        let keys = ["a".into(), "b".into()];
+        let code = ErrorCode::RebootstrapRequired;
+        let response = MetadataResponse { error_code: code.code(), ..MetadataResponse::default() };
+        let call = DescribeTopics { topics: BTreeSet::new() };
+        let settled = call.settle(&asked(&keys, 13), response);
+        assert_eq!(settled, keys.map(|key| (key, Err(code.into()))));
     }
 
     #[test]
