@@ -1,10 +1,11 @@
 //! What can be asked of the cluster itself.
 
+use ottla_core::error::RequestError;
 use ottla_core::retry::Deadline;
 
 use super::{Admin, Operation, Pending};
 use crate::AdminError;
-use crate::cluster::{ClusterDescription, DescribeCluster};
+use crate::cluster::{ClusterDescription, DescribeByMetadata, DescribeCluster};
 
 impl Admin {
     /// Describes the cluster: its id, its brokers, its controller.
@@ -24,7 +25,16 @@ impl Pending<DescribeCluster> {
 impl Operation for DescribeCluster {
     type Output = Result<ClusterDescription, AdminError>;
 
+    /// Metadata tells nothing of fenced brokers: whoever asks for those is not told less.
     async fn perform(self, admin: Admin, deadline: Deadline) -> Self::Output {
-        admin.one(self, (), deadline).await
+        let with_fenced = self.with_fenced;
+        match admin.one(self, (), deadline).await {
+            Err(AdminError::Request { error: RequestError::UnsupportedVersion { .. }, .. })
+                if !with_fenced =>
+            {
+                admin.one(DescribeByMetadata, (), deadline).await
+            }
+            described => described,
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Topics come, grow and go.
 
 use ottla_admin::topics::{NewPartitions, NewTopic};
-use ottla_core::error::{Certainty, ErrorClass, ErrorCode};
+use ottla_broker::fault::{Act, Rule};
+use ottla_core::error::{Certainty, ErrorClass, ErrorCode, ErrorKind};
+use ottla_protocol::{AnyResponse, ApiKey};
 
 use crate::bed::{Bed, node};
 
@@ -141,4 +143,21 @@ async fn the_cluster_is_described() {
     assert_eq!(ids, [node(1), node(2), node(3)]);
     assert!(cluster.brokers.iter().any(|broker| Some(broker.id) == cluster.controller));
     assert_eq!(Some(&cluster.cluster_id), bed.admin.client().snapshot().cluster_id.as_ref());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_before_kafka_2_8_is_described_by_its_metadata() {
+    let bed = Bed::start().await;
+    let without_describe_cluster = Act::edit(|answer| {
+        let AnyResponse::ApiVersions(answer) = answer else { panic!("{answer:?}") };
+        answer.api_keys.retain(|row| row.api_key != ApiKey::DescribeCluster.code());
+    });
+    let _rule = bed.cluster.fault(Rule::new(ApiKey::ApiVersions, without_describe_cluster));
+    let cluster = bed.admin.describe_cluster().await.unwrap();
+    let ids: Vec<_> = cluster.brokers.iter().map(|broker| broker.id).collect();
+    assert_eq!(ids, [node(1), node(2), node(3)]);
+    assert!(cluster.brokers.iter().any(|broker| Some(broker.id) == cluster.controller));
+    assert_eq!(Some(&cluster.cluster_id), bed.admin.client().snapshot().cluster_id.as_ref());
+    let error = bed.admin.describe_cluster().include_fenced().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }
