@@ -17,15 +17,16 @@ use crate::{AdminError, Results};
 /// # async fn example(admin: ottla_admin::Admin) -> Result<(), Box<dyn std::error::Error>> {
 /// admin.create_topic("orders").partitions(6).replication(3)
 ///     .config("retention.ms", "86400000").if_not_exists().await?;
-/// for (tp, behind) in admin.lag("billing").await?.iter() {
-///     println!("{}-{}: {behind}", tp.topic, tp.partition);
+/// for (partition, behind) in admin.lag("billing").await?.into_result()? {
+///     println!("{partition}: {behind}");
 /// }
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// What is about several items gives [`Results`], one for each: an item that fails, or whose broker
-/// is silent, takes no other with it. Requests go to the broker that can answer them and are
+/// is silent, takes no other with it. Its `into_result` is for whoever wants all of them or an
+/// error. Requests go to the broker that can answer them and are
 /// retried where that can help, until the call's one deadline.
 ///
 /// A retry may meet what an earlier attempt did whose answer was lost: a topic that is to be

@@ -17,8 +17,10 @@ pub struct Lag {
 }
 
 /// How far a group is behind in each partition that it has committed an offset for, in the
-/// partitions' order.
+/// partitions' order. It is not known of a partition whose leader, or whose committed offset, could
+/// not be asked for.
 #[derive(Debug, Clone)]
+#[must_use = "some lag may be unknown; `into_result` gives that of all partitions or the first error"]
 pub struct GroupLag {
     partitions: BTreeMap<TopicPartition, PartitionLag>,
     errors: BTreeMap<TopicPartition, AdminError>,
@@ -51,7 +53,7 @@ impl fmt::Display for PartitionLag {
 }
 
 impl GroupLag {
-    /// Each partition with how far the group is behind in it.
+    /// Each partition of which it is known, with how far the group is behind in it.
     pub fn iter(&self) -> impl Iterator<Item = (&TopicPartition, PartitionLag)> {
         self.partitions.iter().map(|(partition, lag)| (partition, *lag))
     }
@@ -68,10 +70,23 @@ impl GroupLag {
         self.partitions.get(partition).copied()
     }
 
-    /// The lag of all partitions together, of those that are known.
+    /// The lag of all partitions together of which it is known: too little while
+    /// [`errors`](Self::errors) has any, and 0 if it has all of them.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.iter().map(|(_, lag)| lag.records()).fold(0, u64::saturating_add)
+    }
+
+    /// How far the group is behind in every partition that it has committed an offset for.
+    ///
+    /// # Errors
+    ///
+    /// Why the lag of a partition is not known, the first in the partitions' order, if there is one.
+    pub fn into_result(self) -> Result<BTreeMap<TopicPartition, PartitionLag>, AdminError> {
+        match self.errors.into_values().next() {
+            Some(error) => Err(error),
+            None => Ok(self.partitions),
+        }
     }
 
     /// Puts what was committed and where partitions end together.
@@ -120,6 +135,15 @@ mod tests {
         assert_eq!(lag.iter().count(), 1);
         assert_eq!(lag.errors().next().map(|(tp, _)| tp.partition), Some(1));
         assert_eq!(lag.get(&TopicPartition::new("orders", 1)), None);
+        assert_eq!(lag.total(), 7, "of what is known");
+        let error = lag.into_result().unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::LeaderNotAvailable));
+    }
+
+    #[test]
+    fn a_lag_that_is_known_everywhere_is_a_result() {
+        let lag = lag([(0, Ok(3)), (1, Ok(8))], [(0, Ok(10)), (1, Ok(8))]).into_result().unwrap();
+        assert_eq!(lag.values().map(|lag| lag.records()).collect::<Vec<_>>(), [7, 0]);
     }
 
     fn lag<const N: usize>(
