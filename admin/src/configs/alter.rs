@@ -15,6 +15,7 @@ use crate::call::{AdminCall, Asked, Route, Settled, check};
 ///
 /// Java's `AlterConfigOp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigChange {
     /// It has this value.
     Set(String),

@@ -64,6 +64,7 @@ impl OffsetSpec {
 ///
 /// `isolation.level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Isolation {
     /// They do: the end is the high watermark.
     #[default]

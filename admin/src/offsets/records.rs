@@ -15,6 +15,7 @@ use crate::call::{AdminCall, Asked, Refusal, Route, Settled, by_topic, check_cod
 ///
 /// Java's `RecordsToDelete`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeleteBefore {
     /// Those with a smaller offset than this; not negative.
     Offset(i64),
