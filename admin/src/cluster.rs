@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ottla_core::cluster::BrokerInfo;
 use ottla_core::types::{HostPort, NodeId};
 use ottla_protocol::messages::describe_cluster::DescribeClusterBroker;
 use ottla_protocol::messages::metadata::MetadataResponseBroker;
@@ -36,6 +37,12 @@ pub struct Broker {
     /// Whether it is fenced: registered, but not alive (KIP-1073). Such are only told when they are
     /// asked for.
     pub fenced: bool,
+}
+
+impl From<Broker> for BrokerInfo {
+    fn from(Broker { id, address, rack, fenced: _ }: Broker) -> Self {
+        Self { id, address, rack }
+    }
 }
 
 /// Describes the cluster.

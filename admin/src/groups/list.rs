@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottla_core::cluster::ClusterSnapshot;
 use ottla_core::types::NodeId;
 use ottla_protocol::ByteString;
 use ottla_protocol::messages::list_groups::ListedGroup as Row;
@@ -33,6 +34,8 @@ pub struct ListedGroup {
 pub struct GroupListing {
     groups: BTreeMap<ByteString, ListedGroup>,
     errors: BTreeMap<NodeId, AdminError>,
+    /// Why nobody said which brokers there are, if nobody did.
+    unknown: Option<AdminError>,
 }
 
 impl GroupListing {
@@ -41,7 +44,8 @@ impl GroupListing {
         self.groups.values()
     }
 
-    /// The brokers that did not answer, and why.
+    /// The brokers that did not answer, and why. Where no broker even said which others there are,
+    /// these are all that the client has heard of.
     pub fn errors(&self) -> impl Iterator<Item = (&NodeId, &AdminError)> {
         self.errors.iter()
     }
@@ -52,16 +56,23 @@ impl GroupListing {
     ///
     /// Why a broker did not answer, if one did not.
     pub fn into_result(self) -> Result<Vec<ListedGroup>, AdminError> {
-        match self.errors.into_values().next() {
+        match self.unknown.or_else(|| self.errors.into_values().next()) {
             Some(error) => Err(error),
             None => Ok(self.groups.into_values().collect()),
         }
     }
 
+    /// What is known when nobody says which brokers there are.
+    pub(crate) fn unknown(snapshot: &ClusterSnapshot, error: AdminError) -> Self {
+        let errors = snapshot.brokers.keys().map(|node| (*node, error.clone())).collect();
+        Self { groups: BTreeMap::new(), errors, unknown: Some(error) }
+    }
+
     /// Puts what brokers know together. A group that moves from one coordinator to another may be
     /// known to both: it is there once.
     pub(crate) fn merge(listed: Results<NodeId, Vec<ListedGroup>>) -> Self {
-        let mut listing = Self { groups: BTreeMap::new(), errors: BTreeMap::new() };
+        let (groups, errors) = (BTreeMap::new(), BTreeMap::new());
+        let mut listing = Self { groups, errors, unknown: None };
         for (node, result) in listed {
             match result {
                 Ok(told) => {
@@ -156,17 +167,18 @@ mod tests {
 
     #[test]
     fn a_broker_without_an_answer_hides_only_its_own_groups() {
-        let error = AdminError::Refused {
-            subject: "list".into(),
-            code: ErrorCode::BrokerNotAvailable,
-            message: None,
-            certainty: Certainty::NotWritten,
-        };
         let listed =
-            results([(node(1), Ok(vec![group("a", GroupState::Stable)])), (node(2), Err(error))]);
+            results([(node(1), Ok(vec![group("a", GroupState::Stable)])), (node(2), Err(error()))]);
         let listing = GroupListing::merge(listed);
         assert_eq!(listing.groups().count(), 1);
         assert_eq!(listing.errors().map(|(node, _)| node.number()).collect::<Vec<_>>(), [2]);
+        assert!(listing.into_result().is_err());
+    }
+
+    #[test]
+    fn a_listing_without_known_brokers_is_not_one_without_groups() {
+        let listing = GroupListing::unknown(&ClusterSnapshot::default(), error());
+        assert_eq!(listing.errors().count(), 0);
         assert!(listing.into_result().is_err());
     }
 
@@ -185,6 +197,15 @@ mod tests {
         assert_eq!(list(GroupType::Classic, 4), (0, 1));
         assert_eq!(list(GroupType::Share, 4), (0, 0));
         assert_eq!(list(GroupType::Share, 5).0, 1);
+    }
+
+    fn error() -> AdminError {
+        AdminError::Refused {
+            subject: "list".into(),
+            code: ErrorCode::BrokerNotAvailable,
+            message: None,
+            certainty: Certainty::NotWritten,
+        }
     }
 
     fn node(id: i32) -> NodeId {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use ottla_core::cluster::LeaderHints;
 use ottla_core::retry::Deadline;
 use ottla_core::types::NodeId;
 use ottla_protocol::ByteString;
 
 use super::{Admin, Operation, Pending};
+use crate::cluster::DescribeCluster;
 use crate::groups::{
     DeleteGroup, DeleteGroups, DescribeGroup, DescribeGroups, GroupDescription, GroupListing,
     GroupState, GroupType, ListGroups,
@@ -45,8 +47,15 @@ impl Admin {
         Pending::new(self, DeleteGroups { groups: groups.into_iter().map(Into::into).collect() })
     }
 
-    fn brokers(&self) -> BTreeSet<NodeId> {
-        self.client().snapshot().brokers.keys().copied().collect()
+    /// The brokers that there are now, each of which can be asked from here on: what the client
+    /// knows of them may be as old as `metadata.max.age.ms`.
+    async fn brokers(&self, deadline: Deadline) -> Result<BTreeSet<NodeId>, AdminError> {
+        let cluster = DescribeCluster { with_fenced: false };
+        let cluster = cluster.perform(self.clone(), deadline).await?;
+        let nodes = cluster.brokers.iter().map(|broker| broker.id).collect();
+        let endpoints = cluster.brokers.into_iter().map(Into::into).collect();
+        self.client().learn_leaders(&LeaderHints { endpoints, ..LeaderHints::default() });
+        Ok(nodes)
     }
 }
 
@@ -67,11 +76,16 @@ impl Operation for ListGroups {
 
     /// Brokers that come or go while the others answer take groups with them: all are asked again.
     async fn perform(self, admin: Admin, deadline: Deadline) -> Self::Output {
+        let mut brokers = match admin.brokers(deadline).await {
+            Ok(brokers) => brokers,
+            Err(error) => return GroupListing::unknown(&admin.client().snapshot(), error),
+        };
         loop {
-            let brokers = admin.brokers();
             let listed = admin.all(self.clone(), brokers.clone(), deadline).await;
-            if brokers == admin.brokers() || deadline.is_over(admin.client().runtime().now()) {
-                return GroupListing::merge(listed);
+            match admin.brokers(deadline).await {
+                Ok(now) if now != brokers => brokers = now,
+                // Without an answer, what was listed is all that there is time for.
+                Ok(_) | Err(_) => return GroupListing::merge(listed),
             }
         }
     }

@@ -136,6 +136,24 @@ impl Bed {
         self.call(coordinator_of(group), request).await
     }
 
+    /// Restarts a broker so that the client has seen it go and not seen it return.
+    pub(crate) async fn restart_unseen(&self, id: i32) {
+        self.cluster.node(id).kill().await;
+        let client = self.admin.client();
+        client.request_refresh();
+        let deadline = Deadline::after(self.now(), Duration::from_secs(20));
+        while self.knows(id) {
+            client.changed(client.snapshot().version, deadline).await.unwrap();
+        }
+        self.cluster.node(id).start().await.unwrap();
+        assert!(!self.knows(id));
+    }
+
+    /// Whether the client has heard of a broker.
+    pub(crate) fn knows(&self, id: i32) -> bool {
+        self.admin.client().snapshot().brokers.contains_key(&node(id))
+    }
+
     /// The broker that coordinates a group.
     pub(crate) async fn coordinator(&self, group: &str) -> i32 {
         let client = self.admin.client();

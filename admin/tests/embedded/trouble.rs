@@ -6,7 +6,7 @@ use ottla_admin::AdminError;
 use ottla_admin::offsets::OffsetSpec;
 use ottla_broker::fault::{Act, Rule};
 use ottla_broker::world::NodeId;
-use ottla_core::error::{Certainty, ErrorCode, RequestError};
+use ottla_core::error::{Certainty, ErrorCode, ErrorKind, RequestError};
 use ottla_protocol::ApiKey;
 
 use crate::bed::{Bed, START_MS, tp};
@@ -75,6 +75,30 @@ async fn f170_a_broker_that_dies_while_groups_are_listed_hides_none_of_them() {
     let listed = listing.into_result().unwrap();
     assert_eq!(listed.iter().map(|group| &*group.id).collect::<Vec<_>>(), names);
     assert!(bed.now() - begun < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_the_client_has_not_heard_of_is_asked_for_its_groups() {
+    let bed = Bed::start().await;
+    let names = bed.groups().await;
+    bed.restart_unseen(2).await;
+    bed.cluster.group(&names[0]).move_coordinator(2).unwrap();
+    let listed = bed.admin.list_groups().await.into_result().unwrap();
+    assert_eq!(listed.iter().map(|group| &*group.id).collect::<Vec<_>>(), names);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_finds_no_broker_says_so() {
+    let bed = Bed::start().await;
+    bed.groups().await;
+    for id in 1..=3 {
+        bed.cluster.node(id).kill().await;
+    }
+    let listing = bed.admin.list_groups().timeout(Duration::from_secs(3)).await;
+    assert_eq!(listing.groups().count(), 0);
+    assert!(listing.errors().count() > 0);
+    let error = listing.into_result().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
 }
 
 #[tokio::test(start_paused = true)]
