@@ -97,6 +97,18 @@ impl Record {
         self
     }
 
+    /// The partition that was chosen for it; `None` where the partitioner is to choose.
+    #[must_use]
+    pub fn partition_index(&self) -> Option<i32> {
+        self.partition
+    }
+
+    /// Its own timestamp, in milliseconds since 1970; `None` where that is when it is taken.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.timestamp
+    }
+
     /// The topic it is for.
     #[must_use]
     pub fn topic(&self) -> &TopicName {
