@@ -306,7 +306,7 @@ impl SendError {
             | Self::NoProducerId { code, .. } => ErrorKind::of(*code),
             Self::Closed { .. } | Self::ClosedBeforeDelivery { .. } => ErrorKind::Closed,
             Self::Compression { .. } => ErrorKind::Unsupported,
-            Self::Request { .. } => ErrorKind::Connect,
+            Self::Request { source, .. } => source.kind(),
             Self::TransactionAborted { .. } => ErrorKind::TransactionAborted,
             Self::TransactionsEnded { cause, .. } => cause.kind(),
         }

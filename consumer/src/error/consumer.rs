@@ -109,6 +109,30 @@ impl ConsumerError {
 }
 
 impl ConsumerError {
+    /// Whether the consumer must be given up: a new one may do better. After any other error it can
+    /// be used on.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        let ends = |class| matches!(class, ErrorClass::ApplicationRecoverable | ErrorClass::Fatal);
+        match self {
+            Self::Closed | Self::Commit(CommitError::Closed | CommitError::Fenced) => true,
+            Self::Group(error) => ends(error.class()),
+            Self::Request(error) => ends(error.class()),
+            // A seek, an assignment or the next poll mends these, or somebody who changes rights.
+            Self::Fetch(_)
+            | Self::NothingAssigned
+            | Self::NotAssigned { .. }
+            | Self::Topic { .. }
+            | Self::Offsets { .. }
+            | Self::Commit(_)
+            | Self::Listener { .. }
+            | Self::ListenerPanicked { .. }
+            | Self::Config { .. }
+            | Self::Pattern(_)
+            | Self::NoGroup => false,
+        }
+    }
+
     /// What kind of thing went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -132,11 +156,21 @@ impl ConsumerError {
             | Self::Commit(CommitError::Group { code } | CommitError::Partition { code, .. }) => {
                 ErrorKind::of(*code)
             }
-            Self::Commit(CommitError::Request(_)) => ErrorKind::Connect,
+            Self::Group(GroupError::UnknownAssignor { .. } | GroupError::Assign { .. }) => {
+                ErrorKind::Config
+            }
+            Self::Group(GroupError::MalformedAssignment { .. }) => ErrorKind::Corrupt,
+            Self::Group(GroupError::Request { source, .. }) => source.kind(),
+            Self::Commit(CommitError::Request(error)) => error.kind(),
+            Self::Commit(CommitError::DeadlineExceeded { cause: Some(error), .. }) => error.kind(),
             Self::Commit(CommitError::DeadlineExceeded { .. }) => ErrorKind::Timeout,
-            Self::Group(_) | Self::Commit(_) => ErrorKind::GroupLost,
+            Self::Commit(CommitError::Closed) => ErrorKind::Closed,
+            Self::Commit(CommitError::Rebalancing) => ErrorKind::State,
+            Self::Commit(CommitError::NotMember | CommitError::NotOwned { .. }) => {
+                ErrorKind::GroupLost
+            }
             Self::Listener { .. } | Self::ListenerPanicked { .. } => ErrorKind::Refused,
-            Self::Request(_) => ErrorKind::Connect,
+            Self::Request(error) => error.kind(),
         }
     }
 }
@@ -161,7 +195,59 @@ impl From<ConsumerError> for Error {
                 let late = RequestError::DeadlineExceeded { within, certainty, last: Some(last) };
                 Self::of_request("group offsets", late).build()
             }
-            error => Self::of_operation(error.kind(), error.class(), error).build(),
+            error => {
+                let (kind, class, goes_on) = (error.kind(), error.class(), !error.is_fatal());
+                Self::of_operation(kind, class, error).goes_on(goes_on).build()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_that_can_be_used_on_is_not_said_to_be_lost() {
+        let partition = TopicPartition::new(TopicName::from("t"), 0);
+        let usable = [
+            ConsumerError::NothingAssigned,
+            ConsumerError::NotAssigned { partition: partition.clone() },
+            ConsumerError::Fetch(FetchError::TopicRecreated { partition: partition.clone() }),
+            ConsumerError::Topic {
+                topic: partition.topic.clone(),
+                code: ErrorCode::TopicAuthorizationFailed,
+            },
+            ConsumerError::Commit(CommitError::NotMember),
+            ConsumerError::Commit(CommitError::NotOwned { partition }),
+            ConsumerError::ListenerPanicked { what: "no".into() },
+        ];
+        for error in usable {
+            assert!(!Error::from(error.clone()).is_fatal(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_is_over_is_said_to_be() {
+        let over = [
+            ConsumerError::Closed,
+            ConsumerError::Commit(CommitError::Fenced),
+            ConsumerError::Group(GroupError::FencedInstance {
+                group: "g".into(),
+                instance: "i".into(),
+            }),
+        ];
+        for error in over {
+            assert!(Error::from(error.clone()).is_fatal(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_request_failed_by_is_the_kind_of_error() {
+        let refused = || RequestError::Unroutable { code: ErrorCode::GroupAuthorizationFailed };
+        for error in [ConsumerError::Request(refused()), CommitError::Request(refused()).into()] {
+            assert_eq!(error.kind(), ErrorKind::Authorization);
+            assert_eq!(Error::from(error).kind(), ErrorKind::Authorization);
         }
     }
 }

@@ -39,6 +39,8 @@ struct Parts {
     certainty: Certainty,
     hint: Option<Cow<'static, str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// Whether what it came from can be used on, whatever the class.
+    goes_on: bool,
     /// Whether `cause` says it all: operation, subject and details are in it.
     is_whole: bool,
 }
@@ -77,6 +79,7 @@ impl Error {
             certainty: Certainty::NotWritten,
             hint: None,
             source: None,
+            goes_on: false,
             is_whole: false,
         })
     }
@@ -110,7 +113,8 @@ impl Error {
     /// do better.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        matches!(self.0.class, ErrorClass::ApplicationRecoverable | ErrorClass::Fatal)
+        let ends = matches!(self.0.class, ErrorClass::ApplicationRecoverable | ErrorClass::Fatal);
+        ends && !self.0.goes_on
     }
 
     /// Whether a broker may have acted on it though it failed: a record that is sent again may be
@@ -223,6 +227,13 @@ impl ErrorBuilder {
     /// Whether a broker may have acted on it; not, unless this says so.
     pub fn certainty(mut self, certainty: Certainty) -> Self {
         self.0.certainty = self.0.certainty.max(certainty);
+        self
+    }
+
+    /// Whether what it came from can be used on all the same, once the application has done its
+    /// part: then it is not [fatal](Error::is_fatal).
+    pub fn goes_on(mut self, goes_on: bool) -> Self {
+        self.0.goes_on = goes_on;
         self
     }
 

@@ -25,7 +25,7 @@
 //! |---|---|
 //! | [`is_retriable`](crate::Error::is_retriable) | the same call may succeed later |
 //! | [`requires_abort`](crate::Error::requires_abort) | the transaction must be aborted |
-//! | [`is_fatal`](crate::Error::is_fatal) | trying again will not help |
+//! | [`is_fatal`](crate::Error::is_fatal) | the producer, consumer or client it came from must be given up |
 //! | [`possibly_written`](crate::Error::possibly_written) | a broker may have acted on it |
 //!
 //! An error prints as one line. `{:#}` adds its causes.
