@@ -23,19 +23,21 @@ pub(crate) fn rows() -> Vec<&'static Row> {
 pub(crate) fn check(properties: &Properties) -> Result<Checked<ClientConfig>, ConfigError> {
     let (unknown, unused) = properties.unknown(&rows());
     let mut client = ClientConfig::parse(properties);
-    let roles = [
-        PRODUCER.read(properties).problems,
-        CONSUMER.read(properties).problems,
-        ADMIN.read(properties).problems,
-    ];
-    client.warnings.extend(unused);
-    for problem in unknown.into_iter().chain(roles.into_iter().flatten()) {
-        // What two roles read is told once.
-        if !client.problems.contains(&problem) {
-            client.problems.push(problem);
+    let producer = PRODUCER.read(properties);
+    let consumer = CONSUMER.read(properties);
+    let admin = ADMIN.read(properties);
+    add_new(&mut client.warnings, [unused, producer.warnings, consumer.warnings, admin.warnings]);
+    add_new(&mut client.problems, [unknown, producer.problems, consumer.problems, admin.problems]);
+    client.finish()
+}
+
+/// What two roles read is told once.
+fn add_new<T: PartialEq>(told: &mut Vec<T>, roles: [Vec<T>; 4]) {
+    for what in roles.into_iter().flatten() {
+        if !told.contains(&what) {
+            told.push(what);
         }
     }
-    client.finish()
 }
 
 #[cfg(test)]
@@ -63,6 +65,15 @@ mod tests {
                  not controllers; set bootstrap.servers",
             ]
         );
+    }
+
+    #[test]
+    fn what_has_no_effect_with_any_role_is_told_once() {
+        let mut properties = Properties::new();
+        properties.set("bootstrap.servers", "a:1").set("key.serializer", "of Java");
+        properties.set("value.deserializer", "of Java");
+        let warnings = check(&properties).unwrap().warnings;
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
     }
 
     #[test]
