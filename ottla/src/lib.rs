@@ -46,29 +46,39 @@ mod settings;
 pub use kafka::{Kafka, KafkaBuilder};
 pub use ottla_admin as admin;
 pub use ottla_admin::{Admin, AdminError};
-pub use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig, IsolationLevel};
+pub use ottla_consumer::config::{
+    AssignmentStrategy, AutoOffsetReset, ConsumerConfig, IsolationLevel,
+};
 pub use ottla_consumer::error::{ConsumerError, FetchError};
 pub use ottla_consumer::listener::{Assigned, ListenerError, Lost, RebalanceListener, Revoking};
-pub use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
+pub use ottla_consumer::machine::assignor;
+pub use ottla_consumer::machine::commit::{CommitError, CommittedOffsets, Offset, Offsets};
+pub use ottla_consumer::machine::fetch::{FetchEvent, ResetCause};
+pub use ottla_consumer::machine::membership::{GroupError, LossReason};
 pub use ottla_consumer::{
     Batch, BatchRecords, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerRecord, ConsumerStream,
-    OffsetAndTimestamp, PartitionStream, Partitions, RecordRef, ShutdownHandle,
+    OffsetAndTimestamp, OwnedBatchRecords, PartitionStream, Partitions, RecordRef, ShutdownHandle,
 };
+pub use ottla_core::cluster::{PartitionInfo, TopicInfo};
 pub use ottla_core::config::{
     ConfigError, ConfigProblem, ConfigWarning, Explanation, Origin, Properties,
 };
-pub use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind};
+pub use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError};
+pub use ottla_core::net::Client;
 pub use ottla_core::types::{
     ConsumerGroupMetadata, HostPort, LeaderEpoch, NodeId, Progress, TopicName, TopicPartition, Uuid,
 };
 pub use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
-pub use ottla_producer::partitioner::Partitioner;
+pub use ottla_producer::net::{AlreadyClosed, BuildError};
+pub use ottla_producer::partitioner::{Partitioner, partition_for_key};
 pub use ottla_producer::{
     AbortCause, CloseReport, Delivery, FatalCause, Producer, ProducerBuilder, Record, RecordHeader,
     RecordMetadata, RecordOffset, SendError, StartError, TopicHandle, Transaction,
     TransactionError, TransactionOutcome, TransactionTopic, TransactionalProducer,
-    TransactionalProducerBuilder, Undelivered,
+    TransactionalProducerBuilder, Trouble, Undelivered,
 };
+pub use ottla_protocol::compression::{Codec, Compression};
+pub use ottla_protocol::records::{AppendError, Headers, RecordsError, SealError, TimestampType};
 pub use pipeline::Pipeline;
 
 /// What clocks, randomness and sockets are taken from, for tests that have their own.
