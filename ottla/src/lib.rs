@@ -1,7 +1,7 @@
 //! A client for Apache Kafka: producer, consumer, admin.
 //!
 //! ```no_run
-//! use ottla::{Kafka, Record};
+//! use ottla::{AutoOffsetReset, Kafka, Record};
 //!
 //! # async fn run() -> Result<(), ottla::Error> {
 //! let kafka = Kafka::connect("localhost:9092").await?;
@@ -10,7 +10,8 @@
 //! let sent = producer.send(Record::to("orders").key("42").value("paid")).await?;
 //! println!("partition {} offset {}", sent.partition, sent.offset);
 //!
-//! let mut consumer = kafka.consumer("billing").subscribe(["orders"]).build().await?;
+//! let consumer = kafka.consumer("billing").subscribe(["orders"]);
+//! let mut consumer = consumer.start_at(AutoOffsetReset::Earliest).build().await?;
 //! while let Some(batch) = consumer.poll().await? {
 //!     for record in &batch {
 //!         println!("{:?}", record.value());

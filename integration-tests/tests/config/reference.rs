@@ -43,8 +43,9 @@ Written from the tables in `*/src/config/table.rs`; a test fails when it is not 
 
 Settings have the names of Apache Kafka's Java clients. Those of librdkafka work, too. They come
 from files in the format of Java's `Properties`, from the environment (`KAFKA_LINGER_MS` is
-`linger.ms`) and from code; the last one wins. Everything that is wrong is told at once, a name that
-nobody has is an error, and `explain` says which value counts and where it came from.
+`linger.ms`) and from code; the last one wins. Every name and value that is wrong is
+told at once (whether those of a role fit one another, when that is built), a name that nobody has is
+an error, and `explain` says which value counts and where it came from.
 
 Durations are in milliseconds, sizes in bytes.
 ";

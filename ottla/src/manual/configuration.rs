@@ -20,8 +20,9 @@
 //! # }
 //! ```
 //!
-//! The last source wins. A name that nobody knows is an error, with the nearest name; all that is
-//! wrong is told at once, before the first connection is made.
+//! The last source wins. A name that nobody knows is an error, with the nearest name. All names and
+//! values that are wrong are told at once, before the first connection is made; whether those of a
+//! role fit one another is told, all at once too, when that is built.
 //!
 //! Builders of the roles have typed methods for what programs set most:
 //!
