@@ -358,7 +358,10 @@ fn conclude(
         publish(workshop.benchmarks(), results, surroundings)?;
     }
     let gates_hold = !arguments.gate || all_gates_pass(results, arguments.is_for_publication());
-    let everything_ran = surroundings.failed.is_empty();
+    // A client that was asked for by name must not be missing; of all there are, some may be.
+    let named = !arguments.client.is_empty();
+    let all_there = !named || surroundings.missing.is_empty();
+    let everything_ran = surroundings.failed.is_empty() && all_there;
     Ok(if gates_hold && everything_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
