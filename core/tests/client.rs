@@ -68,6 +68,35 @@ async fn a_moved_leader_is_seen_after_a_refresh() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refreshed_was_asked_after_that_was_wanted() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    bed.cluster.node(2).kill().await;
+    let slow = Act::ApplyThenDelay(Duration::from_millis(500));
+    let slow = bed.cluster.fault(Rule::new(ApiKey::Metadata, slow));
+    client.request_refresh();
+    slow.reached().await;
+    // The answer that is on its way does not know of this.
+    bed.cluster.node(2).start().await.unwrap();
+    let snapshot = client.refreshed(soon(&client)).await.unwrap();
+    assert_eq!(snapshot.brokers.len(), 3);
+    assert_eq!(slow.hits(), 2);
+    let snapshot = client.refreshed(soon(&client)).await.unwrap();
+    assert_eq!(snapshot.version, client.snapshot().version, "an answer without news is one, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_refreshed_in_time_is_an_error() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let _hang = bed.cluster.fault(Rule::new(ApiKey::Metadata, Act::Hang));
+    let begun = client.runtime().now();
+    let error = client.refreshed(soon(&client)).await.unwrap_err();
+    assert!(matches!(error, RequestError::DeadlineExceeded { .. }), "{error}");
+    assert_eq!(client.runtime().now() - begun, SOON);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_outlives_the_broker_it_was_first_made_to() {
     let bed = Bed::start().await;
     let client = bed.client().await.unwrap();

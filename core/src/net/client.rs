@@ -100,6 +100,34 @@ impl Client {
             .await
     }
 
+    /// Asks for metadata, and waits until a broker has answered what was asked from now on; returns
+    /// what is known then. What [`snapshot`](Self::snapshot) has may be as old as
+    /// `metadata.max.age.ms`. Refreshes that bring nothing new are at least `retry.backoff.ms` apart.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`], when no broker has answered at the deadline, or the client is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing but the wait is lost.
+    pub async fn refreshed(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Arc<ClusterSnapshot>, RequestError> {
+        let (now, mut wanted) = (self.runtime().now(), 0);
+        self.shared().stir(|metadata| {
+            metadata.request_refresh(now);
+            wanted = metadata.next_refresh();
+        });
+        self.until(deadline, |_| {
+            // What is published may be a moment older.
+            let metadata = self.shared().metadata();
+            (metadata.answered_refresh() >= wanted).then(|| Arc::clone(metadata.snapshot()))
+        })
+        .await
+    }
+
     /// Waits until something is known about the topic: what it is, or why there is nothing to know.
     ///
     /// # Errors

@@ -65,6 +65,10 @@ pub struct Metadata {
     suspects: BTreeMap<NodeId, Instant>,
     foreign: Option<Arc<str>>,
     flight: Option<Flight>,
+    /// How many refreshes of everything have begun.
+    begun: u64,
+    /// The number of the last of those that was answered.
+    answered: u64,
 }
 
 /// What this machine needs of [`ClientConfig`].
@@ -95,6 +99,8 @@ enum Whom {
 struct Flight {
     topics: Asked,
     is_full: bool,
+    /// How many refreshes of everything had begun with it.
+    number: u64,
     was_requested: bool,
     whom: Whom,
     since: Instant,
@@ -121,6 +127,8 @@ impl Metadata {
             suspects: BTreeMap::new(),
             foreign: None,
             flight: None,
+            begun: 0,
+            answered: 0,
             settings: Settings {
                 bootstrap: config.bootstrap_servers.clone(),
                 max_age: config.metadata_max_age,
@@ -217,9 +225,16 @@ impl Metadata {
         let topics = if is_full { self.everything() } else { self.unsettled(now)? };
         self.requested &= !is_full;
         let refresh = Refresh { topics: topics.clone(), avoid: self.latest_suspect() };
-        let whom = self.whom();
-        self.flight =
-            Some(Flight { topics, is_full, was_requested: requested, whom, since: now, random });
+        self.begun += u64::from(is_full);
+        self.flight = Some(Flight {
+            topics,
+            is_full,
+            number: self.begun,
+            was_requested: requested,
+            whom: self.whom(),
+            since: now,
+            random,
+        });
         Some(refresh)
     }
 
@@ -244,6 +259,9 @@ impl Metadata {
         self.failing_since = None;
         self.foreign = None;
         self.whom = Whom::Known;
+        if flight.is_full {
+            self.answered = flight.number;
+        }
         let mut next = ClusterSnapshot::clone(&self.snapshot);
         let is_news = self.merge(&mut next, response, version, &flight, now);
         self.pace_after(&flight, is_news, now);
@@ -327,6 +345,19 @@ impl Metadata {
     #[must_use]
     pub fn is_waiting(&self, topic: &str) -> bool {
         self.topics.get(topic).is_some_and(|tracked| tracked.uses > 0 && !tracked.answered)
+    }
+
+    /// The number of the refresh of everything that begins next: its answer is about the cluster as
+    /// it is from now on.
+    #[must_use]
+    pub fn next_refresh(&self) -> u64 {
+        self.begun + 1
+    }
+
+    /// The number of the last refresh of everything that was answered; 0 before the first.
+    #[must_use]
+    pub fn answered_refresh(&self) -> u64 {
+        self.answered
     }
 
     /// The newest snapshot; version 0 before the first answer.

@@ -60,6 +60,30 @@ fn ten_thousand_requests_are_one_refresh() {
 }
 
 #[test]
+fn an_answer_to_what_was_asked_before_is_not_the_next_refresh() {
+    let mut cluster = Cluster::with("a 1@1");
+    cluster.machine.request_refresh(cluster.now);
+    cluster.poll();
+    let wanted = cluster.machine.next_refresh();
+    let is_fresh = |cluster: &Cluster| cluster.machine.answered_refresh() >= wanted;
+    cluster.machine.request_refresh(cluster.now);
+    cluster.answer("a 1@1");
+    assert!(!is_fresh(&cluster), "it was under way");
+    cluster.use_topic("b");
+    cluster.poll();
+    cluster.answer("b 1@1");
+    assert!(!is_fresh(&cluster), "it was about one topic");
+    cluster.pass(100);
+    assert_eq!(cluster.poll(), Some("a b".into()));
+    cluster.fail();
+    assert!(!is_fresh(&cluster), "nobody answered");
+    cluster.pass(100);
+    assert_eq!(cluster.poll(), Some("a b".into()));
+    assert_eq!(cluster.answer("a 1@1, b 1@1"), None);
+    assert!(is_fresh(&cluster), "though nothing is new");
+}
+
+#[test]
 fn the_first_requested_refresh_does_not_wait_and_useless_ones_slow_down() {
     let mut cluster = Cluster::with("a 1@1");
     let mut waits = Vec::new();
