@@ -25,8 +25,10 @@ mod tests;
 ///             .-------- refused for now: after a backoff --------.
 ///             v                                                  |
 ///   key: waiting --> looking up --> ready --> asked ----------> result
-///             ^            |                    |                  ^
-///             |            '---- no such topic, not allowed -------+
+///             ^         |  |                    |                  ^
+///             |         |  '-- not allowed -----|------------------+
+///             |         v                       |                  |
+///             |       doubting: fresh metadata denies it, too -----+
 ///             |                                 |                  |
 ///             '-- the broker is gone, or another one answers now   |
 ///                                                                  |
@@ -78,7 +80,7 @@ struct Pending {
     step: Step,
     retry: Backoff,
     patience: Backoff,
-    /// How often the metadata did not know the broker, the topic or the partition.
+    /// How often fresh metadata did not know the broker, the topic or the partition.
     denials: u32,
     certainty: Certainty,
     last: Option<Arc<AdminError>>,
@@ -86,8 +88,12 @@ struct Pending {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     LookingUp,
+    /// Until metadata is fresh: what is known denies it, but may be older than it.
+    Doubting,
     Ready(Place),
     Asked(u64),
 }
@@ -107,6 +113,8 @@ struct Sent<K> {
 pub(crate) enum Lookup {
     Topic(TopicName),
     Coordinator(ByteString),
+    /// All metadata, asked for anew.
+    Cluster,
 }
 
 /// What a lookup found.
@@ -114,6 +122,7 @@ pub(crate) enum Lookup {
 pub(crate) enum Found {
     Topic(Arc<TopicInfo>),
     Coordinator(NodeId),
+    Cluster(Arc<ClusterSnapshot>),
 }
 
 /// What must be done now.
@@ -188,7 +197,7 @@ impl<C: AdminCall> Plan<C> {
     pub(crate) fn next_timeout(&self) -> Instant {
         let waits = self.pending.values().filter_map(|pending| match pending.step {
             Step::Waiting { until } => Some(until),
-            Step::LookingUp | Step::Ready(_) | Step::Asked(_) => None,
+            Step::LookingUp | Step::Doubting | Step::Ready(_) | Step::Asked(_) => None,
         });
         let doubts = self.requests.values().map(|sent| sent.doubted_at);
         waits.chain(doubts).fold(self.deadline.instant(), Instant::min)
@@ -203,7 +212,7 @@ impl<C: AdminCall> Plan<C> {
             |pending: &Pending| matches!(pending.step, Step::Waiting { until } if until <= now);
         let due = self.pending.iter().filter(|(_, pending)| is_due(pending));
         for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.locate(&key, now);
+            self.locate(&key);
         }
         self.doubt_silent(now);
     }
@@ -230,10 +239,14 @@ impl<C: AdminCall> Plan<C> {
         random: u64,
     ) {
         self.lookups.remove(lookup);
+        if let Ok(Found::Cluster(snapshot)) = &found {
+            self.handle_snapshot(Arc::clone(snapshot), now);
+        }
         for key in self.waiting_for(lookup) {
             match &found {
                 Ok(Found::Topic(topic)) => self.handle_topic(&key, topic, now, random),
                 Ok(Found::Coordinator(node)) => self.handle_coordinator(&key, *node, now),
+                Ok(Found::Cluster(_)) => self.look_again(&key, now, random),
                 // A silent coordinator may still answer.
                 Err(_) if self.asked_node(&key).is_some() => {}
                 Err(RequestError::Unroutable { code }) => self.refuse(&key, (*code).into()),
@@ -288,14 +301,14 @@ impl<C: AdminCall> Plan<C> {
     }
 
     /// Finds out who answers for a key.
-    fn locate(&mut self, key: &C::Key, now: Instant) {
+    fn locate(&mut self, key: &C::Key) {
         let lookup = match self.call.route(key) {
             Route::AnyBroker => return self.set_step(key, Step::Ready(Place::AnyBroker)),
             Route::Controller => return self.set_step(key, Step::Ready(Place::Controller)),
             Route::Node(node) if self.snapshot.brokers.contains_key(&node) => {
                 return self.set_step(key, Step::Ready(Place::Node(node)));
             }
-            Route::Node(_) => return self.deny(key, ErrorCode::BrokerNotAvailable, now, 0),
+            Route::Node(_) => return self.doubt(key),
             Route::Leader(partition) => Lookup::Topic(partition.topic),
             Route::Coordinator(group) => Lookup::Coordinator(group),
         };
@@ -313,6 +326,7 @@ impl<C: AdminCall> Plan<C> {
         let Route::Leader(wanted) = self.call.route(key) else { return };
         match topic.error {
             None => {}
+            // Such a topic is asked for anew with each lookup.
             Some(code @ ErrorCode::UnknownTopicOrPartition) => {
                 return self.deny(key, code, now, random);
             }
@@ -326,7 +340,26 @@ impl<C: AdminCall> Plan<C> {
             Some(None) => {
                 self.retry(key, ErrorCode::LeaderNotAvailable.into(), None, now, random);
             }
-            None => self.deny(key, ErrorCode::UnknownTopicOrPartition, now, random),
+            None if self.is_doubting(key) => {
+                self.deny(key, ErrorCode::UnknownTopicOrPartition, now, random);
+            }
+            None => self.doubt(key),
+        }
+    }
+
+    /// Looks for who answers for a key that was doubted, in metadata that is fresh.
+    fn look_again(&mut self, key: &C::Key, now: Instant, random: u64) {
+        match self.call.route(key) {
+            Route::Node(node) if !self.snapshot.brokers.contains_key(&node) => {
+                self.deny(key, ErrorCode::BrokerNotAvailable, now, random);
+            }
+            Route::Leader(wanted) => match self.snapshot.topic(&wanted.topic).cloned() {
+                Some(topic) => self.handle_topic(key, &topic, now, random),
+                None => self.locate(key),
+            },
+            Route::AnyBroker | Route::Controller | Route::Node(_) | Route::Coordinator(_) => {
+                self.locate(key);
+            }
         }
     }
 
@@ -367,7 +400,6 @@ impl<C: AdminCall> Plan<C> {
     ) {
         let code = refusal.code;
         self.weaken(key, leaves_it_open(code));
-        let last = Arc::new(self.refused(key, refusal));
         if code.class() == Some(ErrorClass::RefreshRetriable) || code == ErrorCode::NotController {
             self.refresh();
         }
@@ -376,33 +408,43 @@ impl<C: AdminCall> Plan<C> {
         {
             self.effects.push_back(Effect::Forget(group, node));
         }
+        self.wait(key, refusal, now, random);
+    }
+
+    /// Looks for a key's broker again after a backoff.
+    fn wait(&mut self, key: &C::Key, refusal: Refusal, now: Instant, random: u64) {
+        let is_brief = is_brief(refusal.code);
+        let last = Arc::new(self.refused(key, refusal));
         if let Some(pending) = self.pending.get_mut(key) {
-            let backoff = if is_brief(code) { &mut pending.patience } else { &mut pending.retry };
+            let backoff = if is_brief { &mut pending.patience } else { &mut pending.retry };
             let until = Deadline::after(now, backoff.fail(random)).instant();
             pending.step = Step::Waiting { until };
             pending.last = Some(last);
         }
     }
 
-    /// The metadata does not know who or what is asked for. It may only be older than that: it is
-    /// believed when it says so often enough.
+    /// What is known does not have who or what is asked for. It may only be older than that.
+    fn doubt(&mut self, key: &C::Key) {
+        self.set_step(key, Step::Doubting);
+        self.look_up(Lookup::Cluster);
+    }
+
+    /// Metadata that was asked for since the last denial does not have it, either. The broker that
+    /// answered may be behind: that is believed when it was said often enough.
     fn deny(&mut self, key: &C::Key, code: ErrorCode, now: Instant, random: u64) {
         let Some(pending) = self.pending.get_mut(key) else { return };
         pending.denials += 1;
         if pending.denials >= BELIEVED_DENIALS {
             return self.refuse(key, code.into());
         }
-        self.refresh();
-        self.retry(key, code.into(), None, now, random);
+        self.wait(key, code.into(), now, random);
     }
 
     /// Asks again for a key whose broker is gone or has lost it. What it was asked may be done.
     fn release(&mut self, key: &C::Key, node: NodeId, now: Instant) {
         self.weaken(key, true);
-        match self.call.route(key) {
-            Route::Node(_) => return self.refuse(key, ErrorCode::BrokerNotAvailable.into()),
-            Route::Coordinator(group) => self.effects.push_back(Effect::Forget(group, node)),
-            Route::AnyBroker | Route::Controller | Route::Leader(_) => {}
+        if let Route::Coordinator(group) = self.call.route(key) {
+            self.effects.push_back(Effect::Forget(group, node));
         }
         self.set_step(key, Step::Waiting { until: now });
     }
@@ -457,7 +499,9 @@ impl<C: AdminCall> Plan<C> {
             let subject = self.subject(&key);
             let certainty = match pending.step {
                 Step::Asked(_) => Certainty::PossiblyWritten,
-                Step::Waiting { .. } | Step::LookingUp | Step::Ready(_) => pending.certainty,
+                Step::Waiting { .. } | Step::LookingUp | Step::Doubting | Step::Ready(_) => {
+                    pending.certainty
+                }
             };
             let last = pending.last;
             let error = AdminError::DeadlineExceeded { subject, within, certainty, last };
@@ -510,6 +554,10 @@ impl<C: AdminCall> Plan<C> {
         }
     }
 
+    fn is_doubting(&self, key: &C::Key) -> bool {
+        self.pending.get(key).is_some_and(|pending| pending.step == Step::Doubting)
+    }
+
     fn is_asked(&self, key: &C::Key, id: u64) -> bool {
         self.pending.get(key).is_some_and(|pending| pending.step == Step::Asked(id))
     }
@@ -537,15 +585,15 @@ impl<C: AdminCall> Plan<C> {
 
     /// The keys that wait for a lookup, and those whose silent coordinator it is about.
     fn waiting_for(&self, lookup: &Lookup) -> Vec<C::Key> {
-        let is_meant = |(key, pending): &(&C::Key, &Pending)| {
-            let wanted = match self.call.route(key) {
-                Route::Leader(partition) => Lookup::Topic(partition.topic),
-                Route::Coordinator(group) => Lookup::Coordinator(group),
-                Route::AnyBroker | Route::Controller | Route::Node(_) => return false,
-            };
-            let is_asking = matches!(pending.step, Step::LookingUp)
-                || matches!((pending.step, lookup), (Step::Asked(_), Lookup::Coordinator(_)));
-            is_asking && wanted == *lookup
+        let is_meant = |(key, pending): &(&C::Key, &Pending)| match (lookup, pending.step) {
+            (Lookup::Cluster, step) => step == Step::Doubting,
+            (Lookup::Topic(name), Step::LookingUp) => {
+                matches!(self.call.route(key), Route::Leader(wanted) if wanted.topic == *name)
+            }
+            (Lookup::Coordinator(group), Step::LookingUp | Step::Asked(_)) => {
+                matches!(self.call.route(key), Route::Coordinator(wanted) if wanted == *group)
+            }
+            (Lookup::Topic(_) | Lookup::Coordinator(_), _) => false,
         };
         self.pending.iter().filter(is_meant).map(|(key, _)| key.clone()).collect()
     }
@@ -580,7 +628,7 @@ fn is_brief(code: ErrorCode) -> bool {
         || matches!(code, ErrorCode::CoordinatorLoadInProgress | ErrorCode::UnstableOffsetCommit)
 }
 
-/// How often the metadata must deny a broker, a topic or a partition to be believed. Each time it
+/// How often fresh metadata must deny a broker, a topic or a partition to be believed. Each time it
 /// is asked for anew, with `retry.backoff.ms` in between.
 const BELIEVED_DENIALS: u32 = 3;
 

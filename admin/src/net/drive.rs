@@ -114,6 +114,7 @@ async fn look_up<C: AdminCall>(client: Client, lookup: Lookup, deadline: Deadlin
             .coordinator(CoordinatorKind::Group, group, deadline)
             .await
             .map(Found::Coordinator),
+        Lookup::Cluster => client.refreshed(deadline).await.map(Found::Cluster),
     };
     Event::Found(lookup, found)
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use ottla_admin::AdminError;
+use ottla_admin::configs::ConfigResource;
 use ottla_admin::offsets::OffsetSpec;
 use ottla_broker::fault::{Act, Rule};
 use ottla_broker::world::NodeId;
 use ottla_core::error::{Certainty, ErrorCode, ErrorKind, RequestError};
 use ottla_protocol::ApiKey;
 
-use crate::bed::{Bed, START_MS, tp};
+use crate::bed::{Bed, START_MS, node, tp};
 
 #[tokio::test(start_paused = true)]
 async fn f037_a_controller_that_moves_is_followed() {
@@ -179,6 +180,26 @@ async fn a_coordinator_that_dies_is_followed() {
     assert!(described.values().all(|group| group.coordinator.map(|it| it.number()) != Some(2)));
     let took = bed.now() - begun;
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_that_comes_late_denies_no_partition_that_is_new() {
+    let bed = Bed::start().await;
+    bed.admin.list_offsets([(tp(0), OffsetSpec::Latest)]).await.into_result().unwrap();
+    bed.admin.create_partitions([("orders", 4)]).await.into_result().unwrap();
+    let late = Act::Delay(Duration::from_millis(900));
+    let _late = bed.cluster.fault(Rule::new(ApiKey::Metadata, late));
+    bed.admin.list_offsets([(tp(3), OffsetSpec::Latest)]).await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_that_comes_late_denies_no_broker_that_has_come_back() {
+    let bed = Bed::start().await;
+    bed.restart_unseen(2).await;
+    let late = Act::Delay(Duration::from_millis(900));
+    let _late = bed.cluster.fault(Rule::new(ApiKey::Metadata, late));
+    let second = ConfigResource::Broker(node(2));
+    bed.admin.describe_configs([second]).await.into_result().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

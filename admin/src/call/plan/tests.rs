@@ -148,19 +148,47 @@ fn a_partition_without_a_leader_waits_for_one() {
 }
 
 #[test]
-fn a_partition_that_metadata_denies_three_times_does_not_exist() {
+fn a_partition_that_fresh_metadata_denies_three_times_does_not_exist() {
     let mut run = Run::new(leader(), &["0", "7"]);
     run.effects();
     run.find_topic(&[Some(1)]);
     let ask = run.ask();
     assert_eq!(ask.keys[..], ["0"]);
     for _ in 0..2 {
+        run.find_cluster(&[1, 2, 3], &[Some(1)]);
         run.wait();
-        run.effects();
+        assert_eq!(run.effects(), ["look up topic orders"]);
         run.find_topic(&[Some(1)]);
+        assert_eq!(run.effects(), ["look up the cluster"]);
     }
+    run.expect("", "");
+    run.find_cluster(&[1, 2, 3], &[Some(1)]);
     run.answer(&ask, &[("0", 0)], 1);
     run.expect("0 ok", "7 UNKNOWN_TOPIC_OR_PARTITION not written");
+}
+
+#[test]
+fn a_partition_that_is_new_is_found_as_soon_as_metadata_is_fresh() {
+    let mut run = Run::new(leader(), &["1"]);
+    run.effects();
+    run.find_topic(&[Some(1)]);
+    assert_eq!(run.effects(), ["look up the cluster"]);
+    run.find_cluster(&[1, 2, 3], &[Some(1), Some(3)]);
+    assert_eq!(run.ask().place, Place::Node(node(3)));
+    assert_eq!(run.now, run.begun);
+}
+
+#[test]
+fn what_is_known_denies_nothing_however_long_nobody_answers() {
+    for route in [leader(), Route::Node(node(9))] {
+        let mut run = Run::new(route, &["7"]);
+        run.effects();
+        run.find_topic(&[Some(1)]);
+        run.snapshot(&[1, 2], &[Some(2)]);
+        assert_eq!(run.wait(), Duration::from_secs(60));
+        let error = run.plan.into_results().only().unwrap().unwrap_err();
+        assert!(matches!(error, AdminError::DeadlineExceeded { .. }), "{error}");
+    }
 }
 
 #[test]
@@ -176,10 +204,21 @@ fn a_topic_that_may_not_be_seen_is_refused_at_once() {
 fn a_broker_that_nobody_knows_is_given_up_soon() {
     let mut run = Run::new(Route::Node(node(9)), &["a"]);
     for _ in 0..2 {
-        assert!(run.asks().is_empty());
+        assert_eq!(run.effects(), ["look up the cluster"]);
+        run.find_cluster(&[1, 2, 3], &[]);
         run.wait();
     }
+    run.expect("", "");
+    run.find_cluster(&[1, 2, 3], &[]);
     run.expect("", "a BROKER_NOT_AVAILABLE not written");
+}
+
+#[test]
+fn a_broker_that_has_just_come_is_asked() {
+    let mut run = Run::new(Route::Node(node(9)), &["a"]);
+    assert_eq!(run.effects(), ["look up the cluster"]);
+    run.find_cluster(&[1, 2, 3, 9], &[]);
+    assert_eq!(run.ask().place, Place::Node(node(9)));
 }
 
 #[test]
@@ -187,9 +226,27 @@ fn a_broker_that_leaves_takes_its_own_key_along() {
     let mut run = Run::new(Route::Node(node(2)), &["a"]);
     let late = run.ask();
     run.snapshot(&[1, 3], &[]);
+    for _ in 0..3 {
+        run.expect("", "");
+        run.wait();
+        assert_eq!(run.effects(), ["look up the cluster"]);
+        run.find_cluster(&[1, 3], &[]);
+    }
     run.expect("", "a BROKER_NOT_AVAILABLE possibly written");
     run.answer(&late, &[("a", 0)], 1);
     run.expect("", "a BROKER_NOT_AVAILABLE possibly written");
+}
+
+#[test]
+fn a_broker_that_was_gone_for_a_moment_is_asked_again() {
+    let mut run = Run::new(Route::Node(node(2)), &["a"]);
+    run.ask();
+    run.snapshot(&[1, 3], &[]);
+    run.wait();
+    run.find_cluster(&[1, 2, 3], &[]);
+    let ask = run.ask();
+    run.answer(&ask, &[("a", 0)], 1);
+    run.expect("a ok", "");
 }
 
 #[test]
@@ -388,6 +445,7 @@ impl Run {
                 }
                 Effect::LookUp(Lookup::Topic(name)) => format!("look up topic {name}"),
                 Effect::LookUp(Lookup::Coordinator(group)) => format!("look up group {group}"),
+                Effect::LookUp(Lookup::Cluster) => "look up the cluster".to_owned(),
                 Effect::Refresh => "refresh".to_owned(),
                 Effect::Forget(group, node) => format!("forget {group} at {node}"),
             });
@@ -426,6 +484,10 @@ impl Run {
 
     fn find_topic(&mut self, leaders: &[Option<i32>]) {
         self.find(Lookup::Topic("orders".into()), Ok(Found::Topic(topic(leaders, None))));
+    }
+
+    fn find_cluster(&mut self, alive: &[i32], leaders: &[Option<i32>]) {
+        self.find(Lookup::Cluster, Ok(Found::Cluster(brokers(alive, leaders))));
     }
 
     fn find_coordinator(&mut self, group: &str, id: i32) {
