@@ -86,10 +86,25 @@ impl GroupListing {
 }
 
 /// Lists the groups of every broker.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ListGroups {
     pub(crate) states: BTreeSet<GroupState>,
     pub(crate) kinds: BTreeSet<GroupType>,
+    pub(crate) protocol_types: BTreeSet<ByteString>,
+}
+
+impl ListGroups {
+    /// Whether a group is of the types that are wanted; its state has been seen to by the broker.
+    fn is_wanted(&self, group: &ListedGroup, version: i16) -> bool {
+        let is_of_kind = self.kinds.is_empty()
+            || self.kinds.contains(&group.kind)
+            // A broker that has no types knows no other.
+            || version < FIRST_TYPED && self.kinds.contains(&GroupType::Classic);
+        // Brokers have no filter for these.
+        let is_of_protocol =
+            self.protocol_types.is_empty() || self.protocol_types.contains(&group.protocol_type);
+        is_of_kind && is_of_protocol
+    }
 }
 
 impl AdminCall for ListGroups {
@@ -123,13 +138,8 @@ impl AdminCall for ListGroups {
         asked: &Asked<'_, NodeId>,
         response: ListGroupsResponse,
     ) -> Vec<(NodeId, Settled<Vec<ListedGroup>>)> {
-        let wanted = |group: &ListedGroup| {
-            self.kinds.is_empty()
-                || self.kinds.contains(&group.kind)
-                // A broker that has no types knows no other.
-                || asked.version < FIRST_TYPED && self.kinds.contains(&GroupType::Classic)
-        };
-        let groups = response.groups.into_iter().map(listed).filter(wanted).collect();
+        let groups = response.groups.into_iter().map(listed);
+        let groups = groups.filter(|group| self.is_wanted(group, asked.version)).collect();
         let settled = check_code(response.error_code).map(|()| groups);
         asked.keys.first().map(|node| (*node, settled)).into_iter().collect()
     }
@@ -186,7 +196,7 @@ mod tests {
     fn old_brokers_are_not_asked_for_types_and_answer_with_classic_groups() {
         let keys = [node(1)];
         let list = |kind, version| {
-            let call = ListGroups { states: BTreeSet::new(), kinds: BTreeSet::from([kind]) };
+            let call = ListGroups { kinds: BTreeSet::from([kind]), ..ListGroups::default() };
             let asked = asked(&keys, version);
             let row = Row { group_id: "a".into(), ..Row::default() };
             let response =

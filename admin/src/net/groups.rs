@@ -18,7 +18,7 @@ use crate::{AdminError, Results};
 impl Admin {
     /// Lists the groups of the cluster: every broker is asked for those that it coordinates.
     pub fn list_groups(&self) -> Pending<ListGroups> {
-        Pending::new(self, ListGroups { states: BTreeSet::new(), kinds: BTreeSet::new() })
+        Pending::new(self, ListGroups::default())
     }
 
     /// Describes a classic group: its state, its members and what they have.
@@ -68,6 +68,19 @@ impl Pending<ListGroups> {
     /// Only groups of one of these types.
     pub fn types(self, types: impl IntoIterator<Item = GroupType>) -> Self {
         self.with(|it| it.kinds.extend(types))
+    }
+
+    /// Only groups whose members are one of these to one another: `consumer`, `connect`; the empty
+    /// one is that of groups that only have offsets.
+    ///
+    /// # Kafka
+    ///
+    /// Java's `ListGroupsOptions.withProtocolTypes`, since Kafka 4.1.
+    pub fn protocol_types(
+        self,
+        protocol_types: impl IntoIterator<Item = impl Into<ByteString>>,
+    ) -> Self {
+        self.with(|it| it.protocol_types.extend(protocol_types.into_iter().map(Into::into)))
     }
 }
 

@@ -23,6 +23,12 @@ async fn groups_are_listed_by_state_and_type() {
     assert_eq!(stable.len(), 1);
     assert_eq!((&*stable[0].id, stable[0].kind), ("billing", GroupType::Classic));
     assert_eq!(&*stable[0].protocol_type, "consumer");
+    let list = |protocol_types: &'static [&'static str]| {
+        bed.admin.list_groups().protocol_types(protocol_types.iter().copied())
+    };
+    let consumers = list(&["consumer"]).await.into_result().unwrap();
+    assert_eq!(consumers, stable);
+    assert_eq!(list(&["consumer", ""]).await.into_result().unwrap().len(), 7);
     let share = bed.admin.list_groups().types([GroupType::Share]).await.into_result().unwrap();
     assert!(share.is_empty());
 }
