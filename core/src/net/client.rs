@@ -38,7 +38,9 @@ impl Drop for Owner {
 
 /// Is told of each new snapshot.
 pub trait SnapshotListener: Send + Sync + fmt::Debug {
-    /// Takes note of a new snapshot. Called by the task that received it: must not block.
+    /// Takes note of a new snapshot; never of an older one after a newer one. Called by the task that
+    /// received it, while no other can be told: must neither block nor
+    /// [teach](Client::learn_leaders) the client who leads, which would wait for its own end.
     fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant);
 }
 

@@ -71,7 +71,9 @@ fn settle(
             let snapshot = shared.metadata().handle_answer(&response, version, now);
             if let Some(snapshot) = snapshot {
                 shared.publish(&snapshot, now);
-                // From here on brokers are reached by the addresses that they advertise.
+                // From here on brokers are reached by the addresses that they advertise. By now those
+                // may be more than the answer had.
+                let snapshot = shared.snapshot();
                 shared.forget_control(|target| match target {
                     LinkTarget::Node(node) => snapshot.brokers.contains_key(node),
                     LinkTarget::Bootstrap(_) => snapshot.brokers.is_empty(),

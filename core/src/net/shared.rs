@@ -35,6 +35,9 @@ pub(super) struct Shared {
     /// The last snapshot; its receivers are woken by the next.
     pub(super) snapshot: watch::Sender<Arc<ClusterSnapshot>>,
     pub(super) listeners: Mutex<Vec<Weak<dyn SnapshotListener>>>,
+    /// Held while a snapshot is published and told: it was made under another lock, and whoever made
+    /// the next one may be here first. Std: listeners do not block.
+    publishing: Mutex<()>,
     /// Connections for calls, by whom they reach.
     pub(super) control: Mutex<BTreeMap<LinkTarget, Arc<CallLink>>>,
     links: Mutex<Vec<Weak<LinkShared>>>,
@@ -74,6 +77,7 @@ impl Shared {
             coordinators: Mutex::new(Coordinators::new(&config)),
             features: Mutex::default(),
             listeners: Mutex::default(),
+            publishing: Mutex::default(),
             control: Mutex::default(),
             links: Mutex::default(),
             tasks: Mutex::default(),
@@ -190,8 +194,13 @@ impl Shared {
         }
     }
 
-    /// Makes `snapshot` the one that is known, and tells everybody.
+    /// Makes `snapshot` the one that is known, and tells everybody, unless a newer one is known: that
+    /// one has all that this one says. Nobody is told of an older one after a newer one.
     pub(super) fn publish(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant) {
+        let _publishing = lock(&self.publishing);
+        if snapshot.version <= self.snapshot.current().version {
+            return;
+        }
         let before = self.snapshot.replace(Arc::clone(snapshot));
         self.tell_moved(&before, snapshot);
         let mut listeners = lock(&self.listeners);
@@ -274,4 +283,89 @@ impl Shared {
 
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_snapshot_that_comes_after_a_newer_one_changes_nothing() {
+        let shared = shared();
+        let ear = Arc::new(Ear::default());
+        hear(&shared, &ear);
+        for version in [6, 5, 7] {
+            publish(&shared, version);
+        }
+        assert_eq!(shared.snapshot().version, 7);
+        assert_eq!(*lock(&ear.heard), [6, 7]);
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_told_to_all_before_the_next_one_is() {
+        let shared = shared();
+        let ear = Arc::new(Ear::default());
+        let (told, next) = mpsc::channel();
+        *lock(&ear.told) = Some(told);
+        let slow = Arc::new(Slow { shared: Arc::clone(&shared), next: Mutex::new(next) });
+        hear(&shared, &slow);
+        hear(&shared, &ear);
+        publish(&shared, 5);
+        // The other thread is done when it has told of its own.
+        while lock(&ear.heard).len() < 2 {
+            std::thread::yield_now();
+        }
+        assert_eq!(*lock(&ear.heard), [5, 6]);
+    }
+
+    fn shared() -> Arc<Shared> {
+        Shared::new(ClientConfig::default(), Runtime::tokio())
+    }
+
+    fn hear<L: SnapshotListener + 'static>(shared: &Shared, listener: &Arc<L>) {
+        let listener: Weak<L> = Arc::downgrade(listener);
+        lock(&shared.listeners).push(listener);
+    }
+
+    fn publish(shared: &Shared, version: u64) {
+        let snapshot = ClusterSnapshot { version, ..ClusterSnapshot::default() };
+        shared.publish(&Arc::new(snapshot), shared.runtime().now());
+    }
+
+    /// Writes down which versions it hears of.
+    #[derive(Debug, Default)]
+    struct Ear {
+        heard: Mutex<Vec<u64>>,
+        told: Mutex<Option<mpsc::Sender<u64>>>,
+    }
+
+    impl SnapshotListener for Ear {
+        fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, _: Instant) {
+            lock(&self.heard).push(snapshot.version);
+            if let Some(told) = lock(&self.told).as_ref() {
+                let _ = told.send(snapshot.version);
+            }
+        }
+    }
+
+    /// While it hears of the first snapshot, another thread publishes the next one.
+    #[derive(Debug)]
+    struct Slow {
+        shared: Arc<Shared>,
+        next: Mutex<mpsc::Receiver<u64>>,
+    }
+
+    impl SnapshotListener for Slow {
+        fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, _: Instant) {
+            if snapshot.version == 5 {
+                let shared = Arc::clone(&self.shared);
+                std::thread::spawn(move || publish(&shared, 6));
+                // Long enough for a thread that nothing stops; one that waits is not waited for.
+                let _ = lock(&self.next).recv_timeout(Duration::from_millis(200));
+            }
+        }
+    }
 }
