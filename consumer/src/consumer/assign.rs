@@ -66,7 +66,6 @@ impl Consumer {
 
     /// Adds partitions, which are not read before they are placed; returns those that wait for that.
     pub(super) fn add(&mut self, partitions: Vec<TopicPartition>) -> Vec<(Slot, TopicPartition)> {
-        let snapshot = self.shared.client().snapshot();
         let now = self.shared.now();
         if let Some(arrived) = &mut self.arrived {
             let known = self.shared.look(|fetcher| {
@@ -83,7 +82,8 @@ impl Consumer {
             if streamed {
                 slots.iter().for_each(|slot| fetcher.set_streamed(*slot, now));
             }
-            fetcher.handle_snapshot(&snapshot, now);
+            // Taken here, where none that is newer can come before it.
+            fetcher.handle_snapshot(&self.shared.client().snapshot(), now);
             let both = slots.into_iter().zip(partitions);
             both.filter(|(slot, _)| fetcher.is_unplaced(*slot)).collect()
         });

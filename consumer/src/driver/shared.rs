@@ -239,18 +239,19 @@ impl Shared {
     /// Has the group want what `subscription` stands for, now and as topics come and go.
     pub(crate) fn subscribe(&self, subscription: Subscription) {
         *lock(&self.subscription) = Some(subscription);
-        self.match_topics(&self.client.snapshot());
+        self.match_topics();
     }
 
-    fn match_topics(&self, snapshot: &ClusterSnapshot) {
+    fn match_topics(&self) {
         let internal = match self.config.exclude_internal_topics {
             true => Internal::Excluded,
             false => Internal::Included,
         };
         let mut subscription = lock(&self.subscription);
         let Some(wanted) = subscription.as_mut() else { return };
-        let Some(topics) = wanted.changes(snapshot, internal) else { return };
-        drop(subscription);
+        // Both under one lock, so that the group hears last what the newest snapshot says.
+        let snapshot = self.client.snapshot();
+        let Some(topics) = wanted.changes(&snapshot, internal) else { return };
         if let Some(group) = self.group() {
             group.subscribe(topics);
         }
@@ -338,7 +339,7 @@ impl Shared {
 
 impl SnapshotListener for Shared {
     fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant) {
-        self.match_topics(snapshot);
+        self.match_topics();
         let mut fetcher = self.fetcher();
         fetcher.handle_snapshot(snapshot, now);
         let wakes = fetcher.has_wakes() || fetcher.has_lookups();

@@ -11,8 +11,13 @@ use super::{Fetcher, ResetCause, Slot};
 use crate::error::FetchError;
 
 impl Fetcher {
-    /// Takes note of what is known of the cluster.
+    /// Takes note of what is known of the cluster. A snapshot that is older than one before is passed
+    /// over: partitions that were added since must be shown one that is not.
     pub fn handle_snapshot(&mut self, snapshot: &ClusterSnapshot, now: Instant) {
+        if snapshot.version < self.seen_version {
+            return;
+        }
+        self.seen_version = snapshot.version;
         let names: Vec<TopicName> = self.topics.keys().cloned().collect();
         for info in names.iter().filter_map(|name| snapshot.topic(name)) {
             self.handle_topic(info, now);

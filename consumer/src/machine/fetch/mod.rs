@@ -96,6 +96,8 @@ pub struct Fetcher {
     /// Partitions that are of another topic than they were.
     recreated: Vec<TopicPartition>,
     hints: LeaderHints,
+    /// The version of the newest snapshot of the cluster so far.
+    seen_version: u64,
     wants_refresh: bool,
     /// Whether the next timeout is earlier than it was.
     rearm: bool,
@@ -138,6 +140,7 @@ impl Fetcher {
             news: Vec::new(),
             recreated: Vec::new(),
             hints: LeaderHints::default(),
+            seen_version: 0,
             wants_refresh: false,
             rearm: false,
         }

@@ -291,6 +291,17 @@ fn a_broker_that_leads_no_more_is_not_asked_before_the_metadata_says_who_does() 
     assert_eq!(partitions(&world.send(2).unwrap()), [(0, 0), (1, 0)]);
 }
 
+#[test]
+fn a_snapshot_that_comes_after_a_newer_one_says_nothing_of_leaders() {
+    let mut world = World::begun(|_| {});
+    let older = world.snapshot();
+    world.elect(0, 2, 0);
+    world.refresh();
+    world.show(&older);
+    assert_eq!(partitions(&world.send(2).unwrap()), [(0, 0), (1, 0)]);
+    assert!(world.send(1).is_none());
+}
+
 /// What a broker says of a partition that a nearer replica has, too.
 fn nearer(world: &mut World, at: i32) {
     let (_, response) = world.answers.get_mut(&node(1)).unwrap();

@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) answers: BTreeMap<NodeId, (u64, FetchResponse)>,
     pub(super) requests: Vec<(NodeId, FetchRequest)>,
     pub(super) topic_id: u128,
+    /// Of the last snapshot.
+    version: u64,
 }
 
 /// A number as an index.
@@ -86,6 +88,7 @@ impl World {
             answers: BTreeMap::new(),
             requests: Vec::new(),
             topic_id: 9,
+            version: 0,
         };
         for partition in 0..2 {
             world.fetcher.add(name(partition));
@@ -128,6 +131,16 @@ impl World {
 
     /// Lets the fetcher see who leads.
     pub(super) fn refresh(&mut self) {
+        let snapshot = self.snapshot();
+        self.show(&snapshot);
+    }
+
+    pub(super) fn show(&mut self, snapshot: &ClusterSnapshot) {
+        self.fetcher.handle_snapshot(snapshot, self.now);
+    }
+
+    /// Who leads now.
+    pub(super) fn snapshot(&mut self) -> ClusterSnapshot {
         let partition = |log: &Log| PartitionInfo {
             leader: Some(node(log.leader)),
             leader_epoch: LeaderEpoch::from_wire(log.epoch),
@@ -141,8 +154,8 @@ impl World {
             partitions: self.logs.iter().map(partition).collect(),
         };
         let topics = BTreeMap::from([("t".into(), Arc::new(topic))]);
-        let snapshot = ClusterSnapshot { topics, ..ClusterSnapshot::default() };
-        self.fetcher.handle_snapshot(&snapshot, self.now);
+        self.version += 1;
+        ClusterSnapshot { version: self.version, topics, ..ClusterSnapshot::default() }
     }
 
     pub(super) fn wait(&mut self, millis: u64) {
