@@ -78,14 +78,15 @@ impl Fetcher {
     fn handle_partition_info(&mut self, slot: Slot, info: Option<&PartitionInfo>, now: Instant) {
         let Some(partition) = self.get(slot) else { return };
         let (leader, epoch) = info.map_or((None, None), |info| (info.leader, info.leader_epoch));
-        let newer = epoch.is_some() && epoch > partition.leader_epoch;
-        if leader == partition.leader && !newer {
+        if (leader, epoch) == (partition.leader, partition.leader_epoch) {
             return;
         }
         let generation = self.next_generation();
         let Some(partition) = self.get_mut(slot) else { return };
         partition.leader = leader;
-        partition.leader_epoch = epoch.max(partition.leader_epoch);
+        // Older ones, too: that the metadata believes them, as after a restored backup, means that
+        // brokers know no other.
+        partition.leader_epoch = epoch;
         partition.preferred = None;
         // What the old leader still answers is stale, and what the new one is asked need not wait for
         // the backoff of the old.

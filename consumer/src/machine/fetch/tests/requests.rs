@@ -302,6 +302,31 @@ fn a_snapshot_that_comes_after_a_newer_one_says_nothing_of_leaders() {
     assert!(world.send(1).is_none());
 }
 
+#[test]
+fn an_epoch_that_went_back_is_the_one_that_brokers_are_told() {
+    let mut world = World::begun(|_| {});
+    world.log(0).epoch = 7;
+    world.refresh();
+    world.log(0).epoch = 3;
+    world.refresh();
+    let request = world.send(1).unwrap();
+    assert_eq!(request.topics[0].partitions[0].current_leader_epoch, 3);
+}
+
+#[test]
+fn what_is_read_under_an_epoch_that_went_back_is_asked_about() {
+    let mut world = World::begun(|_| {});
+    world.log(0).epoch = 7;
+    world.refresh();
+    world.append(0, 3);
+    world.send(1);
+    world.receive(1);
+    while world.fetcher.take(world.now).is_some() {}
+    world.log(0).epoch = 3;
+    world.refresh();
+    assert_eq!(world.look_up(), 1);
+}
+
 /// What a broker says of a partition that a nearer replica has, too.
 fn nearer(world: &mut World, at: i32) {
     let (_, response) = world.answers.get_mut(&node(1)).unwrap();
