@@ -87,7 +87,7 @@ impl Fetcher {
     pub(super) fn poll_late(&mut self, node: NodeId, now: Instant) -> Option<(u64, FetchRequest)> {
         let known = self.nodes.get(&node)?;
         let max_wait = known.may_ask_late(now)?;
-        let reserved = self.reserve(known.late.slots.len())?;
+        let reserved = self.reserve(known.late.slots.len(), now)?;
         let (token, mut request) = self.fetch_request(max_wait, reserved);
         let node = self.nodes.get_mut(&node)?;
         let late = &mut node.late;

@@ -9,12 +9,11 @@ use ottla_protocol::messages::fetch::NodeEndpoint;
 use ottla_protocol::records::{BatchFault, RecordsError};
 
 use super::node::{InFlight, Node};
-use super::partition::{Fetched, Life, Place, Preferred};
+use super::partition::{Check, Fetched, Life, Place, Preferred};
 use super::{
     FetchAnswer, Fetcher, Lane, Outcome, PartitionAnswer, ResetCause, Slot, TopicKey, classify,
 };
 use crate::error::FetchError;
-use crate::machine::Position;
 
 impl Fetcher {
     /// Takes the answer to a fetch. Whether there is something to deliver now is for
@@ -251,12 +250,16 @@ impl super::partition::Partition {
         self.max_bytes = self.max_bytes.max(1).saturating_mul(2).min(MOST);
     }
 
-    /// Fetches again what was fetched and is not delivered.
+    /// Fetches again what was fetched and is not delivered. A leader that is to be asked, or is being
+    /// asked, where that parts from its log is asked about what was delivered instead: its answer to
+    /// the other would be stale.
     pub(super) fn rewind(&mut self) {
-        if let Life::Placed(place) = &mut self.life {
-            let Place { delivered, .. } = *place;
-            place.fetched = Position { ..delivered };
-        }
+        let Life::Placed(Place { delivered, check, .. }) = self.life else { return };
+        let check = match check {
+            Check::Sound => Check::Sound,
+            Check::Due | Check::Asked => self.check_of(delivered),
+        };
+        self.life = Life::Placed(Place { check, ..Place::at(delivered) });
     }
 }
 

@@ -34,7 +34,7 @@ impl Fetcher {
         let known = self.nodes.get_mut(&node)?;
         let max_wait = known.may_ask(self.config.max_wait, now)?;
         let wanted = known.wants.len();
-        let Some(reserved) = self.reserve(wanted) else {
+        let Some(reserved) = self.reserve(wanted, now) else {
             self.starved.insert(node);
             return None;
         };
@@ -116,16 +116,16 @@ impl Fetcher {
         }
     }
 
-    /// Room for an answer from one broker about `wanted` partitions: its share of what is free. `None` when that is not even an
-    /// answer from one partition.
-    pub(super) fn reserve(&mut self, wanted: usize) -> Option<usize> {
+    /// Room for an answer from one broker about `wanted` partitions: its share of what is free. `None`
+    /// when that is not even an answer from one partition.
+    pub(super) fn reserve(&mut self, wanted: usize, now: Instant) -> Option<usize> {
         let active = self.nodes.values().filter(|node| !node.wants.is_empty()).count().max(1);
         let wanted = wanted.saturating_mul(self.config.max_partition_bytes as usize);
         let share = self.config.buffer / active;
         let most = wanted.min(self.config.max_bytes as usize).min(share).max(1);
         let least = most.min(self.config.max_partition_bytes as usize);
         if self.free_bytes() < least {
-            self.drop_paused();
+            self.drop_stuck(now);
         }
         let room = self.free_bytes().min(most);
         (room >= least || self.buffered + self.reserved == 0).then_some(room.max(1))
@@ -135,19 +135,28 @@ impl Fetcher {
         self.config.buffer.saturating_sub(self.buffered + self.reserved)
     }
 
-    /// Drops what paused partitions brought, so that the others do not wait for them: it is fetched
-    /// again when they go on.
-    fn drop_paused(&mut self) {
-        let mut dropped = 0;
-        let generation = self.next_generation();
-        for partition in self.partitions.iter_mut().flatten().filter(|p| p.paused) {
-            if partition.queued_bytes > 0 {
-                dropped += partition.drop_fetched();
-                partition.rewind();
-                partition.generation = generation;
-            }
+    /// Drops what nobody may take for now, so that the others do not wait for it: of partitions that
+    /// are paused, or whose leader has not said yet what of it is still there. It is fetched again
+    /// when they go on.
+    fn drop_stuck(&mut self, now: Instant) {
+        let is_stuck = |slot: &Slot| {
+            self.get(*slot).is_some_and(|it| it.queued_bytes > 0 && !it.is_deliverable())
+        };
+        let stuck: Vec<Slot> = (0..self.partitions.len()).map(Slot).filter(is_stuck).collect();
+        for slot in stuck {
+            self.drop_undelivered(slot, now);
         }
+    }
+
+    /// Drops what a partition brought and is not delivered: it is fetched again.
+    fn drop_undelivered(&mut self, slot: Slot, now: Instant) {
+        let generation = self.next_generation();
+        let Some(partition) = self.get_mut(slot) else { return };
+        let dropped = partition.drop_fetched();
+        partition.rewind();
+        partition.generation = generation;
         self.release(dropped);
+        self.settle(slot, now);
     }
 }
 

@@ -24,7 +24,8 @@ enum Step {
     Assign(i32),
     Elect(i32, i32, i64),
     Refresh,
-    LookUp,
+    Ask,
+    Answer,
     Wait(u64),
 }
 
@@ -44,7 +45,8 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => partition.clone().prop_map(Step::Assign),
         1 => (partition, broker, 0..12_i64).prop_map(|(p, b, o)| Step::Elect(p, b, o)),
         2 => Just(Step::Refresh),
-        2 => Just(Step::LookUp),
+        2 => Just(Step::Ask),
+        2 => Just(Step::Answer),
         2 => (1..400_u64).prop_map(Step::Wait),
     ]
 }
@@ -96,7 +98,8 @@ impl Checked {
             }
             Step::Elect(p, broker, end) => world.elect(p, broker, end.max(world.logs[0].start)),
             Step::Refresh => world.refresh(),
-            Step::LookUp => drop(world.look_up()),
+            Step::Ask => drop(world.ask()),
+            Step::Answer => drop(world.answer()),
             Step::Wait(millis) => world.wait(millis),
         }
         self.follow_events();
@@ -137,7 +140,10 @@ impl Checked {
                 self.step(Step::Receive(broker));
             }
             self.step(Step::Refresh);
-            self.step(Step::LookUp);
+            self.step(Step::Ask);
+            for _ in 0..4 {
+                self.step(Step::Answer);
+            }
             self.step(Step::Wait(1_500));
             while self.take() {}
         }

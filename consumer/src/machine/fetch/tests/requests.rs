@@ -148,6 +148,66 @@ fn paused_partitions_make_room_for_others() {
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0, "and comes again");
 }
 
+/// Partition 0 is paused with three batches, of which `taken` were taken, that broker 1 sent; broker 2
+/// leads it now and is being asked what of that it has.
+fn paused_while_a_leader_is_asked(taken: usize) -> World {
+    let mut world = World::begun(|config| {
+        config.fetch_buffer_memory = 300;
+        config.max_partition_fetch_bytes = 300;
+    });
+    world.append(0, 100);
+    world.send(1);
+    world.receive(1);
+    for _ in 0..taken {
+        assert!(world.fetcher.take(world.now).is_some());
+    }
+    let slot = world.slot(0);
+    world.fetcher.pause(slot, world.now);
+    world.elect(0, 2, 3);
+    world.refresh();
+    assert_eq!(world.ask(), 1);
+    world
+}
+
+#[test]
+fn a_partition_that_made_room_while_a_leader_was_asked_is_read_on() {
+    for (taken, first) in [(0, 0), (1, 1)] {
+        let mut world = paused_while_a_leader_is_asked(taken);
+        world.append(0, 1);
+        assert_eq!(partitions(&world.send(2).unwrap()), [(1, 0)]);
+        world.receive(2);
+        world.answer();
+        let slot = world.slot(0);
+        world.fetcher.resume(slot, world.now);
+        world.look_up();
+        assert_eq!(partitions(&world.send(2).unwrap()), [(0, first)]);
+        world.receive(2);
+        assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, first);
+    }
+}
+
+#[test]
+fn partitions_without_a_leader_make_room_for_others() {
+    let mut world = World::begun(|config| {
+        config.fetch_buffer_memory = 300;
+        config.max_partition_fetch_bytes = 300;
+    });
+    world.append(0, 100);
+    world.send(1);
+    world.receive(1);
+    world.elect(0, -1, 3);
+    world.refresh();
+    assert!(world.fetcher.take(world.now).is_none(), "nobody says whether it is still there");
+    assert!(world.send(2).is_some());
+    world.receive(2);
+    world.elect(0, 1, 3);
+    world.refresh();
+    world.look_up();
+    world.send(1);
+    world.receive(1);
+    assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
+}
+
 #[test]
 fn others_are_asked_without_waiting_while_a_partition_is_full() {
     let mut world = together();

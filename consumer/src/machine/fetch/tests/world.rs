@@ -1,6 +1,6 @@
 //! Two brokers, one topic with two partitions, and a fetcher: no clock, no socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,8 @@ pub(super) struct World {
     /// Answers on their way.
     pub(super) answers: BTreeMap<NodeId, (u64, FetchResponse)>,
     pub(super) requests: Vec<(NodeId, FetchRequest)>,
+    /// What leaders are being asked.
+    lookups: VecDeque<Lookup>,
     pub(super) topic_id: u128,
     /// Of the last snapshot.
     version: u64,
@@ -87,6 +89,7 @@ impl World {
             servers: BTreeMap::new(),
             answers: BTreeMap::new(),
             requests: Vec::new(),
+            lookups: VecDeque::new(),
             topic_id: 9,
             version: 0,
         };
@@ -142,7 +145,7 @@ impl World {
     /// Who leads now.
     pub(super) fn snapshot(&mut self) -> ClusterSnapshot {
         let partition = |log: &Log| PartitionInfo {
-            leader: Some(node(log.leader)),
+            leader: NodeId::from_wire(log.leader),
             leader_epoch: LeaderEpoch::from_wire(log.epoch),
             ..PartitionInfo::default()
         };
@@ -217,16 +220,28 @@ impl World {
         self.servers.remove(&node(of));
     }
 
-    /// Asks leaders what they are to be asked, and brings their answers.
+    /// Asks leaders what they are to be asked, and brings all their answers.
     pub(super) fn look_up(&mut self) -> usize {
+        let count = self.ask();
+        while self.answer() {}
+        count
+    }
+
+    /// Asks leaders what they are to be asked; their answers are on their way.
+    pub(super) fn ask(&mut self) -> usize {
         let lookups = self.fetcher.poll_lookups(1_000);
         let count = lookups.len();
-        for lookup in lookups {
-            for item in &lookup.items {
-                self.look_up_item(&lookup, item);
-            }
-        }
+        self.lookups.extend(lookups);
         count
+    }
+
+    /// Lets the oldest answer of a leader arrive.
+    pub(super) fn answer(&mut self) -> bool {
+        let Some(lookup) = self.lookups.pop_front() else { return false };
+        for item in &lookup.items {
+            self.look_up_item(&lookup, item);
+        }
+        true
     }
 
     fn look_up_item(&mut self, lookup: &Lookup, item: &LookupItem) {
@@ -237,7 +252,7 @@ impl World {
                 let asked = request.list_offsets(self.fetcher.config.isolation);
                 let asked = &asked.topics[0].partitions[0];
                 let log = self.logs[index(asked.partition_index)].clone();
-                let found = if node(log.leader) != lookup.node {
+                let found = if NodeId::from_wire(log.leader) != Some(lookup.node) {
                     Err(ErrorCode::NotLeaderOrFollower)
                 } else if asked.timestamp == -2 {
                     Ok(Some(Position::at(log.start)))
@@ -258,7 +273,7 @@ impl World {
                 };
                 let before = index(offset).checked_sub(1);
                 let epoch = before.map(|last| log.epochs[last]);
-                let end = if node(log.leader) != lookup.node {
+                let end = if NodeId::from_wire(log.leader) != Some(lookup.node) {
                     Err(ErrorCode::NotLeaderOrFollower)
                 } else {
                     let leader_epoch = LeaderEpoch::from_wire(epoch.unwrap_or(asked.leader_epoch));
@@ -315,7 +330,7 @@ impl World {
             high_watermark: -1,
             ..PartitionData::default()
         };
-        if node(log.leader) != at {
+        if NodeId::from_wire(log.leader) != Some(at) {
             return Some(error(ErrorCode::NotLeaderOrFollower));
         }
         if !(log.start..=log.end()).contains(&offset) {
@@ -335,7 +350,7 @@ impl World {
 }
 
 /// A batch of one record, of a hundred bytes or so.
-pub(super) fn batch(base_offset: i64, partition_leader_epoch: i32) -> bytes::Bytes {
+fn batch(base_offset: i64, partition_leader_epoch: i32) -> bytes::Bytes {
     let mut builder = BatchBuilder::new();
     builder.append(NewRecord::new(0, None, Some(&[7; 30]))).unwrap();
     let options = SealOptions { base_offset, partition_leader_epoch, ..SealOptions::default() };
