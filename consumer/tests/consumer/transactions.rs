@@ -137,6 +137,24 @@ async fn positions_and_lag_count_to_the_last_stable_offset() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn positions_and_commits_do_not_stop_before_a_marker_that_comes_late() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.builder().group("g").assign([t(0)]).build().await.unwrap();
+    let open = Writer::begin(&bed, "a").await;
+    open.write(0, "x").await;
+    // It is fetched, and then the marker is, before anything is taken.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    open.end(true).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(values(&next(&mut consumer).await), ["x"]);
+    assert_eq!(consumer.position(&t(0)).unwrap(), Some(2));
+    assert_eq!(consumer.lag(&t(0)).unwrap(), Some(0));
+    within(consumer.commit()).await.unwrap();
+    let committed = within(consumer.committed([t(0)])).await.unwrap();
+    assert_eq!(committed[&t(0)].as_ref().map(|offset| offset.offset), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_is_the_last_stable_offset_for_readers_of_committed_records() {
     let bed = Bed::start().await;
     bed.produce(0, &["a", "b"]).await;

@@ -85,7 +85,11 @@ impl Fetcher {
             Fetched::Batch(fetched) => {
                 let bytes = fetched.len();
                 let was_enough = partition.queued_bytes >= enough;
-                place.delivered = fetched.next;
+                // Behind the last batch nothing was fetched but what no application sees: markers that
+                // came with a later answer, for one.
+                let is_last = !matches!(partition.queue.front(), Some(Fetched::Batch(_)));
+                let next = if is_last { place.fetched } else { fetched.next };
+                place.delivered = next;
                 partition.queued_bytes = partition.queued_bytes.saturating_sub(bytes);
                 let relieved = was_enough && partition.queued_bytes < enough;
                 let (generation, name) = (partition.generation, partition.name.clone());
@@ -97,17 +101,8 @@ impl Fetcher {
                 } else {
                     self.line_up(slot);
                 }
-                let (batch, next) = (fetched.batch, fetched.next);
-                Some(Taken {
-                    slot,
-                    generation,
-                    tenure,
-                    partition: name,
-                    topic_id,
-                    batch,
-                    from,
-                    next,
-                })
+                let (partition, batch) = (name, fetched.batch);
+                Some(Taken { slot, generation, tenure, partition, topic_id, batch, from, next })
             }
             Fetched::Fault(fault) => {
                 let (generation, tenure) = (partition.generation, partition.tenure);

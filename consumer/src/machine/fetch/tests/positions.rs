@@ -1,6 +1,6 @@
 //! Whatever happens in whatever order, records come one after the other, none twice, none left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -12,6 +12,8 @@ use crate::machine::Position;
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Append(i32, usize),
+    Mark(i32),
+    Trim(i32, i64),
     Send(i32),
     Receive(i32),
     Lose(i32),
@@ -26,6 +28,7 @@ enum Step {
     Refresh,
     Ask,
     Answer,
+    LoseAnswer,
     Wait(u64),
 }
 
@@ -33,6 +36,8 @@ fn steps() -> impl Strategy<Value = Step> {
     let (partition, broker) = (0..2_i32, 1..3_i32);
     prop_oneof![
         3 => (partition.clone(), 1..5_usize).prop_map(|(p, n)| Step::Append(p, n)),
+        1 => partition.clone().prop_map(Step::Mark),
+        1 => (partition.clone(), 1..4_i64).prop_map(|(p, n)| Step::Trim(p, n)),
         5 => broker.clone().prop_map(Step::Send),
         5 => broker.clone().prop_map(Step::Receive),
         1 => broker.clone().prop_map(Step::Lose),
@@ -47,6 +52,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Step::Refresh),
         2 => Just(Step::Ask),
         2 => Just(Step::Answer),
+        1 => Just(Step::LoseAnswer),
         2 => (1..400_u64).prop_map(Step::Wait),
     ]
 }
@@ -55,14 +61,24 @@ fn steps() -> impl Strategy<Value = Step> {
 struct Checked {
     world: World,
     next: BTreeMap<i32, i64>,
+    /// All markers that there ever were: a position may pass them without a word.
+    markers: BTreeSet<(i32, i64)>,
 }
 
 impl Checked {
     fn step(&mut self, step: Step) {
-        let Self { world, next } = self;
+        let Self { world, next, markers } = self;
         let (now, slot) = (world.now, |p| world.fetcher.slot("t", p));
         match step {
             Step::Append(p, count) => world.append(p, count),
+            Step::Mark(p) => {
+                markers.insert((p, world.log(p).end()));
+                world.mark(p);
+            }
+            Step::Trim(p, count) => {
+                let log = world.log(p);
+                log.start = log.end().min(log.start + count);
+            }
             Step::Send(to) => drop(world.send(to)),
             Step::Receive(from) => drop(world.receive(from)),
             Step::Lose(from) => world.lose(from),
@@ -96,10 +112,14 @@ impl Checked {
                     next.insert(p, 0);
                 }
             }
-            Step::Elect(p, broker, end) => world.elect(p, broker, end.max(world.logs[0].start)),
+            Step::Elect(p, broker, end) => {
+                let start = world.log(p).start;
+                world.elect(p, broker, end.max(start));
+            }
             Step::Refresh => world.refresh(),
             Step::Ask => drop(world.ask()),
             Step::Answer => drop(world.answer()),
+            Step::LoseAnswer => world.lose_answer(),
             Step::Wait(millis) => world.wait(millis),
         }
         self.follow_events();
@@ -112,11 +132,20 @@ impl Checked {
                 FetchEvent::Reset { partition, from, to, .. } => (partition, from, to),
                 FetchEvent::Truncated { partition, from, to } => (partition, Some(from), to),
             };
-            if let Some(next) = self.next.get_mut(&partition.partition) {
-                assert!(from.is_none_or(|from| from == *next), "{from:?} was at {next}");
-                *next = to;
+            let partition = partition.partition;
+            if self.next.contains_key(&partition) {
+                from.inspect(|from| self.check_next(partition, *from));
+                self.next.insert(partition, to);
             }
         }
+    }
+
+    /// Between what was delivered last and `at` is nothing that an application would see.
+    #[track_caller]
+    fn check_next(&self, partition: i32, at: i64) {
+        let next = self.next[&partition];
+        let hidden = (next..at).all(|offset| self.markers.contains(&(partition, offset)));
+        assert!(at >= next && hidden, "partition {partition} is at {at}, and {next} was next");
     }
 
     fn take(&mut self) -> bool {
@@ -124,7 +153,7 @@ impl Checked {
         let Some(taken) = self.world.fetcher.take(self.world.now) else { return false };
         let partition = taken.partition.partition;
         assert!(!self.world.fetcher.is_paused(taken.slot), "{partition} is paused");
-        assert_eq!(Some(&taken.from.offset), self.next.get(&partition), "{partition}");
+        self.check_next(partition, taken.from.offset);
         self.next.insert(partition, taken.next.offset);
         true
     }
@@ -147,9 +176,11 @@ impl Checked {
             self.step(Step::Wait(1_500));
             while self.take() {}
         }
-        for (partition, next) in &self.next {
-            let end = self.world.log(*partition).end();
-            assert_eq!(*next, end, "partition {partition} stands still");
+        for partition in self.next.keys().copied() {
+            let slot = self.world.slot(partition);
+            let (at, end) = (self.world.fetcher.position(slot), self.world.log(partition).end());
+            assert_eq!(at.map(|at| at.offset), Some(end), "partition {partition} stands still");
+            self.check_next(partition, end);
         }
         assert_eq!(self.world.fetcher.buffered(), 0);
     }
@@ -166,7 +197,8 @@ proptest! {
             config.max_partition_fetch_bytes = 250;
             config.fetch_buffer_memory = 600;
         });
-        let mut checked = Checked { world, next: BTreeMap::from([(0, 0), (1, 0)]) };
+        let next = BTreeMap::from([(0, 0), (1, 0)]);
+        let mut checked = Checked { world, next, markers: BTreeSet::new() };
         for step in steps {
             checked.step(step);
         }

@@ -30,6 +30,44 @@ fn a_batch_that_cannot_be_read_is_fetched_again_from_a_new_leader() {
     assert_eq!(next(&mut world).from, taken.from);
 }
 
+#[test]
+fn a_position_does_not_stop_before_a_marker_that_comes_late() {
+    let mut world = World::begun(|_| {});
+    world.append(0, 1);
+    world.send(1);
+    world.receive(1);
+    world.mark(0);
+    world.send(1);
+    world.receive(1);
+    let taken = world.fetcher.take(world.now).unwrap();
+    assert_eq!(taken.next.offset, 2, "behind the marker");
+    assert_at_end(&world);
+}
+
+#[test]
+fn a_position_does_not_stop_before_a_marker_because_of_what_was_put_back() {
+    let mut world = World::begun(|_| {});
+    world.append(0, 1);
+    world.send(1);
+    world.receive(1);
+    let taken = world.fetcher.take(world.now).unwrap();
+    world.mark(0);
+    world.send(1);
+    world.receive(1);
+    assert_at_end(&world);
+    let (origin, rest) = (taken.origin(), FetchedBatch { batch: taken.batch, next: taken.next });
+    world.fetcher.put_back(origin, rest, taken.from, world.now);
+    assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
+    assert_at_end(&world);
+}
+
+#[track_caller]
+fn assert_at_end(world: &World) {
+    let slot = world.slot(0);
+    assert_eq!(world.fetcher.position(slot).map(|at| at.offset), Some(world.logs[0].end()));
+    assert_eq!(world.fetcher.lag(slot), Some(0));
+}
+
 /// A batch of partition 0 that broker 1 sent, which leads it no more.
 fn taken_before_the_leader_moved() -> (World, Taken) {
     let mut world = World::begun(|_| {});

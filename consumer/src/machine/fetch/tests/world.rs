@@ -1,6 +1,6 @@
 //! Two brokers, one topic with two partitions, and a fetcher: no clock, no socket.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(super) struct Log {
     pub(super) start: i64,
     /// The epoch of each record, from offset 0 on.
     pub(super) epochs: Vec<i32>,
+    /// The records that no application sees.
+    pub(super) markers: BTreeSet<i64>,
 }
 
 impl Log {
@@ -81,7 +83,13 @@ impl World {
         let mut consumer = ConsumerConfig::default();
         change(&mut consumer);
         let config = FetchConfig::new(&ClientConfig::default(), &consumer);
-        let log = |leader| Log { leader, epoch: 1, start: 0, epochs: Vec::new() };
+        let log = |leader| Log {
+            leader,
+            epoch: 1,
+            start: 0,
+            epochs: Vec::new(),
+            markers: BTreeSet::new(),
+        };
         let mut world = Self {
             fetcher: Fetcher::new(config, 7),
             now: any_instant(),
@@ -124,12 +132,21 @@ impl World {
         log.epochs.resize(len, epoch);
     }
 
+    /// Ends a transaction.
+    pub(super) fn mark(&mut self, partition: i32) {
+        let log = self.log(partition);
+        let end = log.end();
+        log.markers.insert(end);
+        self.append(partition, 1);
+    }
+
     /// Makes another broker the leader, whose log may be shorter.
     pub(super) fn elect(&mut self, partition: i32, leader: i32, end: i64) {
         let log = self.log(partition);
         log.leader = leader;
         log.epoch += 1;
         log.epochs.truncate(usize::try_from(end).unwrap_or(0));
+        log.markers.retain(|at| *at < end);
     }
 
     /// Lets the fetcher see who leads.
@@ -244,6 +261,13 @@ impl World {
         true
     }
 
+    /// Loses it.
+    pub(super) fn lose_answer(&mut self) {
+        if let Some(lookup) = self.lookups.pop_front() {
+            self.fetcher.handle_lookup_failure(&lookup, self.now);
+        }
+    }
+
     fn look_up_item(&mut self, lookup: &Lookup, item: &LookupItem) {
         let request = Lookup { items: vec![item.clone()], ..lookup.clone() };
         let now = self.now;
@@ -337,7 +361,10 @@ impl World {
             return Some(error(ErrorCode::OffsetOutOfRange));
         }
         let until = log.end().min(offset + 3);
-        let batches = (offset..until).map(|at| batch(at, log.epochs[index(at)]));
+        let batches = (offset..until).map(|at| {
+            let control = log.markers.contains(&at);
+            batch(at, log.epochs[index(at)], control)
+        });
         (offset < until).then(|| PartitionData {
             partition_index,
             high_watermark: log.end(),
@@ -350,9 +377,10 @@ impl World {
 }
 
 /// A batch of one record, of a hundred bytes or so.
-fn batch(base_offset: i64, partition_leader_epoch: i32) -> bytes::Bytes {
+fn batch(base_offset: i64, partition_leader_epoch: i32, control: bool) -> bytes::Bytes {
     let mut builder = BatchBuilder::new();
     builder.append(NewRecord::new(0, None, Some(&[7; 30]))).unwrap();
-    let options = SealOptions { base_offset, partition_leader_epoch, ..SealOptions::default() };
+    let options =
+        SealOptions { base_offset, partition_leader_epoch, control, ..SealOptions::default() };
     builder.seal(&options).freeze().bytes().clone()
 }
