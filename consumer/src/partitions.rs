@@ -58,7 +58,8 @@ impl<'a> Partitions<'a> {
 
 /// The batches of one partition, as long as it is assigned. It can go to a task of its own.
 ///
-/// It ends by itself when the partition is given up. Dropping it leaves the partition unread.
+/// It ends by itself when the partition is given up. Dropping it leaves the partition unread for as
+/// long as it stays assigned: what was fetched is dropped, and nothing more is.
 pub struct PartitionStream {
     shared: Arc<Shared>,
     opener: Opener,
@@ -172,6 +173,12 @@ impl PartitionStream {
             let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
             group.store(&self.partition, offset);
         }
+    }
+}
+
+impl Drop for PartitionStream {
+    fn drop(&mut self) {
+        self.shared.abandon(self.slot, self.tenure);
     }
 }
 

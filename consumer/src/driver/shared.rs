@@ -19,7 +19,7 @@ use super::link::FetchLink;
 use super::{lookups, sessions};
 use crate::config::ConsumerConfig;
 use crate::machine::commit::{CommitError, MarkedPartition};
-use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Lane, Slot};
+use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Generation, Lane, Slot};
 use crate::machine::subscription::{Internal, Subscription};
 
 /// What a consumer, its links and its tasks share.
@@ -148,6 +148,15 @@ impl Shared {
     /// Only looks.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Fetcher) -> R) -> R {
         look(&self.fetcher())
+    }
+
+    /// Takes note that the stream of a partition was dropped.
+    pub(crate) fn abandon(&self, slot: Slot, tenure: Generation) {
+        let now = self.now();
+        self.fetcher().abandon(slot, tenure, now);
+        // A value is dropped anywhere, where no task can be spawned either: what follows is for the
+        // task of the lookups.
+        self.lookups.notify_one();
     }
 
     /// Who waits for records of any partition.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ottla_consumer::Consumer;
+use ottla_consumer::config::ConsumerConfig;
 use ottla_consumer::error::ConsumerError;
 use ottla_protocol::ApiKey;
 use ottla_protocol::compression::Compression;
@@ -178,6 +179,37 @@ async fn a_shutdown_ends_the_poll_that_waits() {
     let (ended, ()) = tokio::join!(consumer.poll(), async { stop.shutdown() });
     assert!(ended.unwrap().is_none());
     assert!(consumer.recv().await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_dropped_leaves_its_room_to_the_others() {
+    let bed = Bed::start().await;
+    let large = "x".repeat(500);
+    for partition in [0, 1, 2] {
+        for _ in 0..20 {
+            bed.produce(partition, &[&large]).await;
+        }
+    }
+    let small = |config: &mut ConsumerConfig| {
+        config.max_partition_fetch_bytes = 200;
+        config.fetch_buffer_memory = 600;
+    };
+    let mut consumer = bed.consumer_with(&[0, 1, 2], small).await;
+    let mut partitions = consumer.partitions();
+    let mut kept = within(partitions.next()).await.unwrap();
+    let others =
+        [within(partitions.next()).await.unwrap(), within(partitions.next()).await.unwrap()];
+    // All three have brought what they may.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = bed.cluster.requests().len();
+    drop(others);
+    for offset in 0..20 {
+        let batch = within(kept.next_batch()).await.unwrap().unwrap();
+        assert_eq!(batch.next_offset(), offset + 1);
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let fetches = bed.cluster.requests().len() - before;
+    assert!(fetches < 60, "the broker is asked {fetches} times for what is not there");
 }
 
 #[tokio::test(start_paused = true)]

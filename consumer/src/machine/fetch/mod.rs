@@ -489,9 +489,15 @@ impl Fetcher {
     fn report(&mut self, error: FetchError) {
         let at = error.partition();
         if let Some(slot) = self.slot(&at.topic, at.partition)
-            && self.get(slot).is_some_and(|partition| partition.streamed)
+            && let Some(partition) = self.get(slot)
         {
-            self.arrivals.insert(slot);
+            if partition.held {
+                // Nobody would take it, and it would stand in the way of others.
+                return;
+            }
+            if partition.streamed {
+                self.arrivals.insert(slot);
+            }
         }
         if self.errors.len() < MOST_ERRORS {
             self.errors.push_back(error);

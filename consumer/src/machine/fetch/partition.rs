@@ -36,7 +36,7 @@ pub(super) struct Partition {
     pub(super) in_line: bool,
     /// By the application.
     pub(super) paused: bool,
-    /// Because it is being given up.
+    /// Because it is being given up, or nobody reads it any more.
     pub(super) held: bool,
     /// Whether a stream of its own takes what it brings.
     pub(super) streamed: bool,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ottla_protocol::ErrorCode;
 
 use super::partition::{Check, Life, Place, Reset, Seeking, Target};
-use super::{FetchEvent, Fetcher, ResetCause, Slot};
+use super::{FetchEvent, Fetcher, Generation, ResetCause, Slot};
 use crate::config::AutoOffsetReset;
 use crate::error::FetchError;
 use crate::machine::{OffsetSpec, Position};
@@ -76,6 +76,16 @@ impl Fetcher {
     /// Delivers nothing more of a partition that is being given up. Its position stays known.
     pub fn hold(&mut self, slot: Slot, now: Instant) {
         self.set(slot, now, |partition| partition.held = true);
+    }
+
+    /// Takes note that nobody reads a partition any more in that assignment: what it brought is
+    /// dropped, and nothing more is asked for. Its position stays known.
+    pub fn abandon(&mut self, slot: Slot, tenure: Generation, now: Instant) {
+        let Some(partition) = self.get_mut(slot).filter(|it| it.tenure == tenure) else { return };
+        partition.held = true;
+        let name = partition.name.clone();
+        self.errors.retain(|error| *error.partition() != name);
+        self.drop_undelivered(slot, now);
     }
 
     /// Has a partition taken by a stream of its own.

@@ -149,7 +149,7 @@ impl Fetcher {
     }
 
     /// Drops what a partition brought and is not delivered: it is fetched again.
-    fn drop_undelivered(&mut self, slot: Slot, now: Instant) {
+    pub(super) fn drop_undelivered(&mut self, slot: Slot, now: Instant) {
         let generation = self.next_generation();
         let Some(partition) = self.get_mut(slot) else { return };
         let dropped = partition.drop_fetched();

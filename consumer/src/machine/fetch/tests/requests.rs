@@ -209,6 +209,35 @@ fn partitions_without_a_leader_make_room_for_others() {
 }
 
 #[test]
+fn a_partition_that_nobody_reads_keeps_nothing_and_is_not_asked_for() {
+    let mut world = World::begun(|_| {});
+    world.append(0, 10);
+    world.send(1);
+    world.receive(1);
+    assert!(world.fetcher.take(world.now).is_some());
+    world.send(1);
+    let slot = world.slot(0);
+    let tenure = world.fetcher.tenure(slot).unwrap();
+    world.fetcher.abandon(slot, tenure, world.now);
+    world.receive(1);
+    assert_eq!(world.fetcher.buffered(), 0, "neither what was there nor what comes");
+    assert!(world.fetcher.take(world.now).is_none() && world.send(1).is_none());
+    assert_eq!(world.fetcher.position(slot).map(|at| at.offset), Some(1), "it stays known");
+}
+
+#[test]
+fn a_partition_that_is_assigned_again_is_read_although_it_was_not_before() {
+    let mut world = World::begun(|_| {});
+    let former = world.fetcher.tenure(world.slot(0)).unwrap();
+    world.fetcher.remove(&name(0), world.now);
+    let slot = world.fetcher.add(name(0));
+    world.refresh();
+    world.fetcher.begin(slot, Some(Position::at(0)), world.now);
+    world.fetcher.abandon(slot, former, world.now);
+    assert!(world.send(1).is_some());
+}
+
+#[test]
 fn others_are_asked_without_waiting_while_a_partition_is_full() {
     let mut world = together();
     world.fetcher.config.max_partition_bytes = 200;
