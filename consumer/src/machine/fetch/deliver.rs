@@ -7,7 +7,7 @@ use ottla_protocol::Uuid;
 use ottla_protocol::records::{Batch, RecordsError};
 
 use super::partition::{Fetched, Life};
-use super::{FetchedBatch, Fetcher, Generation, Slot};
+use super::{FetchedBatch, Fetcher, Generation, ResetCause, Slot};
 use crate::error::FetchError;
 use crate::machine::Position;
 
@@ -107,6 +107,10 @@ impl Fetcher {
             Fetched::Fault(fault) => {
                 let (generation, tenure) = (partition.generation, partition.tenure);
                 self.fail(Origin { slot, generation, tenure }, from, fault, now);
+                None
+            }
+            Fetched::OutOfRange => {
+                self.reset(slot, ResetCause::OutOfRange, now);
                 None
             }
         }

@@ -88,6 +88,7 @@ impl Fetcher {
         // brokers know no other.
         partition.leader_epoch = epoch;
         partition.preferred = None;
+        partition.reopen();
         // What the old leader still answers is stale, and what the new one is asked need not wait for
         // the backoff of the old.
         partition.generation = generation;

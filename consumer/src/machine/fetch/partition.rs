@@ -122,6 +122,8 @@ pub(super) enum Fetched {
     Batch(FetchedBatch),
     /// What follows cannot be read.
     Fault(RecordsError),
+    /// What follows is not in the leader's log.
+    OutOfRange,
 }
 
 /// A replica that is nearer than the leader (KIP-392).
@@ -180,7 +182,7 @@ impl Partition {
             return Wish::Nothing;
         };
         let waits = self.retry_at.is_some_and(|at| now < at);
-        if waits || self.paused || self.held || self.is_faulty() {
+        if waits || self.paused || self.held || self.is_ended() {
             return Wish::Nothing;
         }
         if self.queued_bytes >= enough {
@@ -205,9 +207,16 @@ impl Partition {
             && !self.held
     }
 
-    /// Whether the last that was fetched cannot be read.
-    fn is_faulty(&self) -> bool {
-        matches!(self.queue.back(), Some(Fetched::Fault(_)))
+    /// Whether nothing can be fetched behind what was: a broker's word stands there.
+    fn is_ended(&self) -> bool {
+        self.queue.back().is_some_and(|last| !matches!(last, Fetched::Batch(_)))
+    }
+
+    /// Takes back the word of a broker that leads no more: the next one is asked.
+    pub(super) fn reopen(&mut self) {
+        if self.is_ended() {
+            self.queue.pop_back();
+        }
     }
 
     /// Drops what was fetched, and says how many bytes that was.

@@ -211,12 +211,16 @@ impl Fetcher {
     }
 
     fn handle_out_of_range(&mut self, node: NodeId, slot: Slot, now: Instant) {
-        let Some(partition) = self.get(slot) else { return };
-        if partition.leader == Some(node) {
+        let Some(partition) = self.get_mut(slot) else { return };
+        if partition.leader != Some(node) {
+            // A follower may be behind: only the leader can tell.
+            partition.preferred = None;
+        } else if partition.queue.is_empty() {
             return self.reset(slot, ResetCause::OutOfRange, now);
+        } else {
+            // What was fetched is delivered first.
+            partition.queue.push_back(Fetched::OutOfRange);
         }
-        // A follower may be behind: only the leader can tell.
-        self.forget_preferred(slot);
         self.settle(slot, now);
     }
 

@@ -76,6 +76,42 @@ fn an_offset_out_of_range_is_reset_and_reported() {
 }
 
 #[test]
+fn what_was_fetched_before_the_offset_was_out_of_range_is_delivered_first() {
+    let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
+    world.append(0, 10);
+    world.send(1);
+    world.receive(1);
+    world.log(0).start = 8;
+    world.send(1);
+    world.receive(1);
+    assert!(world.send(1).is_none(), "all that it would say is known");
+    let taken = std::iter::from_fn(|| world.fetcher.take(world.now));
+    assert_eq!(taken.map(|taken| taken.from.offset).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(world.look_up(), 1);
+    assert_eq!(world.fetcher.poll_event(), reset(Some(3), 8, ResetCause::OutOfRange));
+}
+
+#[test]
+fn what_one_leader_does_not_have_is_asked_of_the_next() {
+    let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
+    world.append(0, 10);
+    world.send(1);
+    world.receive(1);
+    world.log(0).start = 8;
+    world.send(1);
+    world.receive(1);
+    world.log(0).start = 0;
+    world.elect(0, 2, 10);
+    world.refresh();
+    world.look_up();
+    world.send(2);
+    world.receive(2);
+    let taken = std::iter::from_fn(|| world.fetcher.take(world.now));
+    assert_eq!(taken.map(|taken| taken.from.offset).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(world.fetcher.poll_event(), None);
+}
+
+#[test]
 fn a_lookup_without_an_answer_is_made_again_with_backoff() {
     let mut world = World::new(|_| {});
     let slot = world.slot(0);
