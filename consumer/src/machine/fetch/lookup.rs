@@ -105,6 +105,10 @@ impl Fetcher {
         let Some(Life::Seeking(seeking)) = self.life(item) else { return };
         match found {
             Ok(Some(position)) => self.place(item.slot, seeking, position, now),
+            // A leader that does not know its own end will.
+            Ok(None) if seeking.target == Target::Spec(OffsetSpec::Latest) => {
+                self.ask_again(item.slot, now);
+            }
             Ok(None) => self.seek_end(item.slot, seeking, now),
             Err(code) => self.handle_lookup_error(item.slot, code, now),
         }

@@ -112,6 +112,19 @@ fn what_one_leader_does_not_have_is_asked_of_the_next() {
 }
 
 #[test]
+fn a_leader_that_does_not_know_its_own_end_is_asked_again_with_backoff() {
+    let mut world = World::new(|_| {});
+    let slot = world.slot(0);
+    world.fetcher.seek_to(slot, OffsetSpec::Timestamp(5), world.now);
+    for waits in [0, 0, 200] {
+        world.wait(waits);
+        let lookup = world.fetcher.poll_lookups(0).remove(0);
+        world.fetcher.handle_offset(&lookup.items[0], Ok(None), world.now);
+    }
+    assert_eq!(world.look_up(), 0, "not at once");
+}
+
+#[test]
 fn a_lookup_without_an_answer_is_made_again_with_backoff() {
     let mut world = World::new(|_| {});
     let slot = world.slot(0);
