@@ -163,16 +163,17 @@ impl PartitionStream {
     /// Counts what was returned as processed.
     fn store_returned(&mut self) {
         let Some(next) = self.returned.take().filter(|_| !self.explicit) else { return };
-        let (mine, next) = self.shared.look(|fetcher| {
+        let Some(group) = self.shared.group() else { return };
+        // Stored within: a log that becomes shorter meanwhile has it forgotten, and not before it.
+        self.shared.look(|fetcher| {
             let same_topic =
                 self.topic_id.is_none() || self.topic_id == fetcher.topic_id(self.slot);
-            let mine = same_topic && fetcher.tenure(self.slot) == Some(self.tenure);
-            (mine, fetcher.behind(self.slot, self.tenure, next))
+            if same_topic && fetcher.tenure(self.slot) == Some(self.tenure) {
+                let next = fetcher.behind(self.slot, self.tenure, next);
+                let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
+                group.store(&self.partition, offset);
+            }
         });
-        if let Some(group) = self.shared.group().filter(|_| mine) {
-            let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
-            group.store(&self.partition, offset);
-        }
     }
 }
 

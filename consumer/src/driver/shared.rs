@@ -224,6 +224,19 @@ impl Shared {
         }
     }
 
+    /// Lets what is processed from now on count, although more was processed before: that is not in
+    /// the log any more.
+    fn handle_went_back(&self, partition: &TopicPartition) {
+        // Marks go back by themselves with the next record that is handed out, and keep what is open
+        // in front of it.
+        if self.marks(partition).is_some() {
+            return;
+        }
+        if let Some(group) = self.group() {
+            group.reset_stored(partition);
+        }
+    }
+
     pub(crate) fn drop_marks(&self, partition: &TopicPartition) {
         lock(&self.marks).remove(partition);
     }
@@ -295,6 +308,9 @@ impl Shared {
             match event {
                 FetchEvent::Reset { .. } => tracing::info!(%event, "reset"),
                 FetchEvent::Truncated { .. } => tracing::warn!(%event, "truncated"),
+            }
+            if let Some(partition) = event.went_back() {
+                self.handle_went_back(partition);
             }
         }
         recreated.iter().for_each(|partition| self.forget_processed(partition));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_broker::cluster::{Cluster, TopicSpec};
+use ottla_broker::cluster::{Cluster, ClusterBuilder, TopicSpec};
 use ottla_consumer::config::{AutoOffsetReset, ConsumerConfig};
 use ottla_consumer::{Batch, Consumer, ConsumerBuilder, ConsumerRecord};
 use ottla_core::config::ClientConfig;
@@ -25,9 +25,14 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) async fn start() -> Self {
-        let topic = |name| TopicSpec::new(name).partitions(3).replicas(3);
-        let cluster = Cluster::builder().topic(topic("t")).topic(topic("other"));
-        let cluster = cluster.start().await.unwrap();
+        let t = TopicSpec::new("t").partitions(3).replicas(3);
+        Self::start_with(Cluster::builder().topic(t)).await
+    }
+
+    /// As [`start`](Self::start), with another `t`.
+    pub(crate) async fn start_with(cluster: ClusterBuilder) -> Self {
+        let other = TopicSpec::new("other").partitions(3).replicas(3);
+        let cluster = cluster.topic(other).start().await.unwrap();
         let client = client(&cluster).await;
         Self { cluster, client }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_broker::fault::{Act, Rule};
+use ottla_consumer::Consumer;
 use ottla_consumer::error::{ConsumerError, FetchError};
 use ottla_protocol::{ApiKey, ErrorCode};
 
@@ -14,7 +16,7 @@ fn leaders(bed: &Bed) -> (i32, i32) {
     (leader % 3 + 1, leader)
 }
 
-async fn read(bed: &Bed, count: i64) -> ottla_consumer::Consumer {
+async fn read(bed: &Bed, count: i64) -> Consumer {
     let mut consumer = bed.consumer(&[0]).await;
     for offset in 0..count {
         bed.produce(0, &["x"]).await;
@@ -159,4 +161,38 @@ async fn a_broker_that_is_away_is_not_hammered() {
     }
     bed.produce(0, &["y"]).await;
     assert_eq!(next(&mut consumer).await.next_offset(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_after_a_truncation_is_committed_although_the_group_was_further() {
+    let topic = TopicSpec::new("t").replicas(2).config("unclean.leader.election.enable", "true");
+    let cluster = Cluster::builder().topic(topic).config("replica.lag.time.max.ms", "5000");
+    let bed = Bed::start_with(cluster).await;
+    let mut consumer = bed.builder().group("g").assign([t(0)]).build().await.unwrap();
+    let partition = bed.cluster.partition("t", 0);
+    bed.produce(0, &["a"]).await;
+    partition.pause_replication().unwrap();
+    // Only the leader has them once the other replica is out of sync.
+    for _ in 0..3 {
+        bed.produce(0, &["b"]).await;
+    }
+    for _ in 0..4 {
+        next(&mut consumer).await;
+    }
+    assert_eq!(committed_when_idle(&bed, &mut consumer).await, Some(4));
+    bed.cluster.node(partition.leader().unwrap()).kill().await;
+    partition.resume_replication().unwrap();
+    assert_eq!(bed.produce(0, &["c"]).await, 1);
+    assert_eq!(values(&next(&mut consumer).await), ["c"]);
+    assert_eq!(committed_when_idle(&bed, &mut consumer).await, Some(2));
+}
+
+/// What the group has committed once all that was returned has been processed for long.
+async fn committed_when_idle(bed: &Bed, consumer: &mut Consumer) -> Option<i64> {
+    let idle = tokio::time::timeout(Duration::from_secs(12), consumer.poll()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    let onlooker = bed.builder().group("g").manual_commit().assign([("other", 0)]);
+    let onlooker = onlooker.build().await.unwrap();
+    let committed = within(onlooker.committed([t(0)])).await.unwrap();
+    committed[&t(0)].as_ref().map(|offset| offset.offset)
 }

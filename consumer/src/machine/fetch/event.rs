@@ -32,6 +32,17 @@ pub enum FetchEvent {
     },
 }
 
+impl FetchEvent {
+    /// The partition that is read from before where it was read, if this is such an event.
+    pub(crate) fn went_back(&self) -> Option<&TopicPartition> {
+        match self {
+            Self::Reset { partition, from: Some(from), to, .. } => (to < from).then_some(partition),
+            Self::Reset { from: None, .. } => None,
+            Self::Truncated { partition, .. } => Some(partition),
+        }
+    }
+}
+
 impl fmt::Display for FetchEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
