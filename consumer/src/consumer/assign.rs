@@ -1,11 +1,14 @@
 //! Which partitions are read.
 
-use ottla_core::types::{TopicName, TopicPartition};
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use ottla_core::types::{TopicName, TopicPartition};
 
 use super::Consumer;
+use crate::driver::Unplaced;
 use crate::error::ConsumerError;
-use crate::machine::fetch::Slot;
 use crate::machine::subscription::Subscription;
 
 impl Consumer {
@@ -17,8 +20,8 @@ impl Consumer {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: partitions whose committed offsets were not looked up are not read until the next
-    /// call.
+    /// A dropped future takes nothing back: the partitions are read once their committed offsets are
+    /// known, and the next poll says why, should that fail.
     ///
     /// # Kafka
     ///
@@ -31,7 +34,29 @@ impl Consumer {
         for gone in self.assignment().iter().filter(|name| !wanted.contains(*name)) {
             self.remove(gone);
         }
-        self.begin(wanted.into_iter().collect()).await
+        // What failed before is not what this call fails with: it looks it up again.
+        drop(self.shared.take_unknown_offsets());
+        self.begin(wanted.into_iter().collect());
+        poll_fn(|cx| self.poll_placed(cx)).await
+    }
+
+    /// Waits until it is known of all partitions where they begin.
+    fn poll_placed(&self, cx: &Context<'_>) -> Poll<Result<(), ConsumerError>> {
+        // Registered before looking, so that what comes in between is not missed.
+        self.shared.reader().register(cx.waker());
+        if self.shared.is_closed() {
+            return Poll::Ready(Err(ConsumerError::Closed));
+        }
+        if let Some(error) = self.shared.take_unknown_offsets() {
+            return Poll::Ready(Err(error.into()));
+        }
+        let waits = self.shared.look(|fetcher| {
+            fetcher.assignment().any(|name| {
+                let slot = fetcher.slot(&name.topic, name.partition);
+                slot.is_some_and(|slot| fetcher.is_unplaced(slot))
+            })
+        });
+        if waits { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Reads the partitions that the group gives it, of these topics, from now on. What begins with
@@ -64,28 +89,29 @@ impl Consumer {
         self.shared.subscribe(subscription);
     }
 
-    /// Adds partitions, which are not read before they are placed; returns those that wait for that.
-    pub(super) fn add(&mut self, partitions: Vec<TopicPartition>) -> Vec<(Slot, TopicPartition)> {
+    /// Adds partitions, which are not read before they are placed; returns those that are new.
+    pub(super) fn add(&mut self, mut partitions: Vec<TopicPartition>) -> Vec<Unplaced> {
         let now = self.shared.now();
+        self.shared.look(|fetcher| {
+            partitions.retain(|name| fetcher.slot(&name.topic, name.partition).is_none());
+        });
         if let Some(arrived) = &mut self.arrived {
-            let known = self.shared.look(|fetcher| {
-                let new =
-                    |name: &&TopicPartition| fetcher.slot(&name.topic, name.partition).is_none();
-                partitions.iter().filter(new).cloned().collect::<Vec<_>>()
-            });
-            arrived.extend(known);
+            arrived.extend(partitions.iter().cloned());
         }
         let streamed = self.arrived.is_some();
         let added = self.shared.with(|fetcher| {
-            let slots: Vec<Slot> =
-                partitions.iter().map(|partition| fetcher.add(partition.clone())).collect();
-            if streamed {
-                slots.iter().for_each(|slot| fetcher.set_streamed(*slot, now));
+            let mut added = Vec::new();
+            for partition in partitions {
+                let slot = fetcher.add(partition.clone());
+                if streamed {
+                    fetcher.set_streamed(slot, now);
+                }
+                let tenure = fetcher.tenure(slot);
+                added.extend(tenure.map(|tenure| Unplaced { partition, slot, tenure }));
             }
             // Taken here, where none that is newer can come before it.
             fetcher.handle_snapshot(&self.shared.client().snapshot(), now);
-            let both = slots.into_iter().zip(partitions);
-            both.filter(|(slot, _)| fetcher.is_unplaced(*slot)).collect()
+            added
         });
         self.use_topics();
         added

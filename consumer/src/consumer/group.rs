@@ -1,8 +1,5 @@
 //! What the consumer does when its group gives it partitions or takes them.
 
-use std::collections::BTreeSet;
-
-use ottla_core::error::ErrorCode;
 use ottla_core::retry::Deadline;
 use ottla_core::types::TopicPartition;
 
@@ -12,9 +9,7 @@ use super::{Consumer, listening};
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
 use crate::listener::{Assigned, BoxFuture, Committer, ListenerError, Lost, Revoking};
-use crate::machine::Position;
-use crate::machine::commit::{CommitError, Offset};
-use crate::machine::fetch::Slot;
+use crate::machine::commit::CommitError;
 use crate::machine::membership::{GroupEvent, GroupNotice};
 use crate::spans;
 
@@ -44,7 +39,7 @@ impl Consumer {
     ) -> Result<Result<(), ListenerError>, ConsumerError> {
         match &notice.event {
             GroupEvent::Assigned { added, owned } => {
-                self.begin(added.clone()).await?;
+                self.begin(added.clone());
                 let Some(listener) = &self.listener else { return Ok(Ok(())) };
                 let assigned = Assigned { added, owned };
                 Ok(listening::run(|| listener.assigned(&assigned)).await)
@@ -68,45 +63,12 @@ impl Consumer {
         }
     }
 
-    /// Adds partitions, and reads them from where the group has come to.
-    pub(super) async fn begin(
-        &mut self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<(), ConsumerError> {
-        let waiting = self.add(partitions);
-        let committed = self.look_up_committed(&waiting).await?;
-        for ((slot, partition), committed) in waiting.into_iter().zip(committed) {
-            self.prepare_commits(&partition);
-            let now = self.shared.now();
-            self.shared.with(|fetcher| match committed {
-                Ok(committed) => fetcher.begin(slot, committed, now),
-                Err(code) => fetcher.refuse(slot, code, now),
-            });
-        }
-        Ok(())
-    }
-
-    /// Where the group has come to in each partition, or why the coordinator does not say; nowhere
-    /// without a group.
-    async fn look_up_committed(
-        &self,
-        waiting: &[(Slot, TopicPartition)],
-    ) -> Result<Vec<Result<Option<Position>, ErrorCode>>, ConsumerError> {
-        let Some(group) = self.group.as_ref().filter(|_| !waiting.is_empty()) else {
-            return Ok(vec![Ok(None); waiting.len()]);
-        };
-        let names: BTreeSet<TopicPartition> =
-            waiting.iter().map(|(_, partition)| partition.clone()).collect();
-        let committed = group.committed(names, self.deadline()).await?;
-        let position = |(_, partition): &(Slot, TopicPartition)| {
-            let offset = committed.get(partition).cloned().unwrap_or(Ok(None))?;
-            let position = |offset: Offset| Position {
-                offset: offset.offset,
-                leader_epoch: offset.leader_epoch,
-            };
-            Ok(offset.map(position))
-        };
-        Ok(waiting.iter().map(position).collect())
+    /// Adds partitions, which are read from where the group has come to as soon as that is known.
+    pub(super) fn begin(&mut self, partitions: Vec<TopicPartition>) {
+        let added = self.add(partitions);
+        added.iter().for_each(|added| self.prepare_commits(&added.partition));
+        self.shared.unplaced().extend(added);
+        self.shared.place();
     }
 
     /// Returns nothing more of partitions that are being given up.

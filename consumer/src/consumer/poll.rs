@@ -27,7 +27,7 @@ impl Consumer {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped future has taken nothing.
+    /// Cancel safe: a dropped future has taken nothing, and what is looked up for it goes on.
     ///
     /// # Kafka
     ///
@@ -169,9 +169,10 @@ impl Consumer {
         if self.shared.is_closed() {
             return Err(ConsumerError::Closed);
         }
-        if let Some(refusal) = self.shared.take_refusal() {
-            return Err(refusal.into());
+        if let Some(trouble) = self.shared.take_trouble() {
+            return Err(trouble);
         }
+        self.shared.place();
         loop {
             let now = self.shared.now();
             let reader = self.group.as_ref().map(GroupHandle::reader);
@@ -238,7 +239,7 @@ impl Consumer {
         let ended = poll_fn(|cx| {
             self.shared.reader().register(cx.waker());
             let ends = self.shared.is_stopping() || self.shared.is_closed();
-            if ends || self.shared.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+            if ends || self.shared.has_trouble() { Poll::Ready(()) } else { Poll::Pending }
         });
         match &self.group {
             Some(group) => tokio::select! {
@@ -254,11 +255,8 @@ impl Consumer {
         // Registered before looking, so that what comes in between is not missed.
         self.shared.reader().register(cx.waker());
         let there = self.shared.look(|fetcher| fetcher.is_ready());
-        if there || self.shared.is_refused() || self.shared.is_stopping() || self.shared.is_closed()
-        {
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        let ends = self.shared.is_stopping() || self.shared.is_closed();
+        if there || ends || self.shared.has_trouble() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Counts what was returned last as processed.

@@ -53,9 +53,10 @@ impl Consumer {
             if self.shared.is_closed() {
                 return Err(ConsumerError::Closed);
             }
-            if let Some(refusal) = self.shared.take_refusal() {
-                return Err(refusal.into());
+            if let Some(trouble) = self.shared.take_trouble() {
+                return Err(trouble);
             }
+            self.shared.place();
             while let Some(partition) = self.arrived.as_mut().and_then(VecDeque::pop_front) {
                 let stream = PartitionStream::new(&self.shared, partition, self.explicit);
                 if stream.is_some() {

@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::cells::Cells;
 use self::task::{Command, GroupTask, Published};
 use crate::machine::commit::{
-    CommitError, Cursor, LookedUpOffsets, MarkedPartition, Offset, Offsets,
+    CommitError, Cursor, LookedUpOffsets, MarkedPartition, Offset, Offsets, Wait,
 };
 use crate::machine::membership::{GroupConfig, GroupNotice, NoticeId};
 
@@ -202,16 +202,7 @@ impl GroupHandle {
         deadline: Deadline,
     ) -> impl Future<Output = Result<(), CommitError>> + Send + use<> {
         let (done, outcome) = oneshot::channel();
-        let placed = self.commands.try_send(Command::Commit { offsets, deadline, done });
-        // A sender of its own would keep the task alive; while it waits, the caller has one.
-        let commands = self.commands.clone();
-        async move {
-            if let Err(mpsc::error::TrySendError::Full(command)) = placed {
-                commands.send(command).await.map_err(|_| CommitError::Closed)?;
-            }
-            drop(commands);
-            outcome.await.unwrap_or(Err(CommitError::Closed))
-        }
+        self.place(Command::Commit { offsets, deadline, done }, outcome)
     }
 
     /// The committed offsets of `partitions`: of those without one, `None`, and of those that the
@@ -224,15 +215,59 @@ impl GroupHandle {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn committed(
+    pub fn committed(
         &self,
         partitions: BTreeSet<TopicPartition>,
         deadline: Deadline,
-    ) -> Result<LookedUpOffsets, CommitError> {
+    ) -> impl Future<Output = Result<LookedUpOffsets, CommitError>> + Send + use<> {
+        self.look_up(partitions, Wait::ForAll, deadline)
+    }
+
+    /// As [`committed`](Self::committed), but of those alone that can be told first, which is at least
+    /// one where any was asked for. The others, such as one that an open transaction may still change,
+    /// can be asked for again.
+    ///
+    /// # Errors
+    ///
+    /// As [`committed`](Self::committed).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn committed_so_far(
+        &self,
+        partitions: BTreeSet<TopicPartition>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<LookedUpOffsets, CommitError>> + Send + use<> {
+        self.look_up(partitions, Wait::ForAny, deadline)
+    }
+
+    fn look_up(
+        &self,
+        partitions: BTreeSet<TopicPartition>,
+        wait: Wait,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<LookedUpOffsets, CommitError>> + Send + use<> {
         let (done, outcome) = oneshot::channel();
-        let command = Command::LookUp { partitions, deadline, done };
-        self.commands.send(command).await.map_err(|_| CommitError::Closed)?;
-        outcome.await.unwrap_or(Err(CommitError::Closed))
+        self.place(Command::LookUp { partitions, wait, deadline, done }, outcome)
+    }
+
+    /// Places a command in line, and waits for its outcome. While that is waited for, nothing keeps
+    /// the task alive.
+    fn place<T: Send>(
+        &self,
+        command: Command,
+        outcome: oneshot::Receiver<Result<T, CommitError>>,
+    ) -> impl Future<Output = Result<T, CommitError>> + Send + use<T> {
+        let placed = self.commands.try_send(command);
+        let commands = self.commands.clone();
+        async move {
+            if let Err(mpsc::error::TrySendError::Full(command)) = placed {
+                commands.send(command).await.map_err(|_| CommitError::Closed)?;
+            }
+            drop(commands);
+            outcome.await.unwrap_or(Err(CommitError::Closed))
+        }
     }
 
     /// Who commits for which group in which generation, for a transactional producer (KIP-447).

@@ -4,7 +4,10 @@ pub mod group;
 mod link;
 mod lookups;
 pub(crate) mod offsets;
+mod placing;
 mod sessions;
 mod shared;
+mod troubles;
 
+pub(crate) use placing::Unplaced;
 pub(crate) use shared::Shared;

@@ -16,8 +16,11 @@ use tokio::sync::Notify;
 
 use super::group::GroupHandle;
 use super::link::FetchLink;
+use super::placing::Unplaced;
+use super::troubles::Troubles;
 use super::{lookups, sessions};
 use crate::config::ConsumerConfig;
+use crate::error::ConsumerError;
 use crate::machine::commit::{CommitError, MarkedPartition};
 use crate::machine::fetch::{FetchConfig, FetchEvent, Fetcher, Generation, Lane, Slot};
 use crate::machine::subscription::{Internal, Subscription};
@@ -48,8 +51,9 @@ pub(crate) struct Shared {
     failed_commits: Mutex<VecDeque<CommitError>>,
     /// Which topics the group is to have, as the cluster changes.
     subscription: Mutex<Option<Subscription>>,
-    /// Why a broker cannot be asked at all, until the application has been told.
-    refused: Mutex<Option<RequestError>>,
+    /// Partitions of which nobody has been asked yet what is committed.
+    unplaced: Mutex<Vec<Unplaced>>,
+    troubles: Mutex<Troubles>,
 }
 
 /// A connection to one broker, and what is sent over it.
@@ -111,7 +115,8 @@ impl Shared {
             marks: Mutex::default(),
             failed_commits: Mutex::default(),
             subscription: Mutex::default(),
-            refused: Mutex::default(),
+            unplaced: Mutex::default(),
+            troubles: Mutex::default(),
         });
         let listener: Weak<dyn SnapshotListener> = Arc::downgrade(&shared) as _;
         shared.client.add_listener(listener);
@@ -279,18 +284,34 @@ impl Shared {
         }
     }
 
-    /// Why a broker cannot be asked at all; says so once.
-    pub(crate) fn take_refusal(&self) -> Option<RequestError> {
-        lock(&self.refused).take()
+    /// Partitions of which nobody has been asked yet what is committed; see [`place`](Self::place).
+    pub(crate) fn unplaced(&self) -> MutexGuard<'_, Vec<Unplaced>> {
+        lock(&self.unplaced)
     }
 
-    /// Whether [`take_refusal`](Self::take_refusal) has something.
-    pub(crate) fn is_refused(&self) -> bool {
-        lock(&self.refused).is_some()
+    /// What went wrong in the background, and the application has not been told.
+    pub(super) fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        lock(&self.troubles)
     }
 
+    /// The next of what went wrong in the background; says so once.
+    pub(crate) fn take_trouble(&self) -> Option<ConsumerError> {
+        self.troubles().take()
+    }
+
+    /// Why nobody says what is committed of partitions that have come; says so once.
+    pub(crate) fn take_unknown_offsets(&self) -> Option<CommitError> {
+        self.troubles().committed.take()
+    }
+
+    /// Whether [`take_trouble`](Self::take_trouble) has something.
+    pub(crate) fn has_trouble(&self) -> bool {
+        !self.troubles().is_empty()
+    }
+
+    /// Takes note of why a broker cannot be asked at all.
     pub(super) fn refuse(&self, error: RequestError) {
-        *lock(&self.refused) = Some(error);
+        self.troubles().broker = Some(error);
         self.reader.wake();
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ottla_consumer::config::AssignmentStrategy;
 use ottla_consumer::{Consumer, ConsumerBuilder};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::net::Target;
@@ -49,9 +50,13 @@ impl<'a> Writer<'a> {
     }
 
     async fn commit_offset(&self, group: &str, partition: i32, offset: i64) {
-        let topic = self.bed.client.topic(&"t".into(), soon(&self.bed.client)).await.unwrap();
+        self.commit_offset_of(group, &t(partition), offset).await;
+    }
+
+    async fn commit_offset_of(&self, group: &str, of: &TopicPartition, offset: i64) {
+        let topic = self.bed.client.topic(&of.topic, soon(&self.bed.client)).await.unwrap();
         let row = TxnOffsetCommitRequestPartition {
-            partition_index: partition,
+            partition_index: of.partition,
             committed_offset: offset,
             ..Default::default()
         };
@@ -61,7 +66,7 @@ impl<'a> Writer<'a> {
             producer_id: self.producer.producer_id,
             producer_epoch: self.producer.producer_epoch,
             topics: vec![TxnOffsetCommitRequestTopic {
-                name: "t".into(),
+                name: of.topic.to_wire(),
                 topic_id: topic.id.unwrap(),
                 partitions: vec![row],
                 ..Default::default()
@@ -193,6 +198,49 @@ async fn offsets_in_an_open_transaction_are_waited_for() {
         assert!((7_000..7_150).contains(&took.as_millis()), "{took:?}");
         assert_eq!(values(&next(&mut consumer).await), ["c"], "never the start: {at}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_reads_what_is_in_no_open_transaction_at_once() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    bed.produce(0, &["c"]).await;
+    bed.produce(1, &["x"]).await;
+    let writer = Writer::begin(&bed, "w").await;
+    writer.commit_offset("g", 0, 2).await;
+    let mut consumer = bed.builder().group("g").subscribe(["t"]).build().await.unwrap();
+    let begun = bed.client.runtime().now();
+    assert_eq!(values(&next(&mut consumer).await), ["x"]);
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    reads_nothing(&mut consumer).await;
+    writer.end(true).await;
+    let begun = bed.client.runtime().now();
+    assert_eq!(values(&next(&mut consumer).await), ["c"]);
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_millis(200), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offset_in_an_open_transaction_stops_no_partition_that_a_member_keeps() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.builder().group("g").subscribe(["t"]);
+    consumer = consumer.configure(|config| {
+        config.partition_assignment_strategy = vec![AssignmentStrategy::CooperativeSticky];
+    });
+    let mut consumer = consumer.build().await.unwrap();
+    reads_nothing(&mut consumer).await;
+    let writer = Writer::begin(&bed, "w").await;
+    writer.commit_offset_of("g", &TopicPartition::new("other", 0), 2).await;
+    consumer.subscribe(["t", "other"]).unwrap();
+    reads_nothing(&mut consumer).await;
+    assert_eq!(consumer.assignment().len(), 6);
+    bed.produce(0, &["x"]).await;
+    let begun = bed.client.runtime().now();
+    assert_eq!(values(&next(&mut consumer).await), ["x"]);
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_millis(600), "{took:?}");
+    writer.end(true).await;
 }
 
 #[tokio::test(start_paused = true)]

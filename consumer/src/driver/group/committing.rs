@@ -107,6 +107,12 @@ impl GroupTask {
         self.note_unanswered(Slot::LookUp, now);
     }
 
+    /// Asks no longer for what nobody waits for any more: it would keep what is asked later waiting.
+    pub(super) fn drop_unawaited_lookups(&mut self) {
+        let Self { looking_up, lookups, .. } = self;
+        looking_up.retain(|id, done| !(done.is_closed() && lookups.give_up(*id)));
+    }
+
     pub(super) fn handle_committed(
         &mut self,
         id: CommitId,

@@ -15,7 +15,7 @@ use super::cells::{Cells, Wishes};
 use super::closing::{Closing, UNATTENDED};
 use super::slots::{Slot, Slots};
 use crate::machine::commit::{
-    CommitError, CommitId, Commits, LookedUpOffsets, LookupId, Lookups, Offsets, TopicIds,
+    CommitError, CommitId, Commits, LookedUpOffsets, LookupId, Lookups, Offsets, TopicIds, Wait,
 };
 use crate::machine::membership::{
     ClassicMembership, CoordinatorFinder, GroupConfig, GroupEvent, GroupNotice, IllegalEvent,
@@ -32,6 +32,7 @@ pub(super) enum Command {
     },
     LookUp {
         partitions: BTreeSet<TopicPartition>,
+        wait: Wait,
         deadline: Deadline,
         done: oneshot::Sender<Result<LookedUpOffsets, CommitError>>,
     },
@@ -156,6 +157,7 @@ impl GroupTask {
         self.membership.handle_timeout(now);
         self.commits.handle_timeout(now);
         self.lookups.handle_timeout(now);
+        self.drop_unawaited_lookups();
         self.finish_notice(now);
         self.tell_seat();
         self.commit_stored_if_due(now);
@@ -192,8 +194,8 @@ impl GroupTask {
                 let id = self.commits.commit(offsets, now, deadline);
                 self.committing.insert(id, done);
             }
-            Some(Command::LookUp { partitions, deadline, done }) => {
-                let id = self.lookups.look_up(partitions, now, deadline);
+            Some(Command::LookUp { partitions, wait, deadline, done }) => {
+                let id = self.lookups.look_up(partitions, wait, now, deadline);
                 self.looking_up.insert(id, done);
             }
             Some(Command::Leave { deadline, done }) => self.close(deadline, Some(done), now),

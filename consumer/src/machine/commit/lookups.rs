@@ -31,6 +31,15 @@ pub struct Lookups {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LookupId(u64);
 
+/// When a lookup is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// When something is known of each of its partitions.
+    ForAll,
+    /// When something is known of any; the others are left out.
+    ForAny,
+}
+
 /// Partitions to be asked for now. There is no other call before its outcome is brought back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupCall {
@@ -44,6 +53,7 @@ pub struct LookupCall {
 struct Job {
     id: LookupId,
     pending: BTreeSet<TopicPartition>,
+    wait: Wait,
     found: LookedUpOffsets,
     begun: Instant,
     deadline: Deadline,
@@ -74,6 +84,7 @@ impl Lookups {
     pub fn look_up(
         &mut self,
         partitions: BTreeSet<TopicPartition>,
+        wait: Wait,
         now: Instant,
         deadline: Deadline,
     ) -> LookupId {
@@ -87,6 +98,7 @@ impl Lookups {
         self.queue.push_back(Job {
             id,
             pending: partitions,
+            wait,
             found,
             begun: now,
             deadline,
@@ -95,6 +107,16 @@ impl Lookups {
             cause: None,
         });
         id
+    }
+
+    /// Takes a lookup out of line that nobody waits for any more. Whether that is done: one whose call
+    /// is under way stays until that has ended.
+    pub fn give_up(&mut self, id: LookupId) -> bool {
+        if self.under_way == Some(id) {
+            return false;
+        }
+        self.queue.retain(|job| job.id != id);
+        true
     }
 
     /// The next call that can be made now.
@@ -152,7 +174,11 @@ impl Lookups {
             }
         }
         job.unknown += u32::from(unknown);
-        if job.pending.is_empty() {
+        let enough = match job.wait {
+            Wait::ForAll => job.pending.is_empty(),
+            Wait::ForAny => !job.found.is_empty(),
+        };
+        if enough {
             self.backoff.reset();
             self.unstable.reset();
             self.retry_at = None;

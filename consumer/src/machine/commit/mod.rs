@@ -21,7 +21,7 @@ mod wire;
 
 pub use commits::{CommitCall, CommitId, Commits, Outcome, Refusal, Seat};
 pub use error::CommitError;
-pub use lookups::{LookupCall, LookupId, Lookups};
+pub use lookups::{LookupCall, LookupId, Lookups, Wait};
 pub use marks::{MarkedPartition, Marks};
 pub use offset::{CommittedOffsets, LookedUpOffsets, Offset, Offsets};
 pub use store::{Cursor, OffsetStore};

@@ -283,6 +283,37 @@ fn the_end_of_a_transaction_is_asked_for_every_tenth_of_a_second() {
 }
 
 #[test]
+fn what_can_be_told_waits_for_no_open_transaction_where_that_is_asked_for() {
+    let mut bed = Bed::member("");
+    bed.look_up_and("t-0 t-1 t-2", Wait::ForAny);
+    bed.asks("t-0 t-1 t-2");
+    bed.tells(ErrorCode::None, "", "t-0 t-1 t-2", ErrorCode::UnstableOffsetCommit);
+    assert!(bed.lookups.poll_done().is_none(), "nothing can be told");
+    bed.later(100);
+    bed.asks("t-0 t-1 t-2");
+    bed.tells(ErrorCode::None, "t-1=4", "t-0 t-2", ErrorCode::UnstableOffsetCommit);
+    let (_, found) = bed.lookups.poll_done().unwrap();
+    assert_eq!(found.unwrap(), [(partition("t-1"), Ok(Some(Offset::new(4))))].into());
+    bed.later(100);
+    bed.asks("");
+}
+
+#[test]
+fn a_lookup_that_is_given_up_is_not_asked_for() {
+    let mut bed = Bed::member("");
+    let (first, second) = (bed.look_up("t-0"), bed.look_up("t-1"));
+    let third = bed.look_up("t-2");
+    bed.asks("t-0");
+    assert!(!bed.lookups.give_up(first), "it is being answered");
+    assert!(bed.lookups.give_up(second));
+    bed.tells(ErrorCode::None, "t-0=4", "", ErrorCode::None);
+    assert!(bed.found(first).is_ok());
+    bed.asks("t-2");
+    bed.tells(ErrorCode::None, "t-2=4", "", ErrorCode::None);
+    assert!(bed.found(third).is_ok());
+}
+
+#[test]
 fn an_error_is_never_taken_for_none() {
     for code in ErrorCode::ALL.iter().copied().filter(|code| code.is_error()) {
         let mut bed = Bed::member("");
@@ -434,7 +465,7 @@ impl Bed {
         let mut lookups = Lookups::new(7);
         let deadline = Deadline::after(now, Duration::ZERO);
         let call = commits.commit(Offsets::new(), now, deadline);
-        let lookup = lookups.look_up(BTreeSet::new(), now, deadline);
+        let lookup = lookups.look_up(BTreeSet::new(), Wait::ForAll, now, deadline);
         assert!(commits.poll_done().is_some() && lookups.poll_done().is_some());
         let metadata = ConsumerGroupMetadata {
             generation_id: 1,
@@ -512,8 +543,12 @@ impl Bed {
     }
 
     fn look_up(&mut self, partitions: &str) -> LookupId {
+        self.look_up_and(partitions, Wait::ForAll)
+    }
+
+    fn look_up_and(&mut self, partitions: &str, wait: Wait) -> LookupId {
         let partitions = partitions.split_whitespace().map(partition).collect();
-        self.lookups.look_up(partitions, self.now, self.deadline())
+        self.lookups.look_up(partitions, wait, self.now, self.deadline())
     }
 
     #[track_caller]

@@ -1,0 +1,111 @@
+//! Where partitions that have come begin: at what their group has committed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ottla_core::retry::Deadline;
+use ottla_core::types::TopicPartition;
+
+use super::Shared;
+use crate::machine::Position;
+use crate::machine::commit::{CommitError, LookedUpOffsets, Offset};
+use crate::machine::fetch::{Fetcher, Generation, Slot};
+
+/// A partition that is not read before somebody says what is committed of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Unplaced {
+    pub(crate) partition: TopicPartition,
+    pub(crate) slot: Slot,
+    /// The assignment that it came with: what is said in one says nothing about another, between
+    /// which somebody else may have committed.
+    pub(crate) tenure: Generation,
+}
+
+impl Unplaced {
+    fn is_waiting(&self, fetcher: &Fetcher) -> bool {
+        fetcher.tenure(self.slot) == Some(self.tenure) && fetcher.is_unplaced(self.slot)
+    }
+}
+
+impl Shared {
+    /// Begins to look up what is committed of partitions for which that has not begun, or has failed.
+    /// Never waits: a poll that is dropped meanwhile drops no look-up, and delivers what there is of
+    /// other partitions.
+    pub(crate) fn place(self: &Arc<Self>) {
+        let mut unplaced = std::mem::take(&mut *self.unplaced());
+        if unplaced.is_empty() || self.is_closed() {
+            return;
+        }
+        self.look(|fetcher| unplaced.retain(|it| it.is_waiting(fetcher)));
+        if self.group().is_none() {
+            let nowhere = unplaced.iter().map(|it| (it.partition.clone(), Ok(None))).collect();
+            self.begin(unplaced, &nowhere);
+            return;
+        }
+        let budget = self.client().config().default_api_timeout;
+        let deadline = Deadline::after(self.now(), budget);
+        let placing = place(Arc::clone(self), unplaced, deadline);
+        self.client().runtime().spawn("committed offsets", placing);
+    }
+
+    /// Has partitions read from where their group has come to, and returns those that nothing is said
+    /// of.
+    fn begin(
+        self: &Arc<Self>,
+        mut unplaced: Vec<Unplaced>,
+        found: &LookedUpOffsets,
+    ) -> Vec<Unplaced> {
+        let now = self.now();
+        self.with(|fetcher| {
+            unplaced.retain(|it| {
+                let found = found.get(&it.partition).filter(|_| it.is_waiting(fetcher));
+                match found {
+                    Some(Ok(offset)) => {
+                        fetcher.begin(it.slot, offset.as_ref().map(position), now);
+                    }
+                    Some(Err(code)) => fetcher.refuse(it.slot, *code, now),
+                    None => {}
+                }
+                it.is_waiting(fetcher)
+            });
+        });
+        // Whoever assigned them may wait for that.
+        self.reader().wake();
+        unplaced
+    }
+
+    /// Takes note that nobody says what is committed: the next poll tells, and the one after it asks
+    /// again.
+    fn put_off(&self, mut unplaced: Vec<Unplaced>, error: CommitError) {
+        self.look(|fetcher| unplaced.retain(|it| it.is_waiting(fetcher)));
+        if unplaced.is_empty() {
+            return;
+        }
+        self.unplaced().extend(unplaced);
+        self.troubles().committed = Some(error);
+        self.reader().wake();
+    }
+}
+
+/// Looks up what is committed, and has each partition begin as soon as its offset is known: one that
+/// an open transaction may still change keeps no other waiting.
+async fn place(shared: Arc<Shared>, mut unplaced: Vec<Unplaced>, deadline: Deadline) {
+    while !unplaced.is_empty() {
+        let names: BTreeSet<TopicPartition> =
+            unplaced.iter().map(|it| it.partition.clone()).collect();
+        // Not held while it is waited for: a dropped consumer leaves its group.
+        let Some(looking_up) = shared.group().map(|group| group.committed_so_far(names, deadline))
+        else {
+            return;
+        };
+        match looking_up.await {
+            Ok(found) => unplaced = shared.begin(unplaced, &found),
+            Err(CommitError::Closed) => return,
+            Err(error) => return shared.put_off(unplaced, error),
+        }
+    }
+}
+
+fn position(committed: &Offset) -> Position {
+    Position { offset: committed.offset, leader_epoch: committed.leader_epoch }
+}
