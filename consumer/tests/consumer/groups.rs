@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use ottla_broker::fault::{Act, Rule};
+use ottla_consumer::config::ConsumerConfig;
 use ottla_consumer::error::ConsumerError;
 use ottla_consumer::listener::{Assigned, ListenerError, RebalanceListener, Revoking};
 use ottla_consumer::machine::commit::{CommitError, Offset};
+use ottla_consumer::machine::membership::GroupError;
 use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream};
 use ottla_core::types::TopicPartition;
-use ottla_protocol::ApiKey;
+use ottla_protocol::{ApiKey, ErrorCode};
 use tokio::sync::mpsc;
 
 use crate::bed::{Bed, next, t, value, values, within};
@@ -349,6 +351,54 @@ async fn what_was_committed_is_asked_anew_for_a_partition_that_comes_again() {
     assert_eq!(values(&next(&mut consumer).await), ["c"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_will_not_be_named_ends_the_member_and_says_why() {
+    let bed = Bed::start().await;
+    let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
+    let _denied = bed.cluster.fault(Rule::new(ApiKey::FindCoordinator, denied));
+    let begun = bed.client.runtime().now();
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    let told = within(consumer.poll()).await;
+    match told {
+        Err(ConsumerError::Group(error @ GroupError::Refused { .. })) => {
+            assert!(error.to_string().ends_with("it needs READ on the group"), "{error}");
+        }
+        told => panic!("{told:?}"),
+    }
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commits_and_look_ups_fail_at_once_where_the_coordinator_will_not_be_named() {
+    let bed = Bed::start().await;
+    let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
+    let denied = bed.cluster.fault(Rule::new(ApiKey::FindCoordinator, denied));
+    let begun = bed.client.runtime().now();
+    let builder = || bed.builder().group("g").manual_commit();
+    refused(&builder().assign([t(0)]).build().await.map(drop));
+    let mut consumer = builder().subscribe(["t"]).build().await.unwrap();
+    refused(&consumer.commit_offsets([(t(0), Offset::new(1))].into()).await);
+    refused(&consumer.committed([t(0)]).await.map(drop));
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    denied.remove();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let consumer = within(builder().assign([t(0)]).build()).await.unwrap();
+    within(consumer.commit_offsets([(t(0), Offset::new(1))].into())).await.unwrap();
+    assert_eq!(committed(&consumer, 0).await, Some(1));
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[track_caller]
+fn refused(told: &Result<(), ConsumerError>) {
+    let code = match told {
+        Err(ConsumerError::Commit(CommitError::Group { code })) => *code,
+        told => panic!("{told:?}"),
+    };
+    assert_eq!(code, ErrorCode::GroupAuthorizationFailed);
+}
+
 /// Polls for good; says when which partition gave a record.
 fn reader(bed: &Bed, mut consumer: Consumer) -> mpsc::UnboundedReceiver<(i32, Instant)> {
     let (seen, receiver) = mpsc::unbounded_channel();
@@ -509,7 +559,7 @@ impl RebalanceListener for Stuck {
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_hangs_is_left_behind_after_the_poll_interval() {
     let bed = Bed::start().await;
-    let slow = |config: &mut ottla_consumer::config::ConsumerConfig| {
+    let slow = |config: &mut ConsumerConfig| {
         config.max_poll_interval = Duration::from_secs(50);
     };
     let stuck = member(&bed, "g").configure(slow).on_rebalance(Stuck);

@@ -8,6 +8,7 @@ use ottla_core::types::NodeId;
 use super::calls::{self, Links};
 use super::slots::Slot;
 use super::task::GroupTask;
+use crate::machine::commit::CommitError;
 
 impl GroupTask {
     pub(super) fn find_coordinator(&mut self, now: Instant) {
@@ -41,9 +42,7 @@ impl GroupTask {
                 return;
             }
             Err(error) => {
-                self.warn_retried("find the coordinator", &error, now);
-                self.commits.handle_unreachable(&error);
-                self.lookups.handle_unreachable(&error);
+                self.handle_not_found(&error, now);
                 if self.finder.node().is_none() {
                     self.finder.handle_failed(now, self.client.runtime().random());
                 }
@@ -64,6 +63,23 @@ impl GroupTask {
         self.membership.handle_coordinator_moved(now);
         self.commits.handle_coordinator_moved();
         self.lookups.handle_coordinator_moved();
+    }
+
+    fn handle_not_found(&mut self, error: &RequestError, now: Instant) {
+        // One that is known and only doubted says for itself what it refuses.
+        if self.finder.node().is_some() || error.class().is_retriable() {
+            self.warn_retried("find the coordinator", error, now);
+            self.commits.handle_unreachable(error);
+            self.lookups.handle_unreachable(error);
+            return;
+        }
+        self.membership.handle_no_coordinator(error);
+        let failed = match error {
+            RequestError::Unroutable { code } => CommitError::Group { code: *code },
+            error => CommitError::Request(error.clone()),
+        };
+        self.commits.fail_all(&failed);
+        self.lookups.fail_all(&failed);
     }
 
     pub(super) fn lose_coordinator_if(&mut self, lost: bool, now: Instant) {

@@ -117,6 +117,19 @@ impl ClassicMembership {
         self.join("the coordinator put the member out", now);
     }
 
+    /// Takes note that no broker names the coordinator, and that asking again will not help: a missing
+    /// permission, mostly. Outside of the group this does nothing.
+    pub fn handle_no_coordinator(&mut self, error: &RequestError) {
+        if self.is_outside() {
+            return;
+        }
+        let group = self.config.group_id.clone();
+        self.fail(match error {
+            RequestError::Unroutable { code } => GroupError::Refused { group, code: *code },
+            error => GroupError::Request { group, source: Arc::new(error.clone()) },
+        });
+    }
+
     /// A call had no answer: the coordinator is looked up anew, unless that could not help.
     pub(super) fn handle_unanswered(&mut self, error: &RequestError) {
         if error.class() == ErrorClass::InvalidConfiguration {
