@@ -66,6 +66,7 @@ impl Consumer {
     /// As [`poll`](Self::poll).
     pub fn try_poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
         self.finish_returned();
+        self.record_poll();
         if self.has_event() {
             return Ok(None);
         }

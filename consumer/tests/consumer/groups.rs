@@ -399,6 +399,21 @@ fn refused(told: &Result<(), ConsumerError>) {
     assert_eq!(code, ErrorCode::GroupAuthorizationFailed);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_tries_to_poll_is_there() {
+    let bed = Bed::start().await;
+    let often = |config: &mut ConsumerConfig| config.max_poll_interval = Duration::from_secs(50);
+    let mut consumer = member(&bed, "g").configure(often).build().await.unwrap();
+    bed.produce(0, &["first"]).await;
+    next(&mut consumer).await;
+    for second in 0..120 {
+        bed.produce(0, &["x"]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let batch = consumer.try_poll().unwrap();
+        assert!(batch.is_some(), "after {second} s");
+    }
+}
+
 /// Polls for good; says when which partition gave a record.
 fn reader(bed: &Bed, mut consumer: Consumer) -> mpsc::UnboundedReceiver<(i32, Instant)> {
     let (seen, receiver) = mpsc::unbounded_channel();
