@@ -130,9 +130,14 @@ impl Batch {
             return Err(ConsumerError::Closed);
         }
         let group = shared.group().ok_or(ConsumerError::NoGroup)?;
-        let Section { slot, tenure, ref partition, .. } = *self.section;
+        let Section { tenure, ref partition, .. } = *self.section;
+        // Not that of the slot, which the partition may have left: assigned anew, it may be in another.
+        let now = shared.look(|fetcher| {
+            let slot = fetcher.slot(&partition.topic, partition.partition)?;
+            fetcher.tenure(slot)
+        });
         // Assigned anew: somebody else may have had it between, and committed more than this.
-        if shared.look(|fetcher| fetcher.tenure(slot)).is_some_and(|now| now != tenure) {
+        if now.is_some_and(|now| now != tenure) {
             return Err(CommitError::NotOwned { partition: partition.clone() }.into());
         }
         let budget = shared.client().config().default_api_timeout;

@@ -414,6 +414,46 @@ async fn who_tries_to_poll_is_there() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_an_earlier_assignment_is_not_committed() {
+    let bed = Bed::start().await;
+    let look = onlooker(&bed, "g").await;
+    for partition in [0, 1, 2] {
+        bed.produce(partition, &["x"]).await;
+    }
+    // Range goes by instance ids: the first keeps two of three, in other slots than they had.
+    let named = |name: &str| {
+        let name = name.to_owned();
+        member(&bed, "g").manual_commit().configure(|it| it.group_instance_id = Some(name))
+    };
+    let mut first = named("a").build().await.unwrap();
+    let mut batches = Vec::new();
+    for _ in 0..3 {
+        batches.push(next(&mut first).await);
+    }
+    let mut second = named("b").build().await.unwrap();
+    let settled = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            tokio::select! {
+                biased;
+                polled = first.poll() => drop(polled.unwrap()),
+                polled = second.poll() => drop(polled.unwrap()),
+            }
+        }
+    });
+    let settled: Result<(), _> = settled.await;
+    assert!(settled.is_err());
+    assert_eq!(first.assignment(), [t(0), t(1)]);
+    for batch in &batches {
+        let told = within(batch.commit()).await;
+        let refused = matches!(told, Err(ConsumerError::Commit(CommitError::NotOwned { .. })));
+        assert!(refused, "{batch:?}: {told:?}");
+    }
+    for partition in [0, 1, 2] {
+        assert_eq!(committed(&look, partition).await, None);
+    }
+}
+
 /// Polls for good; says when which partition gave a record.
 fn reader(bed: &Bed, mut consumer: Consumer) -> mpsc::UnboundedReceiver<(i32, Instant)> {
     let (seen, receiver) = mpsc::unbounded_channel();
