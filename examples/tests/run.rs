@@ -129,8 +129,9 @@ async fn a_transformation_is_exactly_once_whatever_is_killed() {
     while copied() < 600 {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
-    let terminate = Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(terminate.success() && child.wait().unwrap().success());
+    let (id, terminate) = (rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM);
+    rustix::process::kill_process(id, terminate).unwrap();
+    assert!(child.wait().unwrap().success());
     let values = upper.read_committed();
     let expected: [&[u8]; 3] = [b"A", b"B", b"C"];
     assert_eq!(values.len(), 600, "each once");
