@@ -16,7 +16,8 @@ struct Options {
     /// The topic to read.
     #[arg(long)]
     topic: String,
-    /// The group to read as. Without it, all partitions are read and nothing is committed.
+    /// The group to read as: what was written is committed. Without it, all partitions are read and
+    /// nothing is committed.
     #[arg(long)]
     group: Option<String>,
     /// Begins with the oldest record where no offset is committed.
@@ -24,7 +25,7 @@ struct Options {
     from_beginning: bool,
     /// Ends after so many records.
     #[arg(long)]
-    max_records: Option<u64>,
+    max_records: Option<usize>,
     /// Shows keys too, with this between key and value.
     #[arg(long)]
     key_separator: Option<String>,
@@ -53,10 +54,11 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     let start =
         if options.from_beginning { AutoOffsetReset::Earliest } else { AutoOffsetReset::Latest };
-    let mut consumer = builder.start_at(start).build().await?;
-    let written = write(&mut consumer, &format, options.max_records).await;
-    consumer.close(CLOSE).await?;
-    written
+    let mut consumer = builder.start_at(start).explicit_acks().build().await?;
+    let written = write(&mut consumer, &format, options.max_records.unwrap_or(usize::MAX)).await;
+    let closed = consumer.close(CLOSE).await;
+    written?;
+    Ok(closed?)
 }
 
 async fn partitions(kafka: &Kafka, topic: &str) -> Result<Vec<TopicPartition>, Failure> {
@@ -66,13 +68,9 @@ async fn partitions(kafka: &Kafka, topic: &str) -> Result<Vec<TopicPartition>, F
 }
 
 /// Writes records until there are enough, or somebody wants an end.
-async fn write(
-    consumer: &mut Consumer,
-    format: &Format,
-    max_records: Option<u64>,
-) -> Result<(), Failure> {
-    let mut left = max_records.unwrap_or(u64::MAX);
+async fn write(consumer: &mut Consumer, format: &Format, most: usize) -> Result<(), Failure> {
     let mut stop = std::pin::pin!(stop_signal());
+    let mut left = most;
     while left > 0 {
         let batch = tokio::select! {
             biased;
@@ -81,15 +79,16 @@ async fn write(
         };
         let Some(batch) = batch else { break };
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        for record in &batch {
-            if left == 0 {
-                break;
-            }
+        let mut written = 0;
+        for record in batch.records().take(left) {
             format.write(&batch, &record, &mut out)?;
-            left -= 1;
+            written += 1;
         }
         // Whoever reads this sees each record when it is there.
         out.flush()?;
+        // Only now: a record that was not written is for whoever reads as this group next.
+        batch.into_records().take(written).for_each(|record| record.ack());
+        left -= written;
     }
     Ok(())
 }

@@ -6,9 +6,10 @@
 
 pub mod format;
 
-use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Deref;
 use std::process::ExitCode;
+use std::{fmt, io};
 
 use ottla::Kafka;
 use ottla_broker::Cluster as Embedded;
@@ -66,7 +67,7 @@ impl Cluster {
         for setting in &self.set {
             let (key, value) = setting
                 .split_once('=')
-                .ok_or_else(|| Failure(format!("-X {setting}: write it as key=value")))?;
+                .ok_or_else(|| Failure::new(format!("-X {setting}: write it as key=value")))?;
             builder = builder.set(key, value);
         }
         let kafka = builder.set("bootstrap.servers", servers).connect().await?;
@@ -96,28 +97,36 @@ async fn start(topics: &[(&str, i32)]) -> Result<Embedded, Failure> {
     for (name, partitions) in topics {
         builder = builder.topic(TopicSpec::new(*name).partitions(*partitions).replicas(1));
     }
-    builder.start().await.map_err(|error| Failure(error.to_string()))
+    Ok(builder.start().await?)
 }
 
 /// Why a program ends: one line, without a backtrace.
-pub struct Failure(String);
+pub struct Failure(
+    /// `None` where nobody is left to tell.
+    Option<String>,
+);
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error + 'static> From<E> for Failure {
+    /// That whoever read the output has gone, as `head` does once it has enough, is no mistake.
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        let any: &(dyn std::error::Error + 'static) = &error;
+        match any.downcast_ref::<io::Error>() {
+            Some(io) if io.kind() == ErrorKind::BrokenPipe => Self(None),
+            _ => Self(Some(error.to_string())),
+        }
     }
 }
 
 impl Failure {
     /// A failure of the program's own.
     pub fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
+        Self(Some(why.into()))
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0.as_deref().unwrap_or("nobody reads the output any more"))
     }
 }
 
@@ -125,8 +134,8 @@ impl fmt::Debug for Failure {
 #[must_use]
 pub fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(why)) => {
+        Ok(()) | Err(Failure(None)) => ExitCode::SUCCESS,
+        Err(Failure(Some(why))) => {
             eprintln!("error: {why}");
             ExitCode::FAILURE
         }

@@ -3,7 +3,7 @@
 use ottla_broker::Cluster;
 
 use crate::cluster;
-use crate::program::{fail, succeed, with_input};
+use crate::program::{end, fail, start, succeed, with_input};
 
 #[tokio::test]
 async fn a_mistyped_setting_is_told_with_the_right_one() {
@@ -25,6 +25,27 @@ async fn what_the_producer_read_is_written() {
     assert_eq!(shown, "0@0 a -> 1\n0@1 b -> 2\n0@2 c -> 3\n");
 }
 
+#[tokio::test]
+async fn a_group_goes_on_behind_the_last_record_that_was_written() {
+    let (_cluster, servers) = with_lines(&lines()).await;
+    let shown = succeed("consumer", &in_group(&servers, "3")).await;
+    assert_eq!(shown, "0\n1\n2\n");
+    let shown = succeed("consumer", &in_group(&servers, "2")).await;
+    assert_eq!(shown, "3\n4\n");
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_not_committed() {
+    let (_cluster, servers) = with_lines(&lines()).await;
+    let mut child = start("consumer", &in_group(&servers, "100"));
+    // As `| head -1` does, once it has its line.
+    drop(child.stdout.take());
+    let output = end(child).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.is_empty(), "{told}");
+    assert_eq!(succeed("consumer", &in_group(&servers, "1")).await, "0\n");
+}
+
 /// A cluster whose topic has these lines in one batch, and where it listens.
 async fn with_lines(lines: &str) -> (Cluster, String) {
     let (cluster, servers) = cluster::with_topics(["lines"]).await;
@@ -34,6 +55,15 @@ async fn with_lines(lines: &str) -> (Cluster, String) {
     (cluster, servers)
 }
 
+fn lines() -> String {
+    (0..100).map(|number| format!("{number}\n")).collect()
+}
+
 fn reading(servers: &str) -> [&str; 4] {
     ["--bootstrap", servers, "--topic", "lines"]
+}
+
+fn in_group<'a>(servers: &'a str, most: &'a str) -> Vec<&'a str> {
+    let group = ["--group", "readers", "--from-beginning", "--max-records", most];
+    [&reading(servers)[..], &group].concat()
 }
