@@ -1,17 +1,20 @@
 //! What the sample programs share: which cluster to talk to, and how to end.
 //!
-//! `--bootstrap` wins, then `KAFKA_BOOTSTRAP_SERVERS`. Without either, a broker is started within
-//! the program. Nobody's `localhost:9092` is tried unasked: it may be somebody's real cluster.
+//! What is said closest to the program counts: `--bootstrap`, then `-X bootstrap.servers=…`, then the
+//! file of `--config`, then `KAFKA_BOOTSTRAP_SERVERS`. Where none of them names a broker, one is
+//! started within the program. Nobody's `localhost:9092` is tried unasked: it may be somebody's real
+//! cluster.
 #![expect(clippy::print_stderr, reason = "these are programs")]
 
 pub mod format;
 
 use std::io::ErrorKind;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{fmt, io};
+use std::{env, fmt, fs, io};
 
-use ottla::Kafka;
+use ottla::{Kafka, KafkaBuilder};
 use ottla_broker::Cluster as Embedded;
 use ottla_broker::cluster::TopicSpec;
 
@@ -19,8 +22,8 @@ use ottla_broker::cluster::TopicSpec;
 #[derive(Debug, Clone, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "it is shown as help, without markup")]
 pub struct Cluster {
-    /// Brokers to begin with, as host:port,host:port. Without them, KAFKA_BOOTSTRAP_SERVERS, or a
-    /// broker within this program.
+    /// Brokers to begin with, as host:port,host:port. Without them, those that -X or --config
+    /// names, or KAFKA_BOOTSTRAP_SERVERS, or a broker within this program.
     #[arg(long, value_name = "SERVERS")]
     bootstrap: Option<String>,
     /// A client setting, by its Java or librdkafka name; may be repeated.
@@ -28,7 +31,7 @@ pub struct Cluster {
     set: Vec<String>,
     /// A file of client settings.
     #[arg(long, value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
+    config: Option<PathBuf>,
 }
 
 /// A connection, and the broker behind it if that is ours.
@@ -49,18 +52,28 @@ impl Cluster {
     /// # Errors
     ///
     /// [`Failure`], when there is no such cluster or a setting is wrong.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what was begun ends.
     pub async fn connect(&self, topics: &[(&str, i32)]) -> Result<Connected, Failure> {
-        let given = self.bootstrap.clone().or_else(|| std::env::var(ENVIRONMENT).ok());
-        let (servers, embedded) = match given {
-            Some(servers) => (servers, None),
-            None => {
-                let embedded = start(topics).await?;
-                let servers = embedded.bootstrap().join(",");
-                eprintln!("using embedded broker {servers} (pass --bootstrap to use another)");
-                (servers, Some(embedded))
-            }
-        };
+        let builder = self.settings()?;
+        if self.names_brokers() {
+            return Ok(Connected { kafka: builder.connect().await?, embedded: None });
+        }
+        let embedded = start(topics).await?;
+        let servers = embedded.bootstrap().join(",");
+        eprintln!("using embedded broker {servers} (pass --bootstrap to use another)");
+        let kafka = builder.bootstrap_servers(&servers).connect().await?;
+        Ok(Connected { kafka, embedded: Some(embedded) })
+    }
+
+    /// The settings of all sources. The last one of a name counts, so the closest comes last.
+    fn settings(&self) -> Result<KafkaBuilder, Failure> {
         let mut builder = Kafka::builder();
+        if let Some(servers) = servers_of_environment() {
+            builder = builder.bootstrap_servers(&servers);
+        }
         if let Some(file) = &self.config {
             builder = builder.properties_file(file)?;
         }
@@ -70,8 +83,21 @@ impl Cluster {
                 .ok_or_else(|| Failure::new(format!("-X {setting}: write it as key=value")))?;
             builder = builder.set(key, value);
         }
-        let kafka = builder.set("bootstrap.servers", servers).connect().await?;
-        Ok(Connected { kafka, embedded })
+        Ok(match &self.bootstrap {
+            Some(servers) => builder.bootstrap_servers(servers),
+            None => builder,
+        })
+    }
+
+    /// Whether any source says where to begin. Whether what it says is right is for the client to
+    /// tell: a mistake must not end at another broker.
+    fn names_brokers(&self) -> bool {
+        // One that cannot be read was refused before.
+        let text = self.config.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        self.bootstrap.is_some()
+            || servers_of_environment().is_some()
+            || self.set.iter().any(|setting| is_of_brokers(setting))
+            || text.is_some_and(|text| text.lines().any(is_of_brokers))
     }
 }
 
@@ -89,6 +115,18 @@ impl Deref for Connected {
     fn deref(&self) -> &Kafka {
         &self.kafka
     }
+}
+
+/// An empty variable is none, as in a shell.
+fn servers_of_environment() -> Option<String> {
+    let servers = env::var_os(ENVIRONMENT)?.to_string_lossy().into_owned();
+    Some(servers).filter(|servers| !servers.is_empty())
+}
+
+/// Whether a line of settings, as Java writes them, says where to begin.
+fn is_of_brokers(line: &str) -> bool {
+    let ends = |letter: char| matches!(letter, '=' | ':') || letter.is_whitespace();
+    line.trim_start().split(ends).next().is_some_and(|name| BROKERS.contains(&name))
 }
 
 async fn start(topics: &[(&str, i32)]) -> Result<Embedded, Failure> {
@@ -165,3 +203,27 @@ pub async fn stop_signal() {
 }
 
 const ENVIRONMENT: &str = "KAFKA_BOOTSTRAP_SERVERS";
+
+/// What Java and librdkafka call the brokers to begin with.
+const BROKERS: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_brokers_however_java_would_write_it() {
+        for line in
+            ["bootstrap.servers=a:1", " bootstrap.servers : a:1", "metadata.broker.list a:1"]
+        {
+            assert!(is_of_brokers(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_comment_and_another_name_name_no_brokers() {
+        for line in ["#bootstrap.servers=a:1", "! bootstrap.servers=a:1", "bootstrap.servers.x=1"] {
+            assert!(!is_of_brokers(line), "{line}");
+        }
+    }
+}
