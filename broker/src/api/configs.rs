@@ -18,7 +18,7 @@ use super::{Refused, told};
 use crate::world::catalog::TopicKey;
 use crate::world::config::{
     BROKER_KEYS, ConfigError, Foreign, Key, Kind, Source, Synonym, TOPIC_KEYS, Values, find,
-    is_dynamic, list,
+    is_dynamic,
 };
 use crate::world::{Context, NodeId, World};
 
@@ -67,9 +67,13 @@ fn of_described_topic(
         let strongest = entry.key.broker_names.first().map(|(name, _)| *name);
         let is_seen = entry.synonyms.iter().any(|(_, name, _)| Some(*name) == strongest);
         let seen = |(source, ..): &(Source, &str, String)| is_seen || *source == Source::Topic;
-        let synonyms: Vec<_> = entry.synonyms.into_iter().filter(seen).collect();
+        let own = |(source, name, value)| match source {
+            Source::Topic => (source, name, entry.key.canonical(value)),
+            _ => (source, name, value),
+        };
+        let synonyms: Vec<_> = entry.synonyms.into_iter().filter(seen).map(own).collect();
         let source = synonyms.first().map_or(Source::Default, |(source, ..)| *source);
-        Entry { source, synonyms, ..entry }
+        Entry { source, synonyms, value: entry.key.canonical(entry.value), ..entry }
     })
 }
 
@@ -77,7 +81,7 @@ fn of_broker(world: &World, node: Option<NodeId>) -> impl Iterator<Item = Entry>
     BROKER_KEYS.iter().map(move |key| {
         let synonyms = world.settings.sources(key, node);
         let (source, value) = match synonyms.first() {
-            Some((source, value)) => (*source, value.clone()),
+            Some((source, value)) => (*source, key.canonical(value.clone())),
             None => (Source::Default, key.default.to_owned()),
         };
         let synonyms = synonyms.into_iter().map(|(source, value)| (source, key.name, value));
@@ -261,7 +265,20 @@ impl World {
         }
     }
 
-    fn set_values(&mut self, resource: Resource, values: Values) {
+    /// Sets all of these values, and no others; only whether it can be done, if it is `only_tried`.
+    fn set_values(
+        &mut self,
+        resource: Resource,
+        values: Values,
+        only_tried: bool,
+    ) -> Result<(), Refused> {
+        if let Resource::Topic(_) = resource {
+            let together = self.settings.check_together(&values, self.catalog.controller());
+            together.map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
+        }
+        if only_tried {
+            return Ok(());
+        }
         match resource {
             Resource::Topic(id) => self.catalog.configure(id, values, &self.settings),
             Resource::Broker(node) => {
@@ -271,6 +288,7 @@ impl World {
                 self.transactions.set_verifies(verifies);
             }
         }
+        Ok(())
     }
 }
 
@@ -313,10 +331,7 @@ fn replace_one(
     for config in &wanted.configs {
         set(resource, &mut values, &config.name, config.value.as_deref())?;
     }
-    if !validate_only {
-        world.set_values(resource, values);
-    }
-    Ok(())
+    world.set_values(resource, values, validate_only)
 }
 
 fn set(
@@ -334,7 +349,7 @@ fn set(
         Resource::Broker(_) if is_dynamic(key.name) => ErrorCode::InvalidRequest,
         Resource::Broker(_) => return Err(not_dynamic(key.name)),
     };
-    key.check(value).map_err(|error| Refused::new(invalid, error))?;
+    key.parse(value).map_err(|error| Refused::new(invalid, error))?;
     values.insert(key.name.into(), value.to_owned());
     Ok(())
 }
@@ -403,10 +418,7 @@ fn alter_one(
         let value = config.value.as_deref();
         apply(resource, &mut values, &config.name, config.config_operation, value)?;
     }
-    if !validate_only {
-        world.set_values(resource, values);
-    }
-    Ok(())
+    world.set_values(resource, values, validate_only)
 }
 
 fn apply(
@@ -457,13 +469,15 @@ fn no_list(resource: Resource, name: &str, operation: i8) -> Refused {
     Refused::new(ErrorCode::InvalidConfig, reason)
 }
 
+/// Item by item as they were written, blanks and all, as Kafka does.
 fn change_list(current: &str, operation: i8, change: &str) -> String {
-    let mut items: Vec<&str> = list(current).collect();
-    for item in list(change) {
-        if operation == SUBTRACT {
-            items.retain(|known| *known != item);
-        } else if !items.contains(&item) {
-            items.push(item);
+    let mut items: Vec<&str> = current.split(',').filter(|item| !item.is_empty()).collect();
+    for item in change.split(',') {
+        let known = items.iter().position(|known| *known == item);
+        match known {
+            Some(at) if operation == SUBTRACT => drop(items.remove(at)),
+            None if operation == APPEND => items.push(item),
+            Some(_) | None => {}
         }
     }
     items.join(",")

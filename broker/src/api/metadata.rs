@@ -49,9 +49,8 @@ pub(super) fn metadata(
     }
 }
 
-/// Any live node will do: each takes every administrative request.
 fn controller(catalog: &Catalog) -> i32 {
-    catalog.live_nodes().next().map_or(-1, |node| node.id.0)
+    catalog.controller().map_or(-1, |node| node.0)
 }
 
 /// One row for each topic that is asked for, none twice.

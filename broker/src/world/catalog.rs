@@ -144,6 +144,13 @@ impl Catalog {
         &self.alive
     }
 
+    /// The node that controls the cluster: any that is up will do, as each takes every
+    /// administrative request.
+    #[must_use]
+    pub fn controller(&self) -> Option<NodeId> {
+        self.alive.first().copied()
+    }
+
     /// The node that a key's coordinator runs on: the same for every caller while no node comes
     /// or goes, and nobody moves it.
     #[must_use]

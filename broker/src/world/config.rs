@@ -2,12 +2,14 @@
 
 mod foreign;
 mod keys;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use foreign::Foreign;
 pub use keys::{BROKER_KEYS, Check, Key, Kind, RACK_AWARE, TOPIC_KEYS, is_dynamic};
+pub use value::Value;
 
 use super::{NodeId, Now};
 use crate::log::Roll;
@@ -42,6 +44,26 @@ pub enum ConfigError {
         /// Why it is refused.
         reason: String,
     },
+    /// A list with an empty item. Kafka's words.
+    #[error("Configuration '{0}' values must not be empty.")]
+    EmptyItem(&'static str),
+    /// Values of a topic that contradict each other. Kafka's words.
+    #[error(
+        "conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms \
+         ({most})"
+    )]
+    CompactionLags {
+        /// `min.compaction.lag.ms`.
+        least: i64,
+        /// `max.compaction.lag.ms`.
+        most: i64,
+    },
+    /// A topic in tiered storage. Kafka's words, where it has none.
+    #[error(
+        "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with \
+         remote log storage."
+    )]
+    NoTieredStorage,
     /// A list operation on a key that no broker has. Kafka's words.
     #[error("Unknown config name: {0}")]
     UnknownList(String),
@@ -82,7 +104,7 @@ pub struct Synonym {
 }
 
 impl Synonym {
-    /// The value in the unit of the topic key.
+    /// The value in the unit of the topic key, as it was written where that is the same.
     #[must_use]
     pub fn effective(&self) -> String {
         scaled(&self.value, self.factor)
@@ -198,24 +220,24 @@ impl Settings {
     /// Whether consumers are sent to replicas in their rack (`replica.selector.class`, KIP-392).
     #[must_use]
     pub fn reads_near(&self) -> bool {
-        self.text("replica.selector.class") == RACK_AWARE
+        self.value("replica.selector.class") == Some(Value::Text(RACK_AWARE.to_owned()))
     }
 
-    /// A broker setting as a number; 0 where it is none.
+    /// A broker setting as a number; 0 for one that is none.
     #[must_use]
     pub fn number(&self, name: &str) -> i64 {
-        self.text(name).parse().unwrap_or(0)
+        self.value(name).and_then(Value::number).unwrap_or(0)
     }
 
     /// A broker setting that is true or false.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
-        self.text(name) == "true"
+        self.value(name) == Some(Value::Flag(true))
     }
 
-    fn text(&self, name: &str) -> String {
-        let sources = find(BROKER_KEYS, name).map(|key| self.sources(key, None));
-        sources.and_then(|all| all.into_iter().next()).map(|(_, value)| value).unwrap_or_default()
+    fn value(&self, name: &str) -> Option<Value> {
+        let key = find(BROKER_KEYS, name)?;
+        self.sources(key, None).into_iter().find_map(|(_, given)| key.parse(&given).ok())
     }
 
     /// The settings that act on a topic.
@@ -226,19 +248,41 @@ impl Settings {
         PerNode { all: self.topic_at(overrides, None), own: own.collect() }
     }
 
+    /// Whether what is set on a topic makes sense together, at the node that controls the cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], in Kafka's words.
+    pub fn check_together(
+        &self,
+        overrides: &Values,
+        controller: Option<NodeId>,
+    ) -> Result<(), ConfigError> {
+        let value = |name| self.topic_value(name, overrides, controller);
+        let number = |name| value(name).and_then(Value::number);
+        let lags = number("min.compaction.lag.ms").zip(number("max.compaction.lag.ms"));
+        if let Some((least, most)) = lags.filter(|(least, most)| least > most) {
+            return Err(ConfigError::CompactionLags { least, most });
+        }
+        let is_tiered = value("remote.storage.enable") == Some(Value::Flag(true));
+        if is_tiered { Err(ConfigError::NoTieredStorage) } else { Ok(()) }
+    }
+
+    /// A topic setting as `node` has it; `None` for a name that is none.
+    fn topic_value(&self, name: &str, overrides: &Values, node: Option<NodeId>) -> Option<Value> {
+        let key = find(TOPIC_KEYS, name)?;
+        let set = self.topic_sources(key, overrides, node);
+        let set = set.into_iter().find_map(|synonym| key.parse(&synonym.effective()).ok());
+        set.or_else(|| key.parse(key.default).ok())
+    }
+
     fn topic_at(&self, overrides: &Values, node: Option<NodeId>) -> TopicSettings {
-        let text = |name: &str| {
-            let value = |key: &'static Key| {
-                let first = self.topic_sources(key, overrides, node).into_iter().next();
-                first.map_or_else(|| key.default.to_owned(), |synonym| synonym.effective())
-            };
-            find(TOPIC_KEYS, name).map(value).unwrap_or_default()
-        };
-        let number = |name: &str| text(name).parse::<i64>().unwrap_or(0);
-        let policies = text("cleanup.policy");
+        let value = |name| self.topic_value(name, overrides, node);
+        let number = |name| value(name).and_then(Value::number).unwrap_or(0);
+        let policies = value("cleanup.policy").map_or_else(Vec::new, Value::items);
         TopicSettings {
-            compacts: list(&policies).any(|policy| policy == "compact"),
-            deletes: list(&policies).any(|policy| policy == "delete"),
+            compacts: policies.iter().any(|policy| policy == "compact"),
+            deletes: policies.iter().any(|policy| policy == "delete"),
             retention_ms: Some(number("retention.ms")).filter(|ms| *ms >= 0),
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             roll: Roll {
@@ -247,11 +291,12 @@ impl Settings {
             },
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
             max_record_bytes: i32::try_from(number("max.decompressed.message.bytes")).unwrap_or(0),
-            stamps_append_time: text("message.timestamp.type") == "LogAppendTime",
+            stamps_append_time: value("message.timestamp.type")
+                == Some(Value::Text("LogAppendTime".to_owned())),
             timestamp_before_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_ms: number("message.timestamp.after.max.ms"),
             min_in_sync: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
-            unclean_election: text("unclean.leader.election.enable") == "true",
+            unclean_election: value("unclean.leader.election.enable") == Some(Value::Flag(true)),
         }
     }
 }
@@ -317,7 +362,7 @@ fn broker_key(name: &str, value: &str) -> Result<&'static Key, ConfigError> {
         None => ConfigError::UnknownBrokerKey { name: name.to_owned(), nearest: nearest(name) },
     };
     let key = find(BROKER_KEYS, name).ok_or_else(unknown)?;
-    key.check(value)?;
+    key.parse(value)?;
     Ok(key)
 }
 
@@ -335,75 +380,13 @@ pub fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
 pub fn check_topic(name: &str, value: &str) -> Result<&'static Key, ConfigError> {
     let key = find(TOPIC_KEYS, name);
     let key = key.ok_or_else(|| ConfigError::UnknownTopicKey(name.to_owned()))?;
-    key.check(value)?;
+    key.parse(value)?;
     Ok(key)
-}
-
-/// The elements of a list setting.
-pub fn list(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-impl Key {
-    /// Whether `value` stands for Kafka's null: no setting of these has an empty text; lists do.
-    #[must_use]
-    pub fn is_null(&self, value: &str) -> bool {
-        self.kind != Kind::List && value.is_empty()
-    }
-
-    /// Whether the key takes `value`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::InvalidValue`], in Kafka's words.
-    pub fn check(&self, value: &str) -> Result<(), ConfigError> {
-        let refuse = |reason: String| {
-            let (name, value) = (self.name, value.to_owned());
-            Err(ConfigError::InvalidValue { name, value, reason })
-        };
-        match self.refusal(value.trim()) {
-            Some(reason) => refuse(reason),
-            None => Ok(()),
-        }
-    }
-
-    fn refusal(&self, value: &str) -> Option<String> {
-        match (self.kind, self.check) {
-            (Kind::Boolean, _) if !matches!(value, "true" | "false") => {
-                Some("Expected value to be either true or false".to_owned())
-            }
-            (Kind::Int, _) if value.parse::<i32>().is_err() => Some(not_a_number("INT")),
-            (Kind::Short, _) if value.parse::<i16>().is_err() => Some(not_a_number("SHORT")),
-            (Kind::Long, _) if value.parse::<i64>().is_err() => Some(not_a_number("LONG")),
-            (Kind::Double, _) if value.parse::<f64>().is_err() => Some(not_a_number("DOUBLE")),
-            (Kind::Short | Kind::Int | Kind::Long, Check::AtLeast(least)) => {
-                out_of_range(value.parse::<i64>().ok()?, least)
-            }
-            (Kind::List, Check::OneOf(allowed)) => {
-                list(value).find_map(|item| not_allowed(item, allowed))
-            }
-            (_, Check::OneOf(allowed)) => not_allowed(value, allowed),
-            _ => None,
-        }
-    }
-}
-
-fn not_a_number(kind: &str) -> String {
-    format!("Not a number of type {kind}")
-}
-
-fn out_of_range(value: i64, least: i64) -> Option<String> {
-    (value < least).then(|| format!("Value must be at least {least}"))
-}
-
-fn not_allowed(value: &str, allowed: &[&str]) -> Option<String> {
-    let refused = !allowed.contains(&value);
-    refused.then(|| format!("String must be one of: {}", allowed.join(", ")))
 }
 
 /// A value of a broker key in the unit of the topic key that it stands for.
 fn scaled(value: &str, factor: i64) -> String {
-    match value.parse::<i64>() {
+    match value.trim().parse::<i64>() {
         Ok(number) if factor != 1 && number >= 0 => number.saturating_mul(factor).to_string(),
         _ => value.to_owned(),
     }

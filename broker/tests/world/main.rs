@@ -11,6 +11,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod replicas;
+mod settings;
 mod topics;
 mod transactions;
 mod unpacking;

@@ -19,12 +19,12 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::*;
 
-fn wanted(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
+pub(super) fn wanted(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
     let name = name.into();
     CreatableTopic { name, num_partitions, replication_factor, ..Default::default() }
 }
 
-fn create(test: &mut Test, topics: Vec<CreatableTopic>) -> Vec<CreatableTopicResult> {
+pub(super) fn create(test: &mut Test, topics: Vec<CreatableTopic>) -> Vec<CreatableTopicResult> {
     let request = CreateTopicsRequest { topics, ..Default::default() };
     test.ask::<CreateTopicsResponse>(7, request).topics
 }
@@ -226,11 +226,11 @@ fn create_partitions_adds_consecutive_numbers_and_always_answers() {
     assert_eq!(topic.partition(1).unwrap().leader(), Some(NodeId(2)));
 }
 
-fn alter(test: &mut Test, name: &str, operation: i8, value: Option<&str>) -> i16 {
+pub(super) fn alter(test: &mut Test, name: &str, operation: i8, value: Option<&str>) -> i16 {
     alter_resource(test, (2, "t"), name, operation, value)
 }
 
-fn alter_resource(
+pub(super) fn alter_resource(
     test: &mut Test,
     (resource_type, resource_name): (i8, &str),
     name: &str,
@@ -257,7 +257,12 @@ fn alter_resource(
     response.responses[0].error_code
 }
 
-fn described(test: &mut Test, kind: i8, name: &str, key: &str) -> DescribeConfigsResourceResult {
+pub(super) fn described(
+    test: &mut Test,
+    kind: i8,
+    name: &str,
+    key: &str,
+) -> DescribeConfigsResourceResult {
     described_at(test, 1, (kind, name), key)
 }
 

@@ -113,8 +113,8 @@ fn result_row(world: &World, topic: &CreatableTopic, plan: &Plan) -> CreatableTo
         ..Default::default()
     };
     // As the controller has them, which makes the topic.
-    let controller = world.catalog.alive().first().copied();
-    let configs = configs::of_topic(world, &plan.overrides, controller).map(config).collect();
+    let entries = configs::of_topic(world, &plan.overrides, world.catalog.controller());
+    let configs = entries.map(config).collect();
     CreatableTopicResult {
         name: topic.name.clone(),
         num_partitions: i32::try_from(plan.assignment.len()).unwrap_or(i32::MAX),
@@ -139,6 +139,8 @@ fn plan(world: &World, topic: &CreatableTopic) -> Result<Plan, Refused> {
             .map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
         overrides.insert(key.name.into(), value.to_owned());
     }
+    let together = world.settings.check_together(&overrides, world.catalog.controller());
+    together.map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
     let assignment = match &topic.assignments[..] {
         [] => placement::automatic(world, topic)?,
         assignments => placement::manual(world, topic, assignments)?,

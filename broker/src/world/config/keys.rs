@@ -42,6 +42,14 @@ pub enum Check {
     Any,
     /// Numbers from this on.
     AtLeast(i64),
+    /// Numbers from the first up to the second, both included.
+    Between(i64, i64),
+    /// The levels of gzip, and −1 for its own default.
+    GzipLevel,
+    /// Fractions from 0 up to 1, both included.
+    Ratio,
+    /// Replicas to throttle, each as `partition:broker`; `*` for all.
+    Throttled,
     /// These texts.
     OneOf(&'static [&'static str]),
 }
@@ -59,12 +67,14 @@ const fn key(
 /// The `replica.selector.class` that sends consumers to replicas in their rack.
 pub const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
-use Check::{Any, AtLeast, OneOf};
+use Check::{Any, AtLeast, Between, GzipLevel, OneOf, Ratio, Throttled};
 use Kind::{Boolean, Double, Int, List, Long, Short, String};
 
 /// Kafka's default of a setting that follows from others unless it is set.
 const NULL: &str = "";
 const FOREVER: &str = "9223372036854775807";
+/// The longest array that every Java has.
+const MAX_ARRAY: i64 = 2_147_483_639;
 const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const POLICIES: &[&str] = &["compact", "delete"];
 const SELECTORS: &[&str] = &["", "org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE];
@@ -74,32 +84,32 @@ const TIMES: &[&str] = &["CreateTime", "LogAppendTime"];
 #[rustfmt::skip]
 pub const TOPIC_KEYS: &[Key] = &[
     key("cleanup.policy", List, "delete", OneOf(POLICIES), &[("log.cleanup.policy", 1)]),
-    key("compression.gzip.level", Int, "-1", AtLeast(-1), &[("compression.gzip.level", 1)]),
-    key("compression.lz4.level", Int, "9", AtLeast(1), &[("compression.lz4.level", 1)]),
+    key("compression.gzip.level", Int, "-1", GzipLevel, &[("compression.gzip.level", 1)]),
+    key("compression.lz4.level", Int, "9", Between(1, 17), &[("compression.lz4.level", 1)]),
     key("compression.type", String, "producer", OneOf(CODECS), &[("compression.type", 1)]),
-    key("compression.zstd.level", Int, "3", Any, &[("compression.zstd.level", 1)]),
+    key("compression.zstd.level", Int, "3", Between(-131_072, 22), &[("compression.zstd.level", 1)]),
     key("delete.retention.ms", Long, "86400000", AtLeast(0), &[("log.cleaner.delete.retention.ms", 1)]),
     key("errors.deadletterqueue.group.enable", Boolean, "false", Any, &[]),
     key("file.delete.delay.ms", Long, "60000", AtLeast(0), &[("log.segment.delete.delay.ms", 1)]),
     key("flush.messages", Long, FOREVER, AtLeast(1), &[("log.flush.interval.messages", 1)]),
     key("flush.ms", Long, FOREVER, AtLeast(0), &[("log.flush.interval.ms", 1)]),
-    key("follower.replication.throttled.replicas", List, "", Any, &[]),
+    key("follower.replication.throttled.replicas", List, "", Throttled, &[]),
     key("index.interval.bytes", Int, "4096", AtLeast(0), &[("log.index.interval.bytes", 1)]),
-    key("leader.replication.throttled.replicas", List, "", Any, &[]),
+    key("leader.replication.throttled.replicas", List, "", Throttled, &[]),
     key("local.retention.bytes", Long, "-2", AtLeast(-2), &[("log.local.retention.bytes", 1)]),
     key("local.retention.ms", Long, "-2", AtLeast(-2), &[("log.local.retention.ms", 1)]),
     key("max.compaction.lag.ms", Long, FOREVER, AtLeast(1), &[("log.cleaner.max.compaction.lag.ms", 1)]),
-    key("max.decompressed.message.bytes", Int, "2147483639", AtLeast(1), &[("max.decompressed.message.bytes", 1)]),
+    key("max.decompressed.message.bytes", Int, "2147483639", Between(1, MAX_ARRAY), &[("max.decompressed.message.bytes", 1)]),
     key("max.message.bytes", Int, "1048588", AtLeast(0), &[("message.max.bytes", 1)]),
     key("message.timestamp.after.max.ms", Long, "3600000", AtLeast(0), &[("log.message.timestamp.after.max.ms", 1)]),
     key("message.timestamp.before.max.ms", Long, FOREVER, AtLeast(0), &[("log.message.timestamp.before.max.ms", 1)]),
     key("message.timestamp.type", String, "CreateTime", OneOf(TIMES), &[("log.message.timestamp.type", 1)]),
-    key("min.cleanable.dirty.ratio", Double, "0.5", Any, &[("log.cleaner.min.cleanable.ratio", 1)]),
+    key("min.cleanable.dirty.ratio", Double, "0.5", Ratio, &[("log.cleaner.min.cleanable.ratio", 1)]),
     key("min.compaction.lag.ms", Long, "0", AtLeast(0), &[("log.cleaner.min.compaction.lag.ms", 1)]),
     key("min.insync.replicas", Int, "1", AtLeast(1), &[("min.insync.replicas", 1)]),
     key("preallocate", Boolean, "false", Any, &[("log.preallocate", 1)]),
-    key("remote.copy.lag.bytes", Long, "-1", Any, &[("log.remote.copy.lag.bytes", 1)]),
-    key("remote.copy.lag.ms", Long, "0", Any, &[("log.remote.copy.lag.ms", 1)]),
+    key("remote.copy.lag.bytes", Long, "-1", AtLeast(-1), &[("log.remote.copy.lag.bytes", 1)]),
+    key("remote.copy.lag.ms", Long, "0", AtLeast(-1), &[("log.remote.copy.lag.ms", 1)]),
     key("remote.log.copy.disable", Boolean, "false", Any, &[]),
     key("remote.log.delete.on.disable", Boolean, "false", Any, &[]),
     key("remote.storage.enable", Boolean, "false", Any, &[]),
@@ -118,10 +128,10 @@ pub const TOPIC_KEYS: &[Key] = &[
 pub const BROKER_KEYS: &[Key] = &[
     key("auto.create.topics.enable", Boolean, "true", Any, &[]),
     key("broker.rack", String, "", Any, &[]),
-    key("compression.gzip.level", Int, "-1", AtLeast(-1), &[]),
-    key("compression.lz4.level", Int, "9", AtLeast(1), &[]),
+    key("compression.gzip.level", Int, "-1", GzipLevel, &[]),
+    key("compression.lz4.level", Int, "9", Between(1, 17), &[]),
     key("compression.type", String, "producer", OneOf(CODECS), &[]),
-    key("compression.zstd.level", Int, "3", Any, &[]),
+    key("compression.zstd.level", Int, "3", Between(-131_072, 22), &[]),
     key("connections.max.idle.ms", Long, "600000", Any, &[]),
     key("connections.max.reauth.ms", Long, "0", Any, &[]),
     key("default.replication.factor", Int, "1", AtLeast(1), &[]),
@@ -137,7 +147,7 @@ pub const BROKER_KEYS: &[Key] = &[
     key("group.min.session.timeout.ms", Int, "6000", Any, &[]),
     key("log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), &[]),
     key("log.cleaner.max.compaction.lag.ms", Long, FOREVER, AtLeast(1), &[]),
-    key("log.cleaner.min.cleanable.ratio", Double, "0.5", Any, &[]),
+    key("log.cleaner.min.cleanable.ratio", Double, "0.5", Ratio, &[]),
     key("log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), &[]),
     key("log.cleanup.policy", List, "delete", OneOf(POLICIES), &[]),
     key("log.flush.interval.messages", Long, FOREVER, AtLeast(1), &[]),
@@ -159,7 +169,7 @@ pub const BROKER_KEYS: &[Key] = &[
     key("log.roll.ms", Long, NULL, AtLeast(1), &[]),
     key("log.segment.bytes", Int, "1073741824", AtLeast(1_048_576), &[]),
     key("log.segment.delete.delay.ms", Long, "60000", AtLeast(0), &[]),
-    key("max.decompressed.message.bytes", Int, "2147483639", AtLeast(1), &[]),
+    key("max.decompressed.message.bytes", Int, "2147483639", Between(1, MAX_ARRAY), &[]),
     key("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), &[]),
     key("message.max.bytes", Int, "1048588", AtLeast(0), &[]),
     key("min.insync.replicas", Int, "1", AtLeast(1), &[]),

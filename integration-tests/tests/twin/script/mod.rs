@@ -3,6 +3,7 @@
 mod groups;
 mod malformed;
 mod records;
+mod settings;
 mod topics;
 mod transactions;
 
@@ -23,6 +24,7 @@ use crate::twin::Twin;
 pub(crate) async fn play(twin: &mut Twin) {
     handshakes(twin).await;
     topics::play(twin).await;
+    settings::play(twin).await;
     records::play(twin).await;
     malformed::play(twin).await;
     groups::play(twin).await;

@@ -223,6 +223,12 @@ fn described(resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeCo
     DescribeConfigsRequest { resources: vec![resource], ..Default::default() }
 }
 
+/// Some settings of a topic, with the places that set them.
+pub(super) fn described_topic(name: &str, keys: &[&str]) -> DescribeConfigsRequest {
+    let request = described(TOPIC, name, Some(keys));
+    DescribeConfigsRequest { include_synonyms: true, ..request }
+}
+
 async fn describe_configs(twin: &mut Twin) {
     for version in every::<DescribeConfigsRequest>() {
         twin.ask("of a topic", version, |_| described(TOPIC, "twin", None)).await;
@@ -243,7 +249,7 @@ async fn describe_configs(twin: &mut Twin) {
     twin.ask("of a kind that is none", 4, |_| described(99, "x", None)).await;
 }
 
-fn altered(
+pub(super) fn altered(
     name: &str,
     config: &str,
     config_operation: i8,
@@ -384,7 +390,7 @@ fn deleted(version: i16, name: &str) -> DeleteTopicsRequest {
 
 /// The numbers of resources on the wire.
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub(super) const BROKER: i8 = 4;
 
 /// Settings of brokers that are alike on both sides.
 const BROKER_SETTINGS: &[&str] = &[
