@@ -133,6 +133,11 @@ impl Catalog {
         self.nodes.get(&id)
     }
 
+    /// Every node, up or down, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
     /// The nodes that are up, by id.
     pub fn live_nodes(&self) -> impl Iterator<Item = &Node> {
         self.alive.iter().filter_map(|id| self.nodes.get(id))
@@ -366,14 +371,21 @@ impl Catalog {
     }
 
     /// Nodes for `count` more partitions of a topic that has `from`: leaders go round the live
-    /// nodes, each topic beginning one further on.
+    /// nodes, each topic beginning one further on. Those that are down come last, and only where
+    /// there are not enough others.
     #[must_use]
     pub fn assign(&self, from: usize, count: usize, replicas: usize) -> Vec<Vec<NodeId>> {
+        let is_down = |node: &&NodeId| !self.alive.contains(node);
+        let down: Vec<NodeId> = self.nodes.keys().filter(is_down).copied().collect();
+        let round = |nodes: &[NodeId], first: usize| {
+            let ring = nodes.iter().copied().cycle().skip(first % nodes.len().max(1));
+            ring.take(nodes.len()).collect::<Vec<_>>()
+        };
         let live: Vec<NodeId> = self.alive.iter().copied().collect();
-        let shift = self.created;
         let on = |partition: usize| {
-            let ring = live.iter().copied().cycle().skip((shift + partition) % live.len().max(1));
-            ring.take(replicas).collect()
+            let first = self.created + partition;
+            let nodes = round(&live, first).into_iter().chain(round(&down, first));
+            nodes.take(replicas).collect()
         };
         (from..from + count).map(on).collect()
     }

@@ -9,6 +9,7 @@ mod log;
 mod malformed;
 mod metadata;
 mod offsets;
+mod placement;
 mod produce;
 mod replicas;
 mod settings;

@@ -63,7 +63,8 @@ fn a_request_makes_ten_thousand_partitions_and_no_more() {
     }
     assert_eq!(create(&mut test, vec![wanted("a", 9_999, 1)])[0].error_code, 0);
     let mut grow = |count| {
-        let topics = vec![CreatePartitionsTopic { name: "a".into(), count, ..Default::default() }];
+        let (name, assignments) = ("a".into(), None);
+        let topics = vec![CreatePartitionsTopic { name, count, assignments, ..Default::default() }];
         let request = CreatePartitionsRequest { topics, validate_only: true, ..Default::default() };
         test.ask::<CreatePartitionsResponse>(3, request).results.remove(0).error_code
     };

@@ -68,8 +68,8 @@ fn grow(
     };
     let more = more.map_err(|reason| Refused::new(ErrorCode::InvalidPartitions, reason))?;
     let assignment = match wanted.assignments.as_deref() {
-        None | Some([]) => spread(world, now, more, replicas)?,
-        Some(given) => manual_growth(world, given, more, replicas)?,
+        None => spread(&world.catalog, now, more, replicas)?,
+        Some(given) => manual_growth(&world.catalog, given, (now, more), replicas)?,
     };
     if !validate_only {
         world.catalog.extend(id, assignment);

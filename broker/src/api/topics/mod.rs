@@ -143,7 +143,7 @@ fn plan(world: &World, topic: &CreatableTopic) -> Result<Plan, Refused> {
     together.map_err(|error| Refused::new(ErrorCode::InvalidConfig, error))?;
     let assignment = match &topic.assignments[..] {
         [] => placement::automatic(world, topic)?,
-        assignments => placement::manual(world, topic, assignments)?,
+        assignments => placement::manual(&world.catalog, topic, assignments)?,
     };
     Ok(Plan { assignment, overrides })
 }

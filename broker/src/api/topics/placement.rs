@@ -1,26 +1,19 @@
 //! Which replicas of a partition are on which nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions::CreatePartitionsAssignment;
 use ottla_protocol::messages::create_topics::{CreatableReplicaAssignment, CreatableTopic};
 
 use crate::api::Refused;
+use crate::world::catalog::Catalog;
 use crate::world::{NodeId, World};
 
 pub(super) fn automatic(
     world: &World,
     topic: &CreatableTopic,
 ) -> Result<Vec<Vec<NodeId>>, Refused> {
-    let partitions = match topic.num_partitions {
-        -1 => world.settings.number("num.partitions"),
-        ..=0 => {
-            let reason = "Number of partitions was set to an invalid non-positive value.";
-            return Err(Refused::new(ErrorCode::InvalidPartitions, reason));
-        }
-        count => i64::from(count),
-    };
     let replicas = match topic.replication_factor {
         -1 => world.settings.number("default.replication.factor"),
         ..=0 => {
@@ -30,30 +23,38 @@ pub(super) fn automatic(
         }
         factor => i64::from(factor),
     };
+    let partitions = match topic.num_partitions {
+        -1 => world.settings.number("num.partitions"),
+        ..=0 => {
+            let reason = "Number of partitions was set to an invalid non-positive value.";
+            return Err(Refused::new(ErrorCode::InvalidPartitions, reason));
+        }
+        count => i64::from(count),
+    };
     let partitions = usize::try_from(partitions).unwrap_or(usize::MAX);
-    spread(world, 0, partitions, usize::try_from(replicas).unwrap_or(usize::MAX))
+    spread(&world.catalog, 0, partitions, usize::try_from(replicas).unwrap_or(usize::MAX))
 }
 
 pub(super) fn spread(
-    world: &World,
+    catalog: &Catalog,
     from: usize,
     count: usize,
     replicas: usize,
 ) -> Result<Vec<Vec<NodeId>>, Refused> {
-    let live = world.catalog.alive().len();
-    if replicas > live {
+    let known = catalog.nodes().count();
+    if replicas > known {
         let reason = format!(
             "Unable to replicate the partition {replicas} time(s): The target replication factor \
-             of {replicas} cannot be reached because only {live} broker(s) are registered or some \
+             of {replicas} cannot be reached because only {known} broker(s) are registered or some \
              brokers have all their log directories cordoned."
         );
         return Err(Refused::new(ErrorCode::InvalidReplicationFactor, reason));
     }
-    Ok(world.catalog.assign(from, count, replicas))
+    Ok(catalog.assign(from, count, replicas))
 }
 
 pub(super) fn manual(
-    world: &World,
+    catalog: &Catalog,
     topic: &CreatableTopic,
     assignments: &[CreatableReplicaAssignment],
 ) -> Result<Vec<Vec<NodeId>>, Refused> {
@@ -69,64 +70,31 @@ pub(super) fn manual(
         return both("numPartitions");
     }
     let mut by_index = BTreeMap::new();
+    let mut size = None;
     for assignment in assignments {
-        let replicas = check_replicas(world, &assignment.broker_ids)?;
-        if by_index.insert(assignment.partition_index, replicas).is_some() {
-            let index = assignment.partition_index;
-            let reason =
-                format!("Found multiple manual partition assignments for partition {index}");
-            return Err(Refused::new(ErrorCode::InvalidReplicaAssignment, reason));
+        let index = assignment.partition_index;
+        if by_index.contains_key(&index) {
+            return refuse(format!(
+                "Found multiple manual partition assignments for partition {index}"
+            ));
         }
+        let replicas = check_replicas(catalog, index, &assignment.broker_ids, size)?;
+        size = Some(replicas.len());
+        by_index.insert(index, replicas);
     }
     if !by_index.keys().copied().eq((0..).take(by_index.len())) {
-        let reason = "partitions should be a consecutive 0-based integer sequence";
-        return Err(Refused::new(ErrorCode::InvalidReplicaAssignment, reason));
+        return refuse("partitions should be a consecutive 0-based integer sequence");
     }
-    same_size(by_index.into_values().collect())
+    Ok(by_index.into_values().collect())
 }
 
-fn same_size(assignment: Vec<Vec<NodeId>>) -> Result<Vec<Vec<NodeId>>, Refused> {
-    let first = assignment.first().map_or(0, Vec::len);
-    match assignment.iter().find(|replicas| replicas.len() != first) {
-        None => Ok(assignment),
-        Some(odd) => {
-            let reason = format!(
-                "The manual partition assignment includes a partition with {} replica(s), but \
-                 this is not consistent with previous partitions, which have {first} replica(s).",
-                odd.len()
-            );
-            Err(Refused::new(ErrorCode::InvalidReplicaAssignment, reason))
-        }
-    }
-}
-
-fn check_replicas(world: &World, brokers: &[i32]) -> Result<Vec<NodeId>, Refused> {
-    let refuse = |what: String| {
-        let reason = format!("The manual partition assignment includes {what}");
-        Err(Refused::new(ErrorCode::InvalidReplicaAssignment, reason))
-    };
-    let mut seen = BTreeSet::new();
-    for broker in brokers {
-        if !seen.insert(*broker) {
-            return refuse(format!("the broker {broker} more than once."));
-        }
-        if !world.catalog.alive().contains(&NodeId(*broker)) {
-            return refuse(format!("broker {broker}, but no such broker is registered."));
-        }
-    }
-    if brokers.is_empty() {
-        return refuse("an empty replica list.".to_owned());
-    }
-    Ok(brokers.iter().copied().map(NodeId).collect())
-}
-
+/// The replicas of partitions from `from` on, of which there are to be `more`.
 pub(super) fn manual_growth(
-    world: &World,
+    catalog: &Catalog,
     given: &[CreatePartitionsAssignment],
-    more: usize,
+    (from, more): (usize, usize),
     replicas: usize,
 ) -> Result<Vec<Vec<NodeId>>, Refused> {
-    let refuse = |reason: String| Err(Refused::new(ErrorCode::InvalidReplicaAssignment, reason));
     if given.len() != more {
         return refuse(format!(
             "Attempted to add {more} additional partition(s), but only {} assignment(s) were \
@@ -134,10 +102,52 @@ pub(super) fn manual_growth(
             given.len()
         ));
     }
-    let checked = given.iter().map(|assignment| check_replicas(world, &assignment.broker_ids));
-    let checked: Vec<Vec<NodeId>> = checked.collect::<Result<_, _>>()?;
-    if checked.iter().any(|on| on.len() != replicas) {
-        return refuse(format!("Every new partition must have {replicas} replica(s)."));
+    let indices = i32::try_from(from).unwrap_or(i32::MAX)..;
+    let checked = indices.zip(given).map(|(index, assignment)| {
+        check_replicas(catalog, index, &assignment.broker_ids, Some(replicas))
+    });
+    checked.collect()
+}
+
+/// The nodes need not be up, but for one that leads; in Kafka, too, all that are known will do.
+fn check_replicas(
+    catalog: &Catalog,
+    index: i32,
+    brokers: &[i32],
+    size: Option<usize>,
+) -> Result<Vec<NodeId>, Refused> {
+    let includes = |what| refuse(format!("The manual partition assignment includes {what}"));
+    if brokers.is_empty() {
+        return includes("an empty replica list.".to_owned());
     }
-    Ok(checked)
+    let mut sorted: Vec<i32> = brokers.to_vec();
+    sorted.sort_unstable();
+    let mut before = None;
+    for broker in sorted {
+        if catalog.node(NodeId(broker)).is_none() {
+            return includes(format!("broker {broker}, but no such broker is registered."));
+        }
+        if before.replace(broker) == Some(broker) {
+            return includes(format!("the broker {broker} more than once."));
+        }
+    }
+    if let Some(size) = size.filter(|size| *size != brokers.len()) {
+        return includes(format!(
+            "a partition with {} replica(s), but this is not consistent with previous partitions, \
+             which have {size} replica(s).",
+            brokers.len()
+        ));
+    }
+    let replicas: Vec<NodeId> = brokers.iter().copied().map(NodeId).collect();
+    if !replicas.iter().any(|node| catalog.alive().contains(node)) {
+        return refuse(format!(
+            "All brokers specified in the manual partition assignment for partition {index} are \
+             fenced or in controlled shutdown."
+        ));
+    }
+    Ok(replicas)
+}
+
+fn refuse<T>(reason: impl ToString) -> Result<T, Refused> {
+    Err(Refused::new(ErrorCode::InvalidReplicaAssignment, reason))
 }
