@@ -28,6 +28,9 @@ pub(super) fn metadata(
     cx: &Context,
     request: MetadataRequest,
 ) -> MetadataResponse {
+    // Later versions leave them to DescribeCluster (KIP-700).
+    let operations =
+        request.include_cluster_authorized_operations && (8..=10).contains(&cx.version);
     let rows = match requested(world, cx, request) {
         Ok(rows) => rows,
         Err(refused) => return *refused,
@@ -45,6 +48,7 @@ pub(super) fn metadata(
         cluster_id: Some(catalog.cluster_id().clone()),
         controller_id: controller(catalog),
         topics: rows,
+        cluster_authorized_operations: if operations { CLUSTER_OPERATIONS } else { i32::MIN },
         ..Default::default()
     }
 }
@@ -60,9 +64,19 @@ fn requested(
     request: MetadataRequest,
 ) -> Result<Vec<MetadataResponseTopic>, Box<MetadataResponse>> {
     let may_create = request.allow_auto_topic_creation || cx.version < 4;
+    let operations = request.include_topic_authorized_operations.then_some(TOPIC_OPERATIONS);
+    // Kafka tells them of topics that are there.
+    let with_operations = |row: MetadataResponseTopic| {
+        let operations = operations.filter(|_| row.error_code == 0);
+        let topic_authorized_operations = operations.unwrap_or(row.topic_authorized_operations);
+        MetadataResponseTopic { topic_authorized_operations, ..row }
+    };
     let wanted = match request.topics {
         Some(topics) if cx.version > 0 || !topics.is_empty() => topics,
-        _ => return Ok(world.catalog.topics().map(|topic| describe(world, cx, topic)).collect()),
+        _ => {
+            let all = world.catalog.topics().map(|topic| describe(world, cx, topic));
+            return Ok(all.map(with_operations).collect());
+        }
     };
     let names_topics = |topic: &MetadataRequestTopic| {
         topic.name.is_some() && topic.topic_id.is_zero() || cx.version >= 12
@@ -70,17 +84,10 @@ fn requested(
     if !wanted.iter().all(names_topics) {
         return Err(Box::new(refused(wanted, ErrorCode::InvalidRequest)));
     }
-    let operations = request.include_topic_authorized_operations.then_some(TOPIC_OPERATIONS);
     let mut seen = BTreeSet::new();
     let fresh = wanted.into_iter().filter(|t| seen.insert((t.name.clone(), t.topic_id)));
-    let describe = |topic| {
-        let mut row = find_or_create(world, cx, &topic, may_create);
-        // Kafka tells them of topics that are there.
-        let operations = operations.filter(|_| row.error_code == 0);
-        row.topic_authorized_operations = operations.unwrap_or(row.topic_authorized_operations);
-        row
-    };
-    Ok(fresh.map(describe).collect())
+    let find = |topic| with_operations(find_or_create(world, cx, &topic, may_create));
+    Ok(fresh.map(find).collect())
 }
 
 /// The whole request is refused, and every topic in it: only version 13 has a place for the first.
@@ -206,13 +213,18 @@ pub(super) fn describe_cluster(
         host: node.host.clone(),
         port: i32::from(node.port),
         rack: node.rack.clone(),
+        is_fenced: cx.version >= 2 && !world.catalog.alive().contains(&node.id),
         ..Default::default()
+    };
+    let is_told = |node: &&Node| {
+        request.include_fenced_brokers && cx.version >= 2
+            || world.catalog.alive().contains(&node.id)
     };
     DescribeClusterResponse {
         endpoint_type: BROKERS,
         cluster_id: world.catalog.cluster_id().clone(),
         controller_id: controller(&world.catalog),
-        brokers: world.catalog.live_nodes().map(broker).collect(),
+        brokers: world.catalog.nodes().filter(is_told).map(broker).collect(),
         cluster_authorized_operations: operations.unwrap_or(i32::MIN),
         ..Default::default()
     }
@@ -224,7 +236,15 @@ pub(super) fn describe_topic_partitions(
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let mut response = DescribeTopicPartitionsResponse::default();
-    let mut names: BTreeSet<ByteString> = request.topics.into_iter().map(|t| t.name).collect();
+    let asked: Vec<ByteString> = request.topics.into_iter().map(|topic| topic.name).collect();
+    if let Some(cursor) = &request.cursor {
+        let is_strange = !asked.is_empty() && !asked.contains(&cursor.topic_name);
+        if is_strange || cursor.partition_index < 0 {
+            response.topics = asked.iter().map(refused_page).collect();
+            return response;
+        }
+    }
+    let mut names: BTreeSet<ByteString> = asked.into_iter().collect();
     if names.is_empty() {
         names = world.catalog.topics().map(|topic| topic.name.clone()).collect();
     }
@@ -262,6 +282,9 @@ fn page(
 ) -> (DescribeTopicPartitionsResponseTopic, Option<i32>) {
     let topic = match cx.item(name, -1).and_then(|()| world.catalog.topic(TopicKey::Name(name))) {
         Ok(topic) => topic,
+        Err(ErrorCode::UnknownTopicOrPartition) if topics::check_name(name).is_err() => {
+            return (unknown(name, ErrorCode::InvalidTopicException), None);
+        }
         Err(code) => return (unknown(name, code), None),
     };
     let mut rest = topic.indexed().filter(|(index, _)| *index >= first);
@@ -283,6 +306,14 @@ fn unknown(name: &ByteString, code: ErrorCode) -> DescribeTopicPartitionsRespons
         topic_id: Uuid::ZERO,
         topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
+    }
+}
+
+/// The cursor makes no sense, so every topic is refused.
+fn refused_page(name: &ByteString) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        topic_authorized_operations: i32::MIN,
+        ..unknown(name, ErrorCode::InvalidRequest)
     }
 }
 

@@ -1,8 +1,8 @@
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
 use ottla_protocol::messages::{
-    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
-    MetadataResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+    InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
@@ -124,6 +124,80 @@ fn describe_topic_partitions_answers_lists_page_by_page() {
         );
     }
     assert_eq!(pages, ["a-0", "a-1", "|", "a-2", "b-0", "|"]);
+}
+
+/// As Kafka 4.4.0 answered to each of these over a socket.
+#[test]
+fn operations_are_told_where_they_are_asked_for() {
+    let mut test = Test::new();
+    let mut told = |version, cluster, topics: bool, wanted| {
+        let request = MetadataRequest {
+            include_cluster_authorized_operations: cluster,
+            include_topic_authorized_operations: topics,
+            ..asking(wanted)
+        };
+        let response: MetadataResponse = test.ask(version, request);
+        let row = &response.topics[0];
+        (response.cluster_authorized_operations, row.topic_authorized_operations)
+    };
+    for wanted in [None, Some(vec![named("t")])] {
+        assert_eq!(told(8, true, true, wanted.clone()), (8096, 3576));
+        assert_eq!(told(10, true, false, wanted.clone()), (8096, i32::MIN));
+        assert_eq!(told(12, true, true, wanted.clone()), (i32::MIN, 3576));
+        assert_eq!(told(9, false, false, wanted), (i32::MIN, i32::MIN));
+    }
+}
+
+fn partitions_of(names: &[&str], cursor: Option<(&str, i32)>) -> DescribeTopicPartitionsRequest {
+    use ottla_protocol::messages::describe_topic_partitions as wire;
+    let topic = |name: &&str| wire::TopicRequest { name: (*name).into(), ..Default::default() };
+    let cursor = cursor.map(|(name, partition_index)| wire::DescribeTopicPartitionsRequestCursor {
+        topic_name: name.into(),
+        partition_index,
+        ..Default::default()
+    });
+    let topics = names.iter().map(topic).collect();
+    DescribeTopicPartitionsRequest {
+        topics,
+        cursor,
+        response_partition_limit: 9,
+        ..Default::default()
+    }
+}
+
+/// As Kafka 4.4.0 answered to each of these over a socket.
+#[test]
+fn describe_topic_partitions_refuses_impossible_names_and_cursors() {
+    let mut test = Test::new();
+    let mut codes = |names: &[&str], cursor| {
+        let response: DescribeTopicPartitionsResponse = test.ask(0, partitions_of(names, cursor));
+        response.topics.iter().map(|topic| topic.error_code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&["a b", "nope", "t"], None), [17, 3, 0]);
+    assert_eq!(codes(&["t"], Some(("t", 0))), [0]);
+    assert_eq!(codes(&["t"], Some(("s", 0))), [42], "it is not asked for");
+    assert_eq!(codes(&["t"], Some(("t", -1))), [42]);
+    assert_eq!(codes(&[], Some(("s", 0))), [0], "of all");
+    assert_eq!(codes(&[], Some(("t", -1))), []);
+}
+
+#[test]
+fn who_wants_to_hear_of_brokers_that_are_down_does() {
+    let mut test = Test::new();
+    test.world.set_alive(NodeId(3), false, test.now);
+    let mut brokers = |version, include_fenced_brokers| {
+        let request = DescribeClusterRequest {
+            include_fenced_brokers,
+            endpoint_type: 1,
+            ..Default::default()
+        };
+        let response: DescribeClusterResponse = test.ask(version, request);
+        let brokers = response.brokers.iter().map(|broker| (broker.broker_id, broker.is_fenced));
+        brokers.collect::<Vec<_>>()
+    };
+    assert_eq!(brokers(2, true), [(1, false), (2, false), (3, true)]);
+    assert_eq!(brokers(2, false), [(1, false), (2, false)]);
+    assert_eq!(brokers(1, true), [(1, false), (2, false)]);
 }
 
 #[test]
