@@ -270,24 +270,22 @@ impl ClassicMembership {
     /// Takes note of the partitions of the [wanted](Self::wanted_topics) topics. A leader assigns
     /// them, or has the group rebalance when they have changed since.
     pub fn handle_topics(&mut self, cluster: ClusterTopics, now: Instant) {
-        match &self.state {
-            State::Assigning { .. } => self.assign(cluster, now),
-            State::Stable { watched: Some(Watched { cluster: Some(seen), .. }), .. }
-                if !self.are_alike(seen, &cluster) =>
-            {
-                self.request_rejoin("the partitions of the group's topics have changed", now);
-            }
-            State::Stable { watched: Some(Watched { cluster: None, .. }), .. } => {
-                if let State::Stable { watched: Some(watched), .. } = &mut self.state {
-                    watched.cluster = Some(cluster);
-                }
-            }
+        let watched = match &mut self.state {
+            State::Assigning { .. } => return self.assign(cluster, now),
+            // What changes while it syncs is not told again when it has.
+            State::Syncing { watched, .. } | State::Stable { watched, .. } => watched.as_mut(),
             State::Outside(_)
             | State::Revoking { .. }
             | State::Joining { .. }
-            | State::Syncing { .. }
-            | State::Stable { .. }
-            | State::Leaving { .. } => {}
+            | State::Leaving { .. } => None,
+        };
+        let Some(Watched { cluster: seen, .. }) = watched else { return };
+        match seen {
+            None => *seen = Some(cluster),
+            Some(seen) if are_alike(&self.config, seen, &cluster) => {}
+            Some(_) => {
+                self.request_rejoin("the partitions of the group's topics have changed", now);
+            }
         }
     }
 
@@ -335,18 +333,6 @@ impl ClassicMembership {
         [call, beat].into_iter().flatten().min()
     }
 
-    /// Whether an assignment for one would be good for the other. Where a replica is matters to
-    /// those alone who heed racks: a broker that dies takes its rack with it.
-    fn are_alike(&self, seen: &ClusterTopics, now: &ClusterTopics) -> bool {
-        if self.config.client_rack.is_some() {
-            return seen == now;
-        }
-        let counts = |cluster: &ClusterTopics| -> Vec<(TopicName, usize)> {
-            cluster.iter().map(|(name, partitions)| (name.clone(), partitions.len())).collect()
-        };
-        counts(seen) == counts(now)
-    }
-
     fn protocol(&self) -> RebalanceProtocol {
         let mut assignors = self.config.assignors.iter();
         // Only what all of them can do: the group may choose any.
@@ -367,6 +353,18 @@ impl ClassicMembership {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.backoff.fail(self.random >> 32)
     }
+}
+
+/// Whether an assignment for one would be good for the other. Where a replica is matters to those alone
+/// who heed racks: a broker that dies takes its rack with it.
+fn are_alike(config: &GroupConfig, seen: &ClusterTopics, now: &ClusterTopics) -> bool {
+    if config.client_rack.is_some() {
+        return seen == now;
+    }
+    let counts = |cluster: &ClusterTopics| -> Vec<(TopicName, usize)> {
+        cluster.iter().map(|(name, partitions)| (name.clone(), partitions.len())).collect()
+    };
+    counts(seen) == counts(now)
 }
 
 /// The wait before a call is made again: what it waits for is decided within tens of milliseconds.

@@ -76,6 +76,38 @@ fn a_leader_has_the_group_rebalance_when_partitions_are_added() {
 }
 
 #[test]
+fn partitions_that_are_added_while_the_leader_syncs_are_noticed() {
+    let mut bed = Bed::cooperative();
+    bed.subscribe("t");
+    bed.sends("join ''");
+    bed.joins_as_leader(1, &[("m1", "t")]);
+    bed.knows("t", 2);
+    bed.sends("sync 1 [m1: t-0 t-1], beat 1");
+    bed.knows("t", 2);
+    bed.knows("t", 3);
+    bed.heartbeat_answers(ErrorCode::None);
+    bed.sends("");
+    bed.syncs("t-0 t-1");
+    bed.sends("join 'm1' owning t-0 t-1 @1");
+}
+
+#[test]
+fn what_a_leader_that_skips_sees_while_it_syncs_is_what_it_watches() {
+    let mut bed = Bed::cooperative();
+    bed.subscribe("t");
+    bed.sends("join ''");
+    bed.joins(JoinGroupResponse { skip_assignment: true, ..bed.leads(3, &[("m1", "t")]) });
+    bed.sends("sync 3 [], beat 3");
+    bed.knows("t", 1);
+    bed.syncs("t-0");
+    bed.heartbeat_answers(ErrorCode::None);
+    bed.finish();
+    bed.sends("");
+    bed.knows("t", 2);
+    bed.sends("join 'm1' owning t-0 @3");
+}
+
+#[test]
 fn a_member_whose_metadata_is_garbage_gets_nothing_and_breaks_nothing() {
     for garbage in [&b""[..], b"\0", b"\xff\xff", b"\0\x03\x7f\xff\xff\xff", b"\0\x01\0\0\0\x01"] {
         let mut bed = Bed::eager();
