@@ -23,7 +23,7 @@ use ottla_core::retry::Deadline;
 use ottla_core::types::{HostPort, TopicPartition};
 use ottla_protocol::messages::CreatePartitionsRequest;
 use ottla_protocol::messages::create_partitions::CreatePartitionsTopic;
-use ottla_protocol::{ApiKey, ErrorCode};
+use ottla_protocol::{AnyResponse, ApiKey, ErrorCode};
 
 #[tokio::test(start_paused = true)]
 async fn one_member_gets_everything() {
@@ -345,10 +345,28 @@ async fn added_partitions_are_assigned_too() {
     let bed = Bed::start().await;
     let mut one = bed.member("one", cooperative()).await;
     one.until_owning(6).await;
-    let topic = CreatePartitionsTopic { name: "orders".into(), count: 8, ..Default::default() };
-    let request = CreatePartitionsRequest { topics: vec![topic], ..Default::default() };
-    let answer = bed.client.call(&Target::Controller, &request, bed.deadline()).await.unwrap();
-    assert_eq!(answer.results[0].error_code, 0);
+    bed.add_partitions(8).await;
+    one.client.request_refresh();
+    one.until_owning(8).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn added_partitions_are_assigned_though_another_topic_is_denied() {
+    let bed = Bed::start().await;
+    let deny = |answer: &mut AnyResponse| {
+        let AnyResponse::Metadata(metadata) = answer else { return };
+        for row in &mut metadata.topics {
+            if row.name.as_ref().is_some_and(|name| **name == *"denied") {
+                row.error_code = ErrorCode::TopicAuthorizationFailed.code();
+                row.partitions.clear();
+            }
+        }
+    };
+    let _denied = bed.cluster.fault(Rule::new(ApiKey::Metadata, Act::edit(deny)));
+    let mut one = bed.outsider("one", cooperative()).await;
+    one.handle.subscribe(BTreeSet::from(["orders".into(), "denied".into()]));
+    one.until_owning(6).await;
+    bed.add_partitions(8).await;
     one.client.request_refresh();
     one.until_owning(8).await;
 }
@@ -474,6 +492,14 @@ impl Bed {
         let member = self.outsider(name, config).await;
         member.handle.subscribe(BTreeSet::from(["orders".into()]));
         member
+    }
+
+    async fn add_partitions(&self, count: i32) {
+        let topic = CreatePartitionsTopic { name: "orders".into(), count, ..Default::default() };
+        let request = CreatePartitionsRequest { topics: vec![topic], ..Default::default() };
+        let answer =
+            self.client.call(&Target::Controller, &request, self.deadline()).await.unwrap();
+        assert_eq!(answer.results[0].error_code, 0);
     }
 
     async fn coordinator(&self) -> i32 {

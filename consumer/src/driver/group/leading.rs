@@ -33,10 +33,13 @@ impl GroupTask {
     pub(super) fn look_at_topics(&mut self, now: Instant) {
         let Some((topics, waits)) = self.membership.wanted_topics() else { return };
         let snapshot = self.client.snapshot();
-        // What cannot be described for a moment has not changed for that.
+        // What cannot be described for a moment has not changed for that. What cannot be described at
+        // all keeps nobody from seeing the others.
         let passing = |topic: &TopicName| {
             let error = snapshot.topic(topic).and_then(|topic| topic.error);
-            error.is_some_and(|error| error != ErrorCode::UnknownTopicOrPartition)
+            error.is_some_and(|error| {
+                error.is_retriable() && error != ErrorCode::UnknownTopicOrPartition
+            })
         };
         if !waits && topics.iter().any(passing) {
             return;
