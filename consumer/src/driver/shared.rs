@@ -266,6 +266,7 @@ impl Shared {
     /// Has the group want what `subscription` stands for, now and as topics come and go.
     pub(crate) fn subscribe(&self, subscription: Subscription) {
         *lock(&self.subscription) = Some(subscription);
+        self.troubles().topics.clear();
         self.match_topics();
     }
 
@@ -278,6 +279,11 @@ impl Shared {
         let Some(wanted) = subscription.as_mut() else { return };
         // Both under one lock, so that the group hears last what the newest snapshot says.
         let snapshot = self.client.snapshot();
+        let refused = wanted.refusals(&snapshot);
+        if !refused.is_empty() {
+            self.troubles().topics.extend(refused);
+            self.reader.wake();
+        }
         let Some(topics) = wanted.changes(&snapshot, internal) else { return };
         if let Some(group) = self.group() {
             group.subscribe(topics);

@@ -1,6 +1,9 @@
 //! What goes wrong in the background, until the application has been told.
 
-use ottla_core::error::RequestError;
+use std::collections::BTreeMap;
+
+use ottla_core::error::{ErrorCode, RequestError};
+use ottla_core::types::TopicName;
 
 use crate::error::ConsumerError;
 use crate::machine::commit::CommitError;
@@ -12,18 +15,22 @@ pub(super) struct Troubles {
     pub(super) broker: Option<RequestError>,
     /// Why nobody says what is committed of partitions that have come.
     pub(super) committed: Option<CommitError>,
+    /// Topics of the subscription that cannot be read, and why.
+    pub(super) topics: BTreeMap<TopicName, ErrorCode>,
 }
 
 impl Troubles {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { broker, committed } = self;
-        broker.is_none() && committed.is_none()
+        let Self { broker, committed, topics } = self;
+        broker.is_none() && committed.is_none() && topics.is_empty()
     }
 
     /// The next one, which is told with this.
     pub(super) fn take(&mut self) -> Option<ConsumerError> {
-        let Self { broker, committed } = self;
+        let Self { broker, committed, topics } = self;
         let broker = broker.take().map(ConsumerError::from);
-        broker.or_else(|| committed.take().map(ConsumerError::from))
+        let trouble = broker.or_else(|| committed.take().map(ConsumerError::from));
+        let refused = |(topic, code)| ConsumerError::Topic { topic, code };
+        trouble.or_else(|| topics.pop_first().map(refused))
     }
 }

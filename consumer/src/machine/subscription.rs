@@ -1,9 +1,10 @@
 //! Which topics a member wants.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_core::cluster::ClusterSnapshot;
 use ottla_core::types::TopicName;
+use ottla_protocol::ErrorCode;
 use regex_lite::Regex;
 
 /// Which topics a member wants: by name, by pattern, or both.
@@ -20,6 +21,8 @@ pub struct Subscription {
     patterns: Vec<Regex>,
     /// What the group was told last.
     told: Option<BTreeSet<TopicName>>,
+    /// The names that cannot be read, as was told last.
+    refused: BTreeMap<TopicName, ErrorCode>,
 }
 
 /// A pattern that is not a regular expression.
@@ -85,6 +88,20 @@ impl Subscription {
         Some(topics)
     }
 
+    /// The names that cannot be read although somebody waits for them, and why, where that is not what
+    /// it was the last time. A topic that does not exist (yet) is none of them.
+    pub fn refusals(&mut self, cluster: &ClusterSnapshot) -> Vec<(TopicName, ErrorCode)> {
+        let error = |name: &TopicName| cluster.topic(name).and_then(|topic| topic.error);
+        let refused = self.names.iter().filter_map(|name| {
+            let code = error(name).filter(|code| code.is_error() && !code.is_retriable())?;
+            Some((name.clone(), code))
+        });
+        let refused: BTreeMap<TopicName, ErrorCode> = refused.collect();
+        let before = std::mem::replace(&mut self.refused, refused.clone());
+        let is_new = |(name, code): &(TopicName, ErrorCode)| before.get(name) != Some(code);
+        refused.into_iter().filter(is_new).collect()
+    }
+
     /// The topics that are wanted, of those that there are. A name is wanted even where the cluster
     /// does not know it (yet).
     #[must_use]
@@ -111,7 +128,6 @@ mod tests {
     use std::sync::Arc;
 
     use ottla_core::cluster::TopicInfo;
-    use ottla_protocol::ErrorCode;
 
     use super::*;
 
@@ -140,20 +156,50 @@ mod tests {
         assert!(error.to_string().starts_with("`^(` is not a pattern: "), "{error}");
     }
 
+    #[test]
+    fn a_name_that_is_refused_is_told_once_for_each_reason() {
+        let subscription = Subscription::new(["a".into(), "^b".into()]);
+        let mut subscription = subscription.unwrap();
+        let mut told = |a: Option<ErrorCode>| {
+            let error = |name| match name {
+                "a" => a,
+                _ => Some(ErrorCode::TopicAuthorizationFailed),
+            };
+            subscription.refusals(&cluster(&["a", "b"], error))
+        };
+        let denied = ErrorCode::TopicAuthorizationFailed;
+        assert_eq!(told(Some(ErrorCode::UnknownTopicOrPartition)), []);
+        assert_eq!(told(Some(denied)), [("a".into(), denied)]);
+        assert_eq!(told(Some(denied)), []);
+        let invalid = ErrorCode::InvalidTopicException;
+        assert_eq!(told(Some(invalid)), [("a".into(), invalid)]);
+        assert_eq!(told(None), []);
+        assert_eq!(told(Some(invalid)), [("a".into(), invalid)]);
+    }
+
     #[track_caller]
     fn check(topics: &[&str], internal: Internal, expected: &str) {
-        let info = |name: &str| TopicInfo {
-            name: name.into(),
-            id: None,
-            error: (name == "events-broken").then_some(ErrorCode::TopicAuthorizationFailed),
-            internal: name.starts_with("__"),
-            partitions: Vec::new(),
-        };
         let there = ["orders", "events-a", "events-b", "events-broken", "__consumer_offsets"];
-        let topics_there = there.map(|name| (name.into(), Arc::new(info(name)))).into();
-        let cluster = ClusterSnapshot { topics: topics_there, ..ClusterSnapshot::default() };
+        let cluster = cluster(&there, |name| {
+            (name == "events-broken").then_some(ErrorCode::TopicAuthorizationFailed)
+        });
         let names = topics.iter().map(|name| TopicName::from(*name));
         let wanted = Subscription::new(names).unwrap().topics(&cluster, internal);
         assert_eq!(wanted.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "), expected);
+    }
+
+    fn cluster(
+        there: &[&'static str],
+        error: impl Fn(&'static str) -> Option<ErrorCode>,
+    ) -> ClusterSnapshot {
+        let info = |name: &'static str| TopicInfo {
+            name: name.into(),
+            id: None,
+            error: error(name),
+            internal: name.starts_with("__"),
+            partitions: Vec::new(),
+        };
+        let topics = there.iter().map(|name| (TopicName::from(*name), Arc::new(info(name))));
+        ClusterSnapshot { topics: topics.collect(), ..ClusterSnapshot::default() }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use ottla_broker::fault::{Act, Rule};
 use ottla_consumer::ConsumerBuilder;
 use ottla_consumer::error::{ConsumerError, FetchError};
 use ottla_consumer::machine::commit::{CommitError, Offset};
 use ottla_core::types::TopicPartition;
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{AnyResponse, ApiKey, ErrorCode};
 
 use crate::bed::{Bed, next, t, value, values, within};
 
@@ -97,3 +98,59 @@ async fn a_partition_of_no_topic_keeps_no_other_from_being_read() {
         }
     }
 }
+
+/// Has the cluster refuse to tell of a topic from now on.
+fn deny(bed: &Bed, topic: &'static str) {
+    let deny = move |answer: &mut AnyResponse| {
+        let AnyResponse::Metadata(metadata) = answer else { return };
+        for row in &mut metadata.topics {
+            if row.name.as_ref().is_some_and(|name| **name == *topic) {
+                row.error_code = ErrorCode::TopicAuthorizationFailed.code();
+                row.partitions.clear();
+            }
+        }
+    };
+    let _denied = bed.cluster.fault(Rule::new(ApiKey::Metadata, Act::edit(deny)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_of_the_subscription_that_will_never_be_read_is_told_once() {
+    for (name, code) in [
+        ("denied", ErrorCode::TopicAuthorizationFailed),
+        ("no such name", ErrorCode::InvalidTopicException),
+    ] {
+        let bed = Bed::start().await;
+        bed.produce(0, &["x"]).await;
+        deny(&bed, "denied");
+        let subscribed = bed.builder().group("g").subscribe(["t", name]).build();
+        let mut consumer = subscribed.await.unwrap();
+        let begun = bed.client.runtime().now();
+        let mut told = Vec::new();
+        loop {
+            match within(consumer.poll()).await {
+                Err(ConsumerError::Topic { topic, code }) => told.push((topic.to_string(), code)),
+                Ok(batch) => {
+                    assert_eq!(values(&batch.unwrap()), ["x"]);
+                    break;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        bed.client.request_refresh();
+        let idle = tokio::time::timeout(Duration::from_secs(2), consumer.poll()).await;
+        assert!(idle.is_err(), "{idle:?}");
+        assert_eq!(told, [(name.to_owned(), code)]);
+        let took = bed.client.runtime().now() - begun;
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_only_topic_is_denied_is_told() {
+    let bed = Bed::start().await;
+    deny(&bed, "denied");
+    let mut consumer = bed.builder().group("g").subscribe(["denied"]).build().await.unwrap();
+    let told = within(consumer.poll()).await;
+    assert!(matches!(told, Err(ConsumerError::Topic { .. })), "{told:?}");
+}
+
