@@ -42,10 +42,17 @@ impl ClassicMembership {
         // The session ends by itself then.
         self.step_out(then);
         self.member_id = ByteString::new();
-        if !self.topics.is_empty() && then == Outside::Unsubscribed {
-            self.join("the consumer subscribed again", now);
+        if then == Outside::Unsubscribed {
+            self.join_if_subscribed(now);
         }
         Ok(())
+    }
+
+    /// Comes back to the group that it has left, where it subscribed meanwhile.
+    pub(super) fn join_if_subscribed(&mut self, now: Instant) {
+        if !self.topics.is_empty() {
+            self.join("the consumer subscribed again", now);
+        }
     }
 
     pub(super) fn give_up_and_leave(&mut self, reason: &str, now: Instant) {

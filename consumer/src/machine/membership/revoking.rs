@@ -61,6 +61,11 @@ impl ClassicMembership {
     pub(super) fn go_on(&mut self, then: Then, now: Instant) {
         match then {
             Then::Join { reason } => self.join(&reason, now),
+            // Until its session is over it may come back, to the same partitions (KIP-345).
+            Then::Leave { .. } if self.config.group_instance_id.is_some() => {
+                self.step_out(Outside::Unsubscribed);
+                self.join_if_subscribed(now);
+            }
             Then::Leave { reason } => self.leave(&reason, Outside::Unsubscribed, now),
         }
     }

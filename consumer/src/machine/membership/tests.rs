@@ -236,6 +236,33 @@ fn an_empty_subscription_gives_up_and_leaves() {
 }
 
 #[test]
+fn a_static_member_that_unsubscribes_gives_up_and_does_not_leave() {
+    let mut bed = Bed::eager();
+    bed.member.config.group_instance_id = Some("i".into());
+    bed.is_stable("t-0");
+    bed.subscribe("");
+    bed.tells("revoking t-0");
+    bed.finish();
+    bed.sends("");
+    assert!(bed.member.is_outside());
+    assert_eq!(bed.member.phase(), Phase::Standalone);
+    bed.subscribe("t");
+    bed.sends("join 'm1'");
+}
+
+#[test]
+fn a_static_member_that_subscribes_again_while_it_gives_up_rejoins() {
+    let mut bed = Bed::eager();
+    bed.member.config.group_instance_id = Some("i".into());
+    bed.is_stable("t-0");
+    bed.subscribe("");
+    bed.tells("revoking t-0");
+    bed.subscribe("t");
+    bed.finish();
+    bed.sends("join 'm1'");
+}
+
+#[test]
 fn a_fenced_member_loses_what_it_owns_once_and_rejoins_at_once() {
     for (code, again) in
         [(ErrorCode::IllegalGeneration, "join 'm1'"), (ErrorCode::UnknownMemberId, "join ''")]
