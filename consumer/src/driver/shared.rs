@@ -394,9 +394,10 @@ impl SnapshotListener for Shared {
         self.match_topics();
         let mut fetcher = self.fetcher();
         fetcher.handle_snapshot(snapshot, now);
-        let wakes = fetcher.has_wakes() || fetcher.has_lookups();
+        let wakes = fetcher.has_wakes() || fetcher.has_lookups() || fetcher.is_ready();
         drop(fetcher);
-        // Links are opened by who holds this whole: the task of the lookups does.
+        // Links are opened, and who waits for an error is woken, by who holds this whole: the task of
+        // the lookups does.
         if wakes {
             self.lookups.notify_one();
         }

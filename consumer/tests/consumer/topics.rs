@@ -154,3 +154,20 @@ async fn a_member_whose_only_topic_is_denied_is_told() {
     assert!(matches!(told, Err(ConsumerError::Topic { .. })), "{told:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_denied_later_wakes_the_poll() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    // So that no answer to a fetch wakes it.
+    consumer.pause(&t(0)).unwrap();
+    let idle = tokio::time::timeout(Duration::from_secs(3), consumer.poll()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    deny(&bed, "t");
+    bed.client.request_refresh();
+    let begun = bed.client.runtime().now();
+    let told = tokio::time::timeout(Duration::from_secs(3), consumer.poll()).await;
+    assert!(matches!(told, Ok(Err(ConsumerError::Fetch(FetchError::Refused { .. })))), "{told:?}");
+    // Whoever looks again when the time is over finds it, too.
+    let took = bed.client.runtime().now() - begun;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
