@@ -454,6 +454,18 @@ async fn a_batch_of_an_earlier_assignment_is_not_committed() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_interval_without_end_commits_when_the_consumer_is_closed() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let look = onlooker(&bed, "g").await;
+    let never = |config: &mut ConsumerConfig| config.auto_commit_interval = Duration::MAX;
+    let mut consumer = member(&bed, "g").configure(never).build().await.unwrap();
+    next(&mut consumer).await;
+    within(consumer.close(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(committed(&look, 0).await, Some(1));
+}
+
 /// Polls for good; says when which partition gave a record.
 fn reader(bed: &Bed, mut consumer: Consumer) -> mpsc::UnboundedReceiver<(i32, Instant)> {
     let (seen, receiver) = mpsc::unbounded_channel();

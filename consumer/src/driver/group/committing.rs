@@ -44,7 +44,7 @@ impl GroupTask {
         let due = self.auto_commit_at.is_some_and(|at| at <= now) && self.auto_commit.is_none();
         let interval = self.config.auto_commit_interval.filter(|_| due && self.closing.is_none());
         let Some(interval) = interval else { return };
-        self.auto_commit_at = Some(now + interval);
+        self.auto_commit_at = Some(Deadline::after(now, interval).instant());
         // Never in the middle of a rebalance: what is revoked is committed there.
         let offsets = match self.membership.phase() {
             Phase::Standalone | Phase::Member => self.uncommitted(),

@@ -103,7 +103,9 @@ impl GroupTask {
             committing_ids: TopicIds::new(),
             committing: BTreeMap::new(),
             looking_up: BTreeMap::new(),
-            auto_commit_at: config.auto_commit_interval.map(|interval| now + interval),
+            auto_commit_at: config
+                .auto_commit_interval
+                .map(|interval| Deadline::after(now, interval).instant()),
             auto_commit: None,
             revocation: None,
             unanswered: BTreeMap::new(),
