@@ -39,13 +39,14 @@ impl Consumer {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves a consumer that may still be a member of its group until it is dropped.
+    /// A dropped future leaves a consumer that may still be a member of its group, until it is dropped
+    /// or closed again: that goes on where this was, and says what became of the last commit.
     ///
     /// # Kafka
     ///
     /// Java's `close(Duration)`.
     pub async fn close(&mut self, timeout: Duration) -> Result<(), ConsumerError> {
-        if self.shared.is_closed() {
+        if self.shared.is_closed() && self.group.is_none() {
             return Ok(());
         }
         self.store_returned();
@@ -87,6 +88,8 @@ impl Consumer {
     ) -> Result<(), ConsumerError> {
         let owned = if self.subscribed { self.assignment() } else { Vec::new() };
         let told = if owned.is_empty() { Ok(()) } else { self.tell_revoking(&owned).await };
+        // Who closes again, because this was dropped, is not told of them again.
+        owned.iter().for_each(|partition| self.remove(partition));
         group.leave(deadline).await?;
         told.map_err(listening::failed)
     }

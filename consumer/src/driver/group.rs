@@ -65,7 +65,7 @@ impl GroupHandle {
             ..ConsumerGroupMetadata::standalone(config.group_id.clone())
         };
         let (publisher, published) =
-            watch::channel(Published { notice: None, metadata: standalone });
+            watch::channel(Published { notice: None, metadata: standalone, left: Ok(()) });
         let task = GroupTask::new(client.clone(), config, Arc::clone(&cells), publisher);
         runtime.spawn("group", task.run(receiver));
         Self { cells, commands, published, runtime }
@@ -300,13 +300,16 @@ impl GroupHandle {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future does not keep the task from leaving, once it was polled.
+    /// A dropped future does not keep the task from leaving, once it was polled. Leaving again waits
+    /// for that, and says what became of it.
     pub async fn leave(&self, deadline: Deadline) -> Result<(), CommitError> {
         let (done, outcome) = oneshot::channel();
-        if self.commands.send(Command::Leave { deadline, done }).await.is_err() {
-            return Ok(());
+        // A task that leaves already, or has left, drops it.
+        drop(self.commands.send(Command::Leave { deadline, done }).await);
+        match outcome.await {
+            Ok(left) => left,
+            Err(_) => self.published.borrow().left.clone(),
         }
-        outcome.await.unwrap_or(Ok(()))
     }
 }
 

@@ -455,6 +455,45 @@ async fn a_batch_of_an_earlier_assignment_is_not_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_that_was_dropped_is_waited_for_by_the_next() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    let look = onlooker(&bed, "g").await;
+    let told = Told::default();
+    let mut consumer = member(&bed, "g").on_rebalance(told.clone()).build().await.unwrap();
+    next(&mut consumer).await;
+    let slow = Act::Delay(Duration::from_millis(200));
+    let _slow = bed.cluster.fault(Rule::new(ApiKey::OffsetCommit, slow));
+    for _ in 0..3 {
+        let closing = consumer.close(Duration::from_secs(5));
+        assert!(tokio::time::timeout(Duration::from_millis(10), closing).await.is_err());
+    }
+    assert_eq!(committed(&look, 0).await, None);
+    within(consumer.close(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(committed(&look, 0).await, Some(2));
+    within(consumer.close(Duration::from_secs(5))).await.unwrap();
+    // However often it is begun, what is told to its end is told once.
+    let told = told.0.lock().unwrap().iter().filter(|told| *told == "-3").count();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_tells_of_the_last_commit_though_another_began_it() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    next(&mut consumer).await;
+    let refused = Act::Respond(ErrorCode::OffsetMetadataTooLarge);
+    let _refused = bed.cluster.fault(Rule::new(ApiKey::OffsetCommit, refused));
+    let _slow =
+        bed.cluster.fault(Rule::new(ApiKey::LeaveGroup, Act::Delay(Duration::from_millis(200))));
+    let closing = consumer.close(Duration::from_secs(5));
+    assert!(tokio::time::timeout(Duration::from_millis(10), closing).await.is_err());
+    let told = within(consumer.close(Duration::from_secs(5))).await;
+    assert!(matches!(told, Err(ConsumerError::Commit(CommitError::Partition { .. }))), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interval_without_end_commits_when_the_consumer_is_closed() {
     let bed = Bed::start().await;
     bed.produce(0, &["a"]).await;

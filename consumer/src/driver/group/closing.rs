@@ -51,9 +51,10 @@ impl GroupTask {
         self.lookups.fail_all(&CommitError::Closed);
         let now = self.client.runtime().now();
         self.settle_done(now);
-        let Some(Closing { done: Some(done), outcome, .. }) = self.closing else { return };
-        // Whoever waited may have stopped; the group is left all the same.
-        drop(done.send(outcome));
+        let Some(Closing { done, outcome, .. }) = self.closing else { return };
+        // Whoever waited may have stopped, and come back later.
+        self.publisher.send_modify(|published| published.left.clone_from(&outcome));
+        drop(done.map(|done| done.send(outcome)));
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) enum Command {
 pub(super) struct Published {
     pub(super) notice: Option<Arc<GroupNotice>>,
     pub(super) metadata: ConsumerGroupMetadata,
+    /// What became of the last commit, once the group is left.
+    pub(super) left: Result<(), CommitError>,
 }
 
 pub(super) struct GroupTask {
@@ -300,7 +302,7 @@ impl GroupTask {
             }
             let same = before == notice.map(|notice| notice.id) && published.metadata == metadata;
             if !same {
-                *published = Published { notice: notice.cloned(), metadata };
+                (published.notice, published.metadata) = (notice.cloned(), metadata);
             }
             !same
         });
