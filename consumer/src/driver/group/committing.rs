@@ -11,7 +11,7 @@ use super::closing::Step;
 use super::slots::Slot;
 use super::task::GroupTask;
 use crate::machine::commit::{
-    CommitError, CommitId, Commits, Offsets, PartitionCodes, Seat, TopicIds,
+    CommitError, CommitId, Commits, LookedUp, LookupId, Offsets, PartitionCodes, Seat, TopicIds,
 };
 use crate::machine::membership::{GroupEvent, GroupNotice, Phase};
 
@@ -148,6 +148,24 @@ impl GroupTask {
         if let Some(refusal) = outcome.refusal {
             self.membership.handle_commit_refused(refusal.code, refusal.generation, now);
         }
+    }
+
+    pub(super) fn handle_looked_up(
+        &mut self,
+        id: LookupId,
+        answer: Result<LookedUp, RequestError>,
+        now: Instant,
+    ) {
+        let lost = match answer {
+            Ok(answer) => {
+                if answer.names_unknown_topic() {
+                    self.client.request_refresh();
+                }
+                self.lookups.handle_answer(id, &answer, now)
+            }
+            Err(error) => self.lookups.handle_failure(id, &error, now),
+        };
+        self.lose_coordinator_if(lost, now);
     }
 
     /// Tells those who wait for commits and look-ups. Whether a commit was settled.

@@ -251,16 +251,7 @@ impl GroupTask {
             }
             Outcome::LookedUp(id, answer) => {
                 self.note_answered(Slot::LookUp);
-                let lost = match answer {
-                    Ok(answer) => {
-                        if answer.names_unknown_topic() {
-                            self.client.request_refresh();
-                        }
-                        self.lookups.handle_answer(id, &answer, now)
-                    }
-                    Err(error) => self.lookups.handle_failure(id, &error, now),
-                };
-                self.lose_coordinator_if(lost, now);
+                self.handle_looked_up(id, answer, now);
                 Ok(())
             }
             Outcome::TopicsKnown => {

@@ -8,7 +8,7 @@ use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
 use ottla_core::retry::{Backoff, Deadline};
 use ottla_core::types::TopicPartition;
 
-use super::wire::{LookedUp, UNKNOWN_TOPIC_TRIES};
+use super::wire::{LookedUp, UNKNOWN_TOPIC_TRIES, is_unknown_topic};
 use super::{CommitError, LookedUpOffsets};
 use crate::machine::membership::{Answer, RETRY, RETRY_MAX, fetch_answer};
 
@@ -62,6 +62,23 @@ struct Job {
     unknown: u32,
     /// Why the last attempt had no answer.
     cause: Option<Arc<RequestError>>,
+}
+
+impl Job {
+    /// Whether a partition of which this was said is worth asking for again.
+    fn is_asked_again(&self, code: ErrorCode) -> bool {
+        match fetch_answer(code) {
+            Answer::Retry | Answer::Rejoin | Answer::Rediscover => true,
+            // A coordinator may hear of a new topic late.
+            Answer::UnknownTopic => self.unknown + 1 < UNKNOWN_TOPIC_TRIES,
+            Answer::Done
+            | Answer::RejoinFenced
+            | Answer::RejoinAnew
+            | Answer::AdoptMemberId
+            | Answer::FencedInstance
+            | Answer::Refused => false,
+        }
+    }
 }
 
 impl Lookups {
@@ -133,47 +150,32 @@ impl Lookups {
     pub fn handle_answer(&mut self, id: LookupId, answer: &LookedUp, now: Instant) -> bool {
         let Some(mut job) = self.take(id) else { return false };
         job.cause = None;
-        let (mut lost, mut unstable, mut unknown) = (false, true, false);
+        let mut again = Vec::new();
+        let mut refused = None;
         for partition in std::mem::take(&mut job.pending) {
-            let found = match &answer.group_code {
-                ErrorCode::None => answer.partitions.get(&partition).cloned(),
-                code => Some(Err(*code)),
-            };
-            // A coordinator that says nothing of a partition has not said that there is none.
-            match found.unwrap_or(Err(ErrorCode::UnknownServerError)) {
-                Ok(offset) => {
-                    job.found.insert(partition, Ok(offset));
+            match answer.of(&partition) {
+                Err(code) if job.is_asked_again(code) => {
+                    again.push(code);
+                    job.last = Some(code);
+                    job.pending.insert(partition);
                 }
-                Err(code) => match fetch_answer(code) {
-                    Answer::Retry | Answer::Rejoin | Answer::Rediscover => {
-                        lost |= fetch_answer(code) == Answer::Rediscover;
-                        unstable &= code == ErrorCode::UnstableOffsetCommit;
-                        job.last = Some(code);
-                        job.pending.insert(partition);
-                    }
-                    // A coordinator may hear of a new topic late.
-                    Answer::UnknownTopic if job.unknown + 1 < UNKNOWN_TOPIC_TRIES => {
-                        (unknown, unstable) = (true, false);
-                        job.last = Some(code);
-                        job.pending.insert(partition);
-                    }
-                    Answer::Done
-                    | Answer::RejoinFenced
-                    | Answer::RejoinAnew
-                    | Answer::UnknownTopic
-                    | Answer::AdoptMemberId
-                    | Answer::FencedInstance
-                    | Answer::Refused => {
-                        if answer.group_code.is_error() {
-                            self.done.push_back((id, Err(CommitError::Group { code })));
-                            return lost;
-                        }
-                        job.found.insert(partition, Err(code));
-                    }
-                },
+                Err(code) if answer.group_code.is_error() => refused = Some(code),
+                told => {
+                    job.found.insert(partition, told);
+                }
             }
         }
-        job.unknown += u32::from(unknown);
+        job.unknown += u32::from(again.iter().any(|code| is_unknown_topic(*code)));
+        match refused {
+            Some(code) => self.done.push_back((id, Err(CommitError::Group { code }))),
+            None => self.put_back(job, &again, now),
+        }
+        again.into_iter().any(|code| fetch_answer(code) == Answer::Rediscover)
+    }
+
+    /// Settles a lookup if enough is known, and places it in line otherwise, to be asked again for
+    /// what was answered so.
+    fn put_back(&mut self, job: Job, again: &[ErrorCode], now: Instant) {
         let enough = match job.wait {
             Wait::ForAll => job.pending.is_empty(),
             Wait::ForAny => !job.found.is_empty(),
@@ -182,8 +184,8 @@ impl Lookups {
             self.backoff.reset();
             self.unstable.reset();
             self.retry_at = None;
-            self.done.push_back((id, Ok(job.found)));
-        } else if unstable {
+            self.done.push_back((job.id, Ok(job.found)));
+        } else if again.iter().all(|code| *code == ErrorCode::UnstableOffsetCommit) {
             // Others need not wait for that transaction.
             self.queue.push_back(job);
             let random = self.draw();
@@ -192,7 +194,6 @@ impl Lookups {
             self.queue.push_front(job);
             self.retry(now);
         }
-        lost
     }
 
     /// Takes note that a call had no answer. Whether it says something about the coordinator.

@@ -43,6 +43,18 @@ pub struct LookedUp {
 }
 
 impl LookedUp {
+    /// What it said of one partition. A coordinator that says nothing of it has not said that nothing
+    /// is committed.
+    pub(super) fn of(&self, partition: &TopicPartition) -> Result<Option<Offset>, ErrorCode> {
+        match self.group_code {
+            ErrorCode::None => {
+                let found = self.partitions.get(partition).cloned();
+                found.unwrap_or(Err(ErrorCode::UnknownServerError))
+            }
+            code => Err(code),
+        }
+    }
+
     /// Whether the coordinator does not know a topic: metadata may be stale.
     #[must_use]
     pub fn names_unknown_topic(&self) -> bool {
