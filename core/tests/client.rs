@@ -190,6 +190,31 @@ async fn the_time_a_connection_took_is_not_given_to_the_answer_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_without_end_are_no_trouble() {
+    let bed = Bed::start().await;
+    let config = ClientConfig {
+        request_timeout: Duration::MAX,
+        connections_max_idle: Duration::MAX,
+        socket_connection_setup_timeout: Duration::MAX,
+        socket_connection_setup_timeout_max: Duration::MAX,
+        reconnect_backoff_max: Duration::MAX,
+        retry_backoff_max: Duration::MAX,
+        metadata_max_age: Duration::MAX,
+        metadata_max_idle: Duration::MAX,
+        metadata_recovery_rebootstrap_trigger: Duration::MAX,
+        ..bed.config()
+    };
+    let answered = async {
+        let client = Client::connect(config, bed.runtime()).await.unwrap();
+        let request = DescribeClusterRequest::default();
+        let for_ever = Deadline::after(client.runtime().now(), Duration::MAX);
+        client.call(&Target::AnyBroker, &request, for_ever).await.unwrap()
+    };
+    let answer = tokio::time::timeout(SOON, answered).await.unwrap();
+    assert_eq!(answer.error_code, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_for_a_closed_client_ends() {
     let bed = Bed::start().await;
     let client = bed.client().await.unwrap();

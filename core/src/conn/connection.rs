@@ -13,6 +13,7 @@ use ottla_protocol::{ApiKey, Request};
 use super::handshake::{Expected, Handshake, Step};
 use super::{Answer, BrokerVersions, BufferPool, FrameReader, Outbox, RequestSource, Token};
 use crate::error::{Certainty, CloseReason, Peer, RequestError};
+use crate::retry::Deadline;
 
 /// One connection to one broker: handshake, correlation, deadlines, throttling. Touches neither
 /// socket nor clock.
@@ -97,7 +98,7 @@ impl Connection {
         pool: BufferPool,
         now: Instant,
     ) -> Self {
-        let until = now + options.setup_timeout;
+        let until = after(now, options.setup_timeout);
         let mut connection = Self {
             peer,
             state: State::Handshaking { handshake: Handshake::new(expected), until },
@@ -209,8 +210,9 @@ impl Connection {
             State::Handshaking { until, .. } => Some(*until),
             State::Ready(_) => None,
         };
-        let answer = self.in_flight.front().map(|oldest| oldest.since + oldest.timeout);
-        let idle = self.in_flight.is_empty().then(|| self.last_active + self.options.max_idle);
+        let answer = self.in_flight.front().map(|oldest| after(oldest.since, oldest.timeout));
+        let idle =
+            self.in_flight.is_empty().then(|| after(self.last_active, self.options.max_idle));
         [setup, answer, idle, self.muted_until].into_iter().flatten().min()
     }
 
@@ -226,12 +228,12 @@ impl Connection {
             return Err(CloseReason::SetupTimeout(self.options.setup_timeout));
         }
         if let Some(oldest) = self.in_flight.front()
-            && oldest.since + oldest.timeout <= now
+            && after(oldest.since, oldest.timeout) <= now
         {
             return Err(CloseReason::RequestTimeout { api: oldest.api, after: oldest.timeout });
         }
         let idle = self.in_flight.is_empty() && self.outgoing.is_empty();
-        if idle && self.last_active + self.options.max_idle <= now {
+        if idle && after(self.last_active, self.options.max_idle) <= now {
             return Err(CloseReason::Idle);
         }
         Ok(())
@@ -384,7 +386,7 @@ impl Connection {
 
     fn mute(&mut self, throttle: Duration, now: Instant) {
         if !throttle.is_zero() {
-            self.muted_until = self.muted_until.max(Some(now + throttle));
+            self.muted_until = self.muted_until.max(Some(after(now, throttle)));
         }
     }
 
@@ -396,6 +398,11 @@ impl Connection {
         let certainty = if sent { Certainty::PossiblyWritten } else { Certainty::NotWritten };
         RequestError::Connection { peer: self.shared_peer(), reason: reason.clone(), certainty }
     }
+}
+
+/// `from` and `wait`, which may be without end.
+fn after(from: Instant, wait: Duration) -> Instant {
+    Deadline::after(from, wait).instant()
 }
 
 /// What sent `first`, which is no frame.

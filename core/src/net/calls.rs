@@ -13,6 +13,7 @@ use super::runtime::Runtime;
 use super::shared::Shared;
 use crate::conn::{Answer, AnswerFault, Outbox, RequestSource, Token, WakeCell};
 use crate::error::{Certainty, CloseReason, RequestError};
+use crate::retry::Deadline;
 
 /// A connection for calls: each waits for its own answer.
 ///
@@ -106,7 +107,7 @@ impl CallLink {
     {
         let (done, outcome) = oneshot::channel();
         let call = Typed { ours, build, done: Some(done) };
-        let until = self.runtime.now() + timeout;
+        let until = Deadline::after(self.runtime.now(), timeout).instant();
         self.calls.enqueue(Queued { call: Box::new(call), timeout, until });
         outcome.await.unwrap_or(Err(RequestError::Closed { certainty: Certainty::NotWritten }))
     }

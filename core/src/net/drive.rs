@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::timer::Timer;
 use crate::conn::{Connection, ReadTarget};
 use crate::error::CloseReason;
+use crate::retry::Deadline;
 
 /// Moves bytes between a [`Connection`] and its socket, and lets the source send, until one of them
 /// ends it. One task does it all: nothing is handed from task to task on the way of a record.
@@ -126,7 +127,8 @@ impl<'a> Drive<'a> {
 
     /// When the broker becomes suspect, if it does not answer until then.
     fn stalled_at(&self) -> Option<Instant> {
-        let stalled = self.connection.oldest_unanswered()? + self.options.stall_after;
+        let since = self.connection.oldest_unanswered()?;
+        let stalled = Deadline::after(since, self.options.stall_after).instant();
         let again = self.suspected.map(|at| at + SUSPECT_AGAIN);
         Some(again.map_or(stalled, |again| again.max(stalled)))
     }

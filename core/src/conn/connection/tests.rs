@@ -135,6 +135,29 @@ fn an_unanswered_request_is_done_when_it_is_written() {
 }
 
 #[test]
+fn times_without_end_do_not_overflow() {
+    let mut bed = Bed::with(|options| {
+        options.setup_timeout = Duration::MAX;
+        options.max_idle = Duration::MAX;
+    });
+    bed.written();
+    bed.answer_versions();
+    *bed.source.timeout.lock().unwrap() = Duration::MAX;
+    *bed.source.throttle.lock().unwrap() = Duration::MAX;
+    let far = bed.now + (1 << 30) * SECOND;
+    assert!(
+        bed.connection.next_timeout() > Some(far) && bed.connection.handle_timeout(far).is_ok()
+    );
+    bed.source.want(1);
+    bed.poll();
+    bed.written();
+    assert!(
+        bed.connection.next_timeout() > Some(far) && bed.connection.handle_timeout(far).is_ok()
+    );
+    bed.answer(1);
+}
+
+#[test]
 fn what_speaks_there_is_named() {
     for (first, expected) in [
         (&[0x15, 0x03, 0x03, 0x00, 0x02][..], "its plaintext port"),
@@ -169,15 +192,20 @@ struct Bed {
 
 impl Bed {
     fn new(max_in_flight: usize) -> Self {
+        Self::with(|options| options.max_in_flight = max_in_flight)
+    }
+
+    fn with(change: impl FnOnce(&mut ConnectionOptions)) -> Self {
         let now = crate::retry::test_now();
         let peer = Arc::new(Peer { node: None, address: HostPort::new("kafka", 9092) });
-        let options = ConnectionOptions {
+        let mut options = ConnectionOptions {
             client_id: "test".into(),
-            max_in_flight,
+            max_in_flight: 5,
             max_response: 1 << 20,
             setup_timeout: 10 * SECOND,
             max_idle: 540 * SECOND,
         };
+        change(&mut options);
         let pool = BufferPool::default();
         let connection = Connection::new(peer, Expected::default(), options, pool, now);
         Self { connection, source: Source::default(), now }
@@ -235,15 +263,31 @@ impl Bed {
 }
 
 /// Sends as many requests for metadata as it is told to, and writes down what becomes of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Source {
     wanted: Mutex<u64>,
     sent: Mutex<u64>,
     unanswered: Mutex<bool>,
     unreadable: Mutex<bool>,
     throttle: Mutex<Duration>,
+    timeout: Mutex<Duration>,
     events: Mutex<Vec<String>>,
     wake: WakeCell,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self {
+            wanted: Mutex::default(),
+            sent: Mutex::default(),
+            unanswered: Mutex::default(),
+            unreadable: Mutex::default(),
+            throttle: Mutex::default(),
+            timeout: Mutex::new(30 * SECOND),
+            events: Mutex::default(),
+            wake: WakeCell::default(),
+        }
+    }
 }
 
 impl Source {
@@ -267,10 +311,11 @@ impl RequestSource for Source {
             let request = MetadataRequest::default();
             let version = outbox.version::<MetadataRequest>().unwrap();
             let token = Token(*sent);
+            let timeout = *self.timeout.lock().unwrap();
             if *self.unanswered.lock().unwrap() {
                 outbox.send_unanswered(&request, version, token).unwrap();
             } else {
-                outbox.send(&request, version, token, 30 * SECOND).unwrap();
+                outbox.send(&request, version, token, timeout).unwrap();
             }
             *wanted -= 1;
             *sent += 1;
