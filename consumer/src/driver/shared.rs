@@ -377,7 +377,7 @@ impl Shared {
         let options = LinkOptions {
             purpose: Purpose::Fetch,
             max_in_flight: 1,
-            stall_after: self.config.fetch_max_wait + STALL,
+            stall_after: self.config.fetch_max_wait.saturating_add(STALL),
         };
         let link = self.client.open_link(node, options, Arc::clone(&source) as _);
         links.insert((node, lane), Linked { source, _link: link });

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ottla_core::cluster::{BrokerInfo, LeaderHint};
+use ottla_core::retry::Deadline;
 use ottla_core::types::{HostPort, NodeId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::fetch::NodeEndpoint;
@@ -160,7 +161,7 @@ impl Fetcher {
     }
 
     fn handle_data(&mut self, node: NodeId, slot: Slot, answer: PartitionAnswer, now: Instant) {
-        let until = now + self.config.preferred_for;
+        let until = Deadline::after(now, self.config.preferred_for).instant();
         let Some(partition) = self.get_mut(slot) else { return };
         partition.backoff.reset();
         let bounds = &mut partition.bounds;

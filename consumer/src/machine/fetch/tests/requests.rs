@@ -1,5 +1,7 @@
 //! What is asked of brokers, and when.
 
+use std::time::Duration;
+
 use super::super::Lane;
 use super::world::{World, name, node};
 use crate::machine::Position;
@@ -250,7 +252,7 @@ fn others_are_asked_without_waiting_while_a_partition_is_full() {
     assert!(world.send(1).is_none(), "nothing came: not at once again");
     assert_eq!(
         world.fetcher.next_fetch(node(1), Lane::Session),
-        Some(world.now + std::time::Duration::from_millis(100))
+        Some(world.now + Duration::from_millis(100))
     );
     while world.fetcher.take(world.now).is_some() {}
     assert_eq!(world.fetcher.poll_wake(), Some((node(1), Lane::Session)));
@@ -414,6 +416,16 @@ fn what_is_read_under_an_epoch_that_went_back_is_asked_about() {
     world.log(0).epoch = 3;
     world.refresh();
     assert_eq!(world.look_up(), 1);
+}
+
+#[test]
+fn times_without_end_do_not_overflow() {
+    let mut world = World::begun(|config| config.fetch_max_wait = Duration::MAX);
+    world.fetcher.config.preferred_for = Duration::MAX;
+    world.append(0, 3);
+    world.send(1);
+    world.receive(1);
+    assert!(world.fetcher.take(world.now).is_some() && world.send(1).is_some());
 }
 
 /// What a broker says of a partition that a nearer replica has, too.
