@@ -1,7 +1,8 @@
 //! Lines from a file or standard input become records.
 #![expect(clippy::print_stderr, reason = "this is a program")]
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use clap::Parser;
 use ottla::{Producer, Record};
 use ottla_examples::{Cluster, Failure, end, stop_signal};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
+use tokio::sync::mpsc;
 
 #[derive(Parser)]
 #[command(about = "Sends lines to a topic, each as a record")]
@@ -58,14 +59,11 @@ async fn run(mut options: Options) -> Result<(), Failure> {
         }
     });
     let producer = builder.build().await?;
-    let sent = match &options.file {
-        Some(file) => {
-            let file = tokio::fs::File::open(file)
-                .await
-                .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-            send(&producer, &options, BufReader::new(file).lines()).await
-        }
-        None => send(&producer, &options, BufReader::new(tokio::io::stdin()).lines()).await,
+    let lines = lines(&options)?;
+    let sent = tokio::select! {
+        biased;
+        () = stop_signal() => Ok(()),
+        sent = send(&producer, &options, lines) => sent,
     };
     let report = producer.close(CLOSE).await?;
     let failed = producer.failed();
@@ -74,22 +72,46 @@ async fn run(mut options: Options) -> Result<(), Failure> {
     if failed > 0 { Err(Failure::new("not everything was delivered")) } else { Ok(()) }
 }
 
+/// A line, or why there are no more.
+type Line = Result<String, Failure>;
+
+/// The lines to send.
+fn lines(options: &Options) -> Result<mpsc::Receiver<Line>, Failure> {
+    let Some(file) = &options.file else {
+        return Ok(read(io::stdin(), "standard input".into()));
+    };
+    let name = file.display().to_string();
+    match File::open(file) {
+        Ok(file) => Ok(read(file, name)),
+        Err(error) => Err(Failure::new(format!("{name}: {error}"))),
+    }
+}
+
+/// Reads lines on a thread of its own. A read of a terminal cannot be taken back, and tokio waits at
+/// the end of a program for those that it began.
+fn read(input: impl Read + Send + 'static, name: String) -> mpsc::Receiver<Line> {
+    let (lines, receiver) = mpsc::channel(AHEAD);
+    std::thread::spawn(move || {
+        for line in BufReader::new(input).lines() {
+            let line = line.map_err(|error| Failure::new(format!("{name}: {error}")));
+            let is_last = line.is_err();
+            if lines.blocking_send(line).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// Hands every line over; waits only when the producer's memory is full.
 async fn send(
     producer: &Producer,
     options: &Options,
-    mut lines: Lines<BufReader<impl AsyncRead + Unpin>>,
+    mut lines: mpsc::Receiver<Line>,
 ) -> Result<(), Failure> {
-    let (progress, mut count) = (std::io::stderr().is_terminal(), 0_u64);
-    let mut stop = std::pin::pin!(stop_signal());
-    loop {
-        let line = tokio::select! {
-            biased;
-            () = &mut stop => return Ok(()),
-            line = lines.next_line() => line?,
-        };
-        let Some(line) = line else { return Ok(()) };
-        let record = record(&options.topic, line, options.key_separator.as_deref());
+    let (progress, mut count) = (io::stderr().is_terminal(), 0_u64);
+    while let Some(line) = lines.recv().await {
+        let record = record(&options.topic, line?, options.key_separator.as_deref());
         // What becomes of it is counted, and told by the hook.
         drop(producer.enqueue(record).await?);
         count += 1;
@@ -97,6 +119,7 @@ async fn send(
             eprint!("\r{count} read");
         }
     }
+    Ok(())
 }
 
 fn record(topic: &str, line: String, separator: Option<&str>) -> Record {
@@ -105,5 +128,8 @@ fn record(topic: &str, line: String, separator: Option<&str>) -> Record {
         None => Record::to(topic).value(line),
     }
 }
+
+/// How many lines are read ahead of the producer.
+const AHEAD: usize = 1_000;
 
 const CLOSE: Duration = Duration::from_secs(30);

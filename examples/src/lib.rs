@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "these are programs")]
 
 pub mod format;
+mod stop;
 
 use std::io::ErrorKind;
 use std::ops::Deref;
@@ -17,6 +18,8 @@ use std::{env, fmt, fs, io};
 use ottla::{Kafka, KafkaBuilder};
 use ottla_broker::Cluster as Embedded;
 use ottla_broker::cluster::TopicSpec;
+
+pub use stop::stop_signal;
 
 /// The options that all programs have.
 #[derive(Debug, Clone, clap::Args)]
@@ -178,28 +181,6 @@ pub fn end(result: Result<(), Failure>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-///
-/// # Cancel safety
-///
-/// Cancel safe: nothing but the wait is lost.
-pub async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                biased;
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without a handler there is nothing to wait for but the end of the process.
-    drop(tokio::signal::ctrl_c().await);
 }
 
 const ENVIRONMENT: &str = "KAFKA_BOOTSTRAP_SERVERS";

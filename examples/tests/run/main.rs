@@ -14,6 +14,8 @@ mod producer;
 mod program;
 mod replay;
 #[cfg(unix)]
+mod signals;
+#[cfg(unix)]
 mod transform;
 
 use program::succeed;

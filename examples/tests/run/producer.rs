@@ -1,6 +1,6 @@
 //! `producer`.
 
-use crate::program::{last_line, with_input};
+use crate::program::{fail, last_line, with_input};
 
 #[tokio::test]
 async fn what_was_delivered_is_counted() {
@@ -8,4 +8,13 @@ async fn what_was_delivered_is_counted() {
     let output = with_input("producer", &arguments, "a:1\nb:2\n").await;
     assert!(output.status.success());
     assert_eq!(last_line(&output.stderr), "2 delivered, 0 failed");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    for file in [folder, "no-such-file"] {
+        let told = fail("producer", &["--topic", "lines", "--file", file]).await;
+        assert!(told.contains(file), "{told}");
+    }
 }
