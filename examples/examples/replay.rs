@@ -1,11 +1,10 @@
 //! Reads a topic again from a point in time.
-#![expect(clippy::print_stdout, reason = "this is a program")]
 
+use std::io::{Write, stdout};
 use std::time::Duration;
 
 use clap::Parser;
-use ottla::admin::offsets::OffsetSpec;
-use ottla::{Kafka, Record, TopicPartition};
+use ottla::{Consumer, Kafka, Record, TopicPartition};
 use ottla_examples::{Cluster, Connected, Failure, end};
 
 #[derive(Parser)]
@@ -39,32 +38,40 @@ async fn run(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints one partition from the first record that is no older than `since` to its end.
+/// Prints one partition from the first record that is no older than `since` to its end as of now.
 async fn replay(kafka: &Kafka, partition: TopicPartition, since: i64) -> Result<(), Failure> {
-    if offset(kafka, &partition, OffsetSpec::At(since)).await?.is_none() {
-        return Ok(());
-    }
-    let end = offset(kafka, &partition, OffsetSpec::Latest).await?.unwrap_or(0);
     let mut consumer = kafka.standalone_consumer().assign([partition.clone()]).build().await?;
-    consumer.seek_to_timestamp(&partition, since)?;
-    while let Some(record) = consumer.recv().await? {
-        let value = String::from_utf8_lossy(record.value().unwrap_or_default()).into_owned();
-        println!("{partition}@{} {} {value}", record.offset(), record.timestamp());
-        if record.offset() + 1 >= end {
-            break;
-        }
+    let begins = consumer.offsets_for_times([(partition.clone(), since)]).await?;
+    let ends = consumer.end_offsets([partition.clone()]).await?;
+    if let Some((begin, end)) = begins.get(&partition).copied().flatten().zip(ends.get(&partition))
+    {
+        consumer.seek(&partition, begin.offset)?;
+        print_until(&mut consumer, &partition, *end).await?;
     }
     consumer.close(CLOSE).await?;
     Ok(())
 }
 
-async fn offset(
-    kafka: &Kafka,
+/// Prints what lies before the offset `end`.
+///
+/// The last offsets may have no record that anybody sees: there are markers of transactions, and
+/// what compaction took. The position moves past them, and whoever only waits for the record in
+/// front of `end` waits for ever.
+async fn print_until(
+    consumer: &mut Consumer,
     partition: &TopicPartition,
-    spec: OffsetSpec,
-) -> Result<Option<i64>, Failure> {
-    let listed = kafka.admin().list_offsets([(partition.clone(), spec)]).await.into_result()?;
-    Ok(listed.get(partition).and_then(|listed| listed.offset))
+    end: i64,
+) -> Result<(), Failure> {
+    while consumer.position(partition)? < Some(end) {
+        let Ok(record) = tokio::time::timeout(LOOK_AGAIN, consumer.recv()).await else { continue };
+        let Some(record) = record? else { break };
+        if record.offset() < end {
+            let value = String::from_utf8_lossy(record.value().unwrap_or_default());
+            let (offset, timestamp) = (record.offset(), record.timestamp());
+            writeln!(stdout(), "{partition}@{offset} {timestamp} {value}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Ten records a minute apart, and the time in their middle.
@@ -82,5 +89,8 @@ async fn middle_of_a_demonstration(kafka: &Connected, topic: &str) -> Result<i64
 
 /// 2024-01-01, in milliseconds since 1970.
 const BEGIN: i64 = 1_704_067_200_000;
+
+/// How long a record is waited for before the position is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 const CLOSE: Duration = Duration::from_secs(5);
