@@ -1,8 +1,9 @@
 //! Topics, settings and groups.
-#![expect(clippy::print_stdout, reason = "this is a program")]
+
+use std::io::{Write, stdout};
 
 use clap::{Parser, Subcommand};
-use ottla::Admin;
+use ottla::{Admin, AdminError};
 use ottla_examples::{Cluster, Failure, end};
 
 #[derive(Parser)]
@@ -58,10 +59,11 @@ async fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn execute(admin: &Admin, command: Command) -> Result<(), Failure> {
+    let mut out = stdout();
     match command {
         Command::Topics => {
             for topic in admin.list_topics().await? {
-                println!("{}: {} partitions", topic.name, topic.partitions.len());
+                writeln!(out, "{}: {} partitions", topic.name, topic.partitions.len())?;
             }
         }
         Command::Create { topic, partitions, replication } => {
@@ -70,24 +72,37 @@ async fn execute(admin: &Admin, command: Command) -> Result<(), Failure> {
                 .partitions(partitions)
                 .replication(replication)
                 .await?;
-            println!("created {topic}");
+            writeln!(out, "created {topic}")?;
         }
         Command::Delete { topic } => {
             admin.delete_topic(topic.as_str()).await?;
-            println!("deleted {topic}");
+            writeln!(out, "deleted {topic}")?;
         }
         Command::Groups => {
-            for group in admin.list_groups().await.groups() {
-                println!("{}", group.id);
+            let listing = admin.list_groups().await;
+            for group in listing.groups() {
+                writeln!(out, "{}", group.id)?;
             }
+            told(listing.errors())?;
         }
         Command::Lag { group } => {
-            for (partition, behind) in admin.lag(group.as_str()).await?.iter() {
-                println!("{partition}: {behind:?}");
+            let lag = admin.lag(group.as_str()).await?;
+            for (partition, behind) in lag.iter() {
+                writeln!(out, "{partition}: {behind}")?;
             }
+            told(lag.errors())?;
         }
     }
     Ok(())
+}
+
+/// Fails with what is missing from an answer, of which the rest was shown.
+fn told<'a, K>(errors: impl Iterator<Item = (K, &'a AdminError)>) -> Result<(), Failure> {
+    let missing: Vec<String> = errors.map(|(_, error)| error.to_string()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("this is not all: {}", missing.join("; "))))
 }
 
 /// What there is to see without a command.
