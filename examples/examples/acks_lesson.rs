@@ -1,26 +1,43 @@
 //! What `acks` buys: a leader crashes right after it acknowledged.
-#![expect(clippy::print_stdout, reason = "this is a program")]
+#![expect(clippy::print_stderr, reason = "this is a program")]
 
+use std::io::{Write, stdout};
 use std::time::Duration;
 
+use clap::Parser;
 use ottla::{Acks, Kafka, Record};
 use ottla_broker::Cluster;
 use ottla_broker::cluster::TopicSpec;
 use ottla_examples::{Failure, end};
 
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
-    end(run().await)
+#[derive(Parser)]
+#[command(about = "Crashes a leader that has just acknowledged, on three brokers of its own")]
+struct Options {
+    /// What the other programs take, to say why this one does not.
+    #[arg(long = "bootstrap", alias = "config", short = 'X', hide = true)]
+    elsewhere: Vec<String>,
 }
 
-async fn run() -> Result<(), Failure> {
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    end(run(Options::parse()).await)
+}
+
+async fn run(Options { elsewhere }: Options) -> Result<(), Failure> {
+    if !elsewhere.is_empty() {
+        return Err(Failure::new(
+            "this lesson crashes leaders: it has brokers of its own, and no --bootstrap, --config or -X",
+        ));
+    }
+    eprintln!("using three embedded brokers, which are crashed");
     for acks in [Acks::None, Acks::Leader, Acks::All] {
         let (acknowledged, kept) = lesson(acks).await?;
-        println!(
+        writeln!(
+            stdout(),
             "acks {acks:?}: {acknowledged} acknowledged, {kept} there after the leader crashed"
-        );
+        )?;
     }
-    println!("only acks=all keeps what it acknowledged");
+    writeln!(stdout(), "only acks=all keeps what it acknowledged")?;
     Ok(())
 }
 

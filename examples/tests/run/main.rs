@@ -18,7 +18,7 @@ mod signals;
 #[cfg(unix)]
 mod transform;
 
-use program::succeed;
+use program::{fail, succeed};
 
 #[tokio::test]
 async fn hello_reads_back_what_it_wrote() {
@@ -32,4 +32,12 @@ async fn only_acks_all_keeps_what_it_acknowledged() {
     let shown = succeed("acks_lesson", &[]).await;
     assert!(shown.contains("acks Leader: 10 acknowledged, 0 there"), "{shown}");
     assert!(shown.contains("acks All: 10 acknowledged, 10 there"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_lesson_crashes_no_brokers_but_its_own() {
+    for arguments in [["--bootstrap", "127.0.0.1:1"], ["-X", "acks=1"], ["--config", "none"]] {
+        let told = fail("acks_lesson", &arguments).await;
+        assert!(told.contains("it has brokers of its own"), "{told}");
+    }
 }
