@@ -1,5 +1,6 @@
 //! Ten lines of ottla: a record goes out, and comes back.
-#![expect(clippy::print_stdout, reason = "this is a program")]
+
+use std::io::{Write, stdout};
 
 use clap::Parser;
 use ottla::{Record, TopicPartition};
@@ -25,13 +26,14 @@ async fn hello(Options { cluster, topic }: Options) -> Result<(), Failure> {
 
     let producer = kafka.producer().build().await?;
     let sent = producer.send(Record::to(&*topic).key("42").value("hello, Kafka")).await?;
-    println!("written to partition {} at offset {}", sent.partition, sent.offset);
+    writeln!(stdout(), "written to partition {} at offset {}", sent.partition, sent.offset)?;
 
     let there = TopicPartition::new(&*topic, sent.partition);
     let mut consumer = kafka.standalone_consumer().assign([there.clone()]).build().await?;
     consumer.seek(&there, sent.offset.known().unwrap_or_default())?;
     if let Some(record) = consumer.recv().await? {
-        println!("read back: {}", String::from_utf8_lossy(record.value().unwrap_or_default()));
+        let value = String::from_utf8_lossy(record.value().unwrap_or_default());
+        writeln!(stdout(), "read back: {value}")?;
     }
 
     consumer.close(CLOSE).await?;

@@ -18,7 +18,7 @@ mod signals;
 #[cfg(unix)]
 mod transform;
 
-use program::{fail, succeed};
+use program::{end, fail, start, succeed};
 
 #[tokio::test]
 async fn hello_reads_back_what_it_wrote() {
@@ -39,5 +39,18 @@ async fn the_lesson_crashes_no_brokers_but_its_own() {
     for arguments in [["--bootstrap", "127.0.0.1:1"], ["-X", "acks=1"], ["--config", "none"]] {
         let told = fail("acks_lesson", &arguments).await;
         assert!(told.contains("it has brokers of its own"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_ends_quietly_when_nobody_reads_it_any_more() {
+    for name in ["acks_lesson", "admin", "group", "hello", "replay"] {
+        let mut child = start(name, &[]);
+        // As `| head -1` does, once it has its line.
+        drop(child.stdout.take());
+        let output = end(child).await;
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {told}");
+        assert_eq!(told.lines().count(), 1, "{name} says which brokers it uses, no more: {told}");
     }
 }
