@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use ottla_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
+use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
+use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
 use super::topics::{alter, alter_resource, create, described, wanted};
 use super::*;
@@ -148,4 +150,27 @@ fn a_broker_refuses_what_it_cannot_read_too() {
     assert_eq!(set("log.cleaner.min.cleanable.ratio", "2"), 42);
     assert_eq!(set("compression.gzip.level", "0"), 42);
     assert_eq!(set("log.preallocate", "TRUE"), 0);
+}
+
+#[test]
+fn a_resource_that_is_named_twice_is_not_changed() {
+    let mut test = Test::new();
+    let changed = |value: &str| AlterableConfig {
+        name: "flush.ms".into(),
+        value: Some(value.into()),
+        ..Default::default()
+    };
+    let resource = |name: &str, value| AlterConfigsResource {
+        resource_type: 2,
+        resource_name: name.into(),
+        configs: vec![changed(value)],
+        ..Default::default()
+    };
+    test.topic("u", &[]);
+    let resources = vec![resource("t", "1"), resource("u", "2"), resource("t", "3")];
+    let request = IncrementalAlterConfigsRequest { resources, ..Default::default() };
+    let response: IncrementalAlterConfigsResponse = test.ask(1, request);
+    let codes: Vec<i16> = response.responses.iter().map(|row| row.error_code).collect();
+    assert_eq!(codes, [42, 0, 42]);
+    assert_eq!(described(&mut test, 2, "t", "flush.ms").config_source, 5, "the default");
 }

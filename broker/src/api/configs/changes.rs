@@ -86,6 +86,27 @@ impl World {
     }
 }
 
+/// The resources that a request names more than once: the kind of each, and its name.
+fn named_twice<'a>(
+    resources: impl Iterator<Item = (i8, &'a ByteString)>,
+) -> BTreeSet<(i8, ByteString)> {
+    let mut once = BTreeSet::new();
+    let again = resources.filter(|resource| !once.insert(*resource));
+    again.map(|(kind, name)| (kind, name.clone())).collect()
+}
+
+fn check_once(
+    twice: &BTreeSet<(i8, ByteString)>,
+    kind: i8,
+    name: &ByteString,
+) -> Result<(), Refused> {
+    if !twice.contains(&(kind, name.clone())) {
+        return Ok(());
+    }
+    let reason = "Each resource must appear at most once.";
+    Err(Refused::new(ErrorCode::InvalidRequest, reason))
+}
+
 fn known_key(resource: Resource, name: &str) -> Option<&'static Key> {
     match resource {
         Resource::Topic(_) => find(TOPIC_KEYS, name),
@@ -98,8 +119,10 @@ pub(in crate::api) fn replace(
     cx: &Context,
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
+    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
     let rows = request.resources.into_iter().map(|wanted| {
-        let outcome = replace_one(world, cx, &wanted, request.validate_only);
+        let outcome = check_once(&twice, wanted.resource_type, &wanted.resource_name)
+            .and_then(|()| replace_one(world, cx, &wanted, request.validate_only));
         let (error_code, error_message) = told(outcome);
         alter_configs::AlterConfigsResourceResponse {
             error_code,
@@ -184,8 +207,10 @@ pub(in crate::api) fn alter(
     cx: &Context,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
+    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
     let rows = request.resources.into_iter().map(|wanted| {
-        let outcome = alter_one(world, cx, &wanted, request.validate_only);
+        let outcome = check_once(&twice, wanted.resource_type, &wanted.resource_name)
+            .and_then(|()| alter_one(world, cx, &wanted, request.validate_only));
         let (error_code, error_message) = told(outcome);
         incremental_alter_configs::AlterConfigsResourceResponse {
             error_code,

@@ -63,6 +63,10 @@ async fn create_topics(twin: &mut Twin) {
         ("of fewer than none", topic("none", -2, &[])),
         ("of too many partitions", topic("none", 10_001, &[])),
         ("of too many replicas", CreatableTopic { replication_factor: 5, ..topic("none", 1, &[]) }),
+        (
+            "of no partition and no replica",
+            CreatableTopic { replication_factor: 0, ..topic("none", 0, &[]) },
+        ),
         ("of no replica", CreatableTopic { replication_factor: 0, ..topic("none", 1, &[]) }),
         ("with an unknown setting", topic("none", 1, &[("no.such.setting", "1")])),
         ("with a bad setting", topic("none", 1, &[("max.message.bytes", "many")])),
@@ -74,6 +78,9 @@ async fn create_topics(twin: &mut Twin) {
         ("assigned with a gap", by_hand(vec![assigned(1, &[1])])),
         ("assigned to nobody known", by_hand(vec![assigned(0, &[9])])),
         ("assigned twice", by_hand(vec![assigned(0, &[1, 1])])),
+        ("assigned to nobody", by_hand(vec![assigned(0, &[])])),
+        ("assigned to somebody unknown twice", by_hand(vec![assigned(0, &[9, 9])])),
+        ("assigned again", by_hand(vec![assigned(0, &[1]), assigned(0, &[1])])),
     ];
     twin.ask("of dots", 7, |_| CreateTopicsRequest {
         topics: vec![topic("dot_under.score", 1, &[])],
@@ -153,6 +160,7 @@ async fn create_partitions(twin: &mut Twin) {
         twin.ask(&format!("only tried to {count}"), 3, |_| tried.clone()).await;
     }
     twin.ask("with too many assignments", 3, |_| assigned(&[1, 1])).await;
+    twin.ask("with no assignments", 3, |_| assigned(&[])).await;
     twin.ask("on nobody known", 3, |_| assigned(&[9])).await;
     twin.ask("only tried", 3, |_| CreatePartitionsRequest {
         validate_only: true,
@@ -179,9 +187,18 @@ async fn metadata(twin: &mut Twin) {
         ..Default::default()
     })
     .await;
-    let operations =
-        MetadataRequest { include_topic_authorized_operations: true, ..metadata_of("twin") };
-    twin.ask("with operations", 12, |_| operations.clone()).await;
+    let operations = MetadataRequest {
+        include_topic_authorized_operations: true,
+        include_cluster_authorized_operations: true,
+        ..metadata_of("twin")
+    };
+    for version in [8, 10, 12] {
+        twin.ask("with operations", version, |_| operations.clone()).await;
+    }
+    let all = MetadataRequest { topics: None, ..operations };
+    for version in [8, 12] {
+        twin.ask("of all with operations", version, |_| all.clone()).await;
+    }
     let by_id = |topic_id: Uuid, name: Option<&str>| {
         let topic =
             MetadataRequestTopic { topic_id, name: name.map(Into::into), ..Default::default() };
@@ -211,6 +228,21 @@ async fn describe_partitions(twin: &mut Twin) {
     let cursor = Cursor { topic_name: "twin".into(), partition_index: 1, ..Default::default() };
     let next = DescribeTopicPartitionsRequest { cursor: Some(cursor), ..of(&["twin"], 2000) };
     twin.ask("the next page", 0, |_| next.clone()).await;
+    twin.ask("of impossible names", 0, |_| of(&["a b", "..", "twin"], 2000)).await;
+    twin.ask("of one twice", 0, |_| of(&["twin", "twin"], 2000)).await;
+    twin.ask("of no more than none", 0, |_| of(&["twin"], -1)).await;
+    for (case, names, topic_name, partition_index) in [
+        ("from a topic that is not asked for", &["twin"][..], "created-7", 0),
+        ("from a partition before all", &["twin"], "twin", -1),
+        ("from a partition after all", &["twin", "created-7"], "twin", 9),
+        ("from a topic between all", &[], "cz", 0),
+        ("from a topic between all, further on", &[], "cz", 1),
+    ] {
+        let topic_name = topic_name.into();
+        let cursor = Cursor { topic_name, partition_index, ..Default::default() };
+        let request = DescribeTopicPartitionsRequest { cursor: Some(cursor), ..of(names, 2000) };
+        twin.ask(case, 0, |_| request.clone()).await;
+    }
 }
 
 fn described(resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
@@ -320,6 +352,11 @@ async fn alter_configs(twin: &mut Twin) {
         ("of another broker", of_broker("9", "log.flush.interval.ms", "9000000")),
         ("of a broker that is none", of_broker("x", "log.flush.interval.ms", "9000000")),
         ("appended to a number of a broker", appended("log.flush.interval.ms", "1")),
+        ("named as two resources", {
+            let mut request = altered("twin", "flush.ms", set, Some("1"));
+            request.resources.push(request.resources[0].clone());
+            request
+        }),
     ] {
         twin.ask(case, 1, |_| request.clone()).await;
     }
@@ -374,6 +411,31 @@ pub(super) async fn delete(twin: &mut Twin) {
         timeout_ms: 5000,
         ..Default::default()
     };
+    let also_by_id = |names: &[&str], topic_ids: &[Uuid]| {
+        let name =
+            |name: &&str| DeleteTopicState { name: Some((*name).into()), ..Default::default() };
+        let id = |id: &Uuid| DeleteTopicState { topic_id: *id, name: None, ..Default::default() };
+        let topics = names.iter().map(name).chain(topic_ids.iter().map(id)).collect();
+        DeleteTopicsRequest { topics, timeout_ms: 5000, ..Default::default() }
+    };
+    twin.ask("by name twice", 6, |_| also_by_id(&["twin", "twin"], &[])).await;
+    twin.ask("by name and id apart", 6, |side| also_by_id(&["twin"], &[side.topic("twin")])).await;
+    twin.ask("by id twice", 6, |side| also_by_id(&[], &[side.topic("twin"); 2])).await;
+    twin.ask("by name and by id twice", 6, |side| also_by_id(&["twin"], &[side.topic("twin"); 2]))
+        .await;
+    twin.ask("by neither name nor id", 6, |_| also_by_id(&[], &[Uuid::ZERO])).await;
+    twin.ask("by both name and id", 6, |side| {
+        let mut request = also_by_id(&["twin"], &[]);
+        request.topics[0].topic_id = side.topic("twin");
+        request
+    })
+    .await;
+    twin.ask("of one of two by name twice", 5, |_| DeleteTopicsRequest {
+        topic_names: vec!["set".into(), "twin".into(), "twin".into()],
+        timeout_ms: 5000,
+        ..Default::default()
+    })
+    .await;
     twin.ask("by id", 6, |side| by_id(side.topic("twin"))).await;
     twin.ask("by an unknown id", 6, |_| by_id(Uuid::from(9_u128))).await;
 }
