@@ -156,15 +156,17 @@ impl Catalog {
         self.alive.first().copied()
     }
 
-    /// The node that a key's coordinator runs on: the same for every caller while no node comes
-    /// or goes, and nobody moves it.
+    /// The node that a key's coordinator runs on: where its hash has it, or on the next node that
+    /// is up. So it moves when its own node goes or comes back, or when somebody moves it, and not
+    /// when another node does.
     #[must_use]
     pub fn coordinator(&self, of: CoordinatorType, key: &str) -> Option<&Node> {
         if let Some(node) = self.moved.get(&of).and_then(|moved| moved.get(key)) {
             return self.nodes.get(node);
         }
-        let slot = usize::try_from(java_hash(key)).unwrap_or(0) % self.alive.len().max(1);
-        self.live_nodes().nth(slot)
+        let slot = usize::try_from(java_hash(key)).unwrap_or(0) % self.nodes.len().max(1);
+        let from_there = self.nodes.values().skip(slot).chain(self.nodes.values().take(slot));
+        from_there.into_iter().find(|node| self.alive.contains(&node.id))
     }
 
     /// Whether a node may answer for a key as its coordinator.

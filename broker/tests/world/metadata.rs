@@ -1,3 +1,4 @@
+use ottla_broker::world::catalog::CoordinatorType;
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
 use ottla_protocol::messages::{
     DescribeClusterRequest, DescribeClusterResponse, DescribeTopicPartitionsRequest,
@@ -215,6 +216,25 @@ fn every_node_names_the_same_coordinator() {
     for key in ["g1", "g2", "g3"] {
         assert_eq!([1, 2, 3].map(|node| on(node, key)), [on(1, key); 3]);
     }
+}
+
+#[test]
+fn a_node_that_goes_or_comes_moves_no_coordinators_but_its_own() {
+    let mut test = Test::without_topics(5, &[]);
+    let coordinators = |test: &Test| {
+        let of = |key: i32| {
+            let node = test.world.catalog().coordinator(CoordinatorType::Group, &format!("g{key}"));
+            node.unwrap().id.0
+        };
+        (0..50).map(of).collect::<Vec<_>>()
+    };
+    let before = coordinators(&test);
+    test.world.set_alive(NodeId(2), false, test.now);
+    for (before, after) in before.iter().zip(coordinators(&test)) {
+        assert_eq!(after, if *before == 2 { 3 } else { *before });
+    }
+    test.world.set_alive(NodeId(2), true, test.now);
+    assert_eq!(coordinators(&test), before);
 }
 
 #[test]
