@@ -66,10 +66,8 @@ struct InFlight {
     correlation_id: i32,
     /// `None` for the handshake's own.
     token: Option<Token>,
-    api: ApiKey,
     version: i16,
-    since: Instant,
-    timeout: Duration,
+    wait: Wait,
 }
 
 #[derive(Debug)]
@@ -77,15 +75,29 @@ struct Outgoing {
     frame: Frame,
     /// Bytes of the whole frame: while all of them are left, the broker cannot know the request.
     whole: usize,
-    /// Whom to tell when the last byte has left.
-    unanswered: Option<Token>,
+    /// Whom to tell when the last byte has left, and how long that may take.
+    unanswered: Option<(Token, Wait)>,
+}
+
+/// How long a request may take: to be answered or, where it is not, to be written.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    api: ApiKey,
+    since: Instant,
+    timeout: Duration,
+}
+
+impl Wait {
+    fn until(&self) -> Instant {
+        after(self.since, self.timeout)
+    }
 }
 
 /// How a request is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sent {
     Answered { token: Token, timeout: Duration },
-    Unanswered { token: Token },
+    Unanswered { token: Token, timeout: Duration },
 }
 
 impl Connection {
@@ -126,10 +138,18 @@ impl Connection {
         &self.peer
     }
 
-    /// Since when the oldest request waits for its answer.
+    /// Since when the oldest request waits for its answer or, where it gets none, to be written.
     #[must_use]
     pub fn oldest_unanswered(&self) -> Option<Instant> {
-        self.in_flight.front().map(|oldest| oldest.since)
+        self.oldest().map(|wait| wait.since).min()
+    }
+
+    /// The oldest request that waits for its answer, and the oldest that waits to be written and gets
+    /// none.
+    fn oldest(&self) -> impl Iterator<Item = Wait> {
+        let answered = self.in_flight.front().map(|oldest| oldest.wait);
+        let unanswered = self.outgoing.iter().find_map(|outgoing| outgoing.unanswered);
+        answered.into_iter().chain(unanswered.map(|(_, wait)| wait))
     }
 
     /// Lets `source` send, where the connection is up and the broker does not ask to be left alone.
@@ -169,7 +189,7 @@ impl Connection {
                 return;
             }
             let through = self.outgoing.pop_front();
-            if let Some(token) = through.and_then(|through| through.unanswered) {
+            if let Some((token, _)) = through.and_then(|through| through.unanswered) {
                 source.handle_written(now, token);
             }
         }
@@ -210,10 +230,14 @@ impl Connection {
             State::Handshaking { until, .. } => Some(*until),
             State::Ready(_) => None,
         };
-        let answer = self.in_flight.front().map(|oldest| after(oldest.since, oldest.timeout));
-        let idle =
-            self.in_flight.is_empty().then(|| after(self.last_active, self.options.max_idle));
-        [setup, answer, idle, self.muted_until].into_iter().flatten().min()
+        let oldest = self.oldest().map(|wait| wait.until()).min();
+        [setup, oldest, self.idle_at(), self.muted_until].into_iter().flatten().min()
+    }
+
+    /// When it has been unused for too long; `None` while it is used.
+    fn idle_at(&self) -> Option<Instant> {
+        let is_unused = self.in_flight.is_empty() && self.outgoing.is_empty();
+        is_unused.then(|| after(self.last_active, self.options.max_idle))
     }
 
     /// Ends the connection when somebody waited too long.
@@ -227,16 +251,14 @@ impl Connection {
         {
             return Err(CloseReason::SetupTimeout(self.options.setup_timeout));
         }
-        if let Some(oldest) = self.in_flight.front()
-            && after(oldest.since, oldest.timeout) <= now
-        {
-            return Err(CloseReason::RequestTimeout { api: oldest.api, after: oldest.timeout });
+        let late = self.oldest().find(|wait| wait.until() <= now);
+        if let Some(Wait { api, timeout, .. }) = late {
+            return Err(CloseReason::RequestTimeout { api, after: timeout });
         }
-        let idle = self.in_flight.is_empty() && self.outgoing.is_empty();
-        if idle && after(self.last_active, self.options.max_idle) <= now {
-            return Err(CloseReason::Idle);
+        match self.idle_at() {
+            Some(at) if at <= now => Err(CloseReason::Idle),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// Fails all that is under way, in the order it was sent. A request of which no byte was written
@@ -252,7 +274,7 @@ impl Connection {
             }
         }
         for out in std::mem::take(&mut self.outgoing) {
-            if let Some(token) = out.unanswered {
+            if let Some((token, _)) = out.unanswered {
                 source.handle_failure(now, token, &self.failure(reason, !untouched(&out)));
             }
         }
@@ -289,14 +311,16 @@ impl Connection {
         let frame = frames::encode_request(request, version, correlation_id, client_id)
             .map_err(|source| RequestError::Encode { peer: self.shared_peer(), source })?;
         self.next_correlation = correlation_id.wrapping_add(1) & i32::MAX;
-        let (token, unanswered) = match sent {
-            Sent::Answered { token, timeout } => (Some((token, timeout)), None),
-            Sent::Unanswered { token } => (None, Some(token)),
+        let wait = |timeout| Wait { api: R::API, since: now, timeout };
+        let unanswered = match sent {
+            Sent::Answered { token, timeout } => {
+                let (token, wait) = (Some(token), wait(timeout));
+                self.in_flight.push_back(InFlight { correlation_id, token, version, wait });
+                None
+            }
+            Sent::Unanswered { token, timeout } => Some((token, wait(timeout))),
         };
         self.outgoing.push_back(Outgoing { whole: frame.len(), frame, unanswered });
-        if let Some((token, timeout)) = token {
-            self.await_answer(correlation_id, Some(token), R::API, version, timeout, now);
-        }
         Ok(())
     }
 
@@ -309,22 +333,10 @@ impl Connection {
         if let Ok(frame) = frames::encode_request(&request, version, correlation_id, client_id) {
             self.next_correlation += 1;
             self.outgoing.push_back(Outgoing { whole: frame.len(), frame, unanswered: None });
-            let timeout = self.options.setup_timeout;
-            self.await_answer(correlation_id, None, ApiKey::ApiVersions, version, timeout, now);
+            let (api, timeout) = (ApiKey::ApiVersions, self.options.setup_timeout);
+            let wait = Wait { api, since: now, timeout };
+            self.in_flight.push_back(InFlight { correlation_id, token: None, version, wait });
         }
-    }
-
-    fn await_answer(
-        &mut self,
-        correlation_id: i32,
-        token: Option<Token>,
-        api: ApiKey,
-        version: i16,
-        timeout: Duration,
-        now: Instant,
-    ) {
-        let since = now;
-        self.in_flight.push_back(InFlight { correlation_id, token, api, version, since, timeout });
     }
 
     fn next_frame(&mut self) -> Result<Option<Bytes>, CloseReason> {
@@ -344,7 +356,7 @@ impl Connection {
         let Some(oldest) = self.in_flight.front() else {
             return Err(CloseReason::NotKafka("it answers what nobody asked".into()));
         };
-        let (api, version, expected) = (oldest.api, oldest.version, oldest.correlation_id);
+        let (api, version, expected) = (oldest.wait.api, oldest.version, oldest.correlation_id);
         let ResponseFrame { correlation_id: got, body } =
             ResponseFrame::decode(frame, api, version).map_err(unreadable)?;
         if got != expected {

@@ -79,7 +79,8 @@ impl<'a> Outbox<'a> {
         self.connection.send(request, version, sent, self.now)
     }
 
-    /// Sends `request`, which the broker does not answer: Produce with `acks=0`.
+    /// Sends `request`, which the broker does not answer: Produce with `acks=0`. It is to be written
+    /// within `timeout`, or the connection is closed.
     ///
     /// # Errors
     ///
@@ -89,8 +90,10 @@ impl<'a> Outbox<'a> {
         request: &R,
         version: i16,
         token: Token,
+        timeout: Duration,
     ) -> Result<(), RequestError> {
-        self.connection.send(request, version, Sent::Unanswered { token }, self.now)
+        let sent = Sent::Unanswered { token, timeout };
+        self.connection.send(request, version, sent, self.now)
     }
 
     /// The failure of a request that was not sent over this connection.

@@ -186,7 +186,7 @@ impl BrokerLink {
         let sent = draft.version(outbox, protocol).and_then(|version| {
             let request = draft.request(config);
             match config.acks {
-                Acks::None => outbox.send_unanswered(&request, version, token),
+                Acks::None => outbox.send_unanswered(&request, version, token, timeout),
                 Acks::Leader | Acks::All => outbox.send(&request, version, token, timeout),
             }
         });

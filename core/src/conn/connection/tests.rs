@@ -135,6 +135,52 @@ fn an_unanswered_request_is_done_when_it_is_written() {
 }
 
 #[test]
+fn a_request_without_an_answer_closes_the_connection_if_it_is_not_written() {
+    let mut bed = Bed::ready(5);
+    *bed.source.unanswered.lock().unwrap() = true;
+    bed.source.want(2);
+    bed.poll();
+    assert_eq!(bed.connection.oldest_unanswered(), Some(bed.now), "it may be held suspect");
+    assert_eq!(bed.connection.next_timeout(), Some(bed.now + 30 * SECOND));
+    assert!(bed.connection.handle_timeout(bed.now + 29 * SECOND).is_ok());
+    let reason = bed.connection.handle_timeout(bed.now + 30 * SECOND).unwrap_err();
+    assert!(matches!(reason, CloseReason::RequestTimeout { api: ApiKey::Metadata, .. }));
+    assert_eq!(bed.fail(&reason), ["failure 0 not written", "failure 1 not written"]);
+}
+
+#[test]
+fn what_has_waited_longest_closes_the_connection_whether_or_not_it_is_answered() {
+    for order in [[true, false], [false, true]] {
+        let mut bed = Bed::ready(5);
+        for unanswered in order {
+            *bed.source.unanswered.lock().unwrap() = unanswered;
+            bed.source.want(1);
+            bed.poll();
+            bed.now += SECOND;
+        }
+        assert_eq!(bed.connection.oldest_unanswered(), Some(bed.now - 2 * SECOND));
+        assert_eq!(bed.connection.next_timeout(), Some(bed.now + 28 * SECOND));
+        assert!(bed.connection.handle_timeout(bed.now + 28 * SECOND).is_err());
+    }
+}
+
+#[test]
+fn a_connection_is_unused_once_all_is_written() {
+    let mut bed = Bed::with(|options| options.max_idle = SECOND);
+    bed.written();
+    bed.answer_versions();
+    *bed.source.unanswered.lock().unwrap() = true;
+    bed.source.want(1);
+    bed.poll();
+    bed.now += 2 * SECOND;
+    assert!(bed.connection.handle_timeout(bed.now).is_ok());
+    assert!(bed.connection.next_timeout() > Some(bed.now), "or its owner spins");
+    bed.written();
+    assert_eq!(bed.connection.oldest_unanswered(), None);
+    assert_eq!(bed.connection.next_timeout(), Some(bed.now + SECOND));
+}
+
+#[test]
 fn times_without_end_do_not_overflow() {
     let mut bed = Bed::with(|options| {
         options.setup_timeout = Duration::MAX;
@@ -313,7 +359,7 @@ impl RequestSource for Source {
             let token = Token(*sent);
             let timeout = *self.timeout.lock().unwrap();
             if *self.unanswered.lock().unwrap() {
-                outbox.send_unanswered(&request, version, token).unwrap();
+                outbox.send_unanswered(&request, version, token, timeout).unwrap();
             } else {
                 outbox.send(&request, version, token, timeout).unwrap();
             }
