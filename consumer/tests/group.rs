@@ -495,7 +495,9 @@ impl Bed {
     }
 
     async fn add_partitions(&self, count: i32) {
-        let topic = CreatePartitionsTopic { name: "orders".into(), count, ..Default::default() };
+        // No assignments, which is not the same as none at all.
+        let (name, assignments) = ("orders".into(), None);
+        let topic = CreatePartitionsTopic { name, count, assignments, ..Default::default() };
         let request = CreatePartitionsRequest { topics: vec![topic], ..Default::default() };
         let answer =
             self.client.call(&Target::Controller, &request, self.deadline()).await.unwrap();
