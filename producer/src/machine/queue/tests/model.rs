@@ -16,6 +16,7 @@ use super::steps::{append, identity, start, terms};
 use crate::config::ProducerConfig;
 use crate::machine::delivery::Delivery;
 use crate::machine::delivery::Outcome;
+use crate::machine::identity::IdentityCell;
 use crate::record::Record;
 
 /// xorshift: the same seed, the same run.

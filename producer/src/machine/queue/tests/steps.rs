@@ -12,6 +12,7 @@ use super::super::*;
 use crate::config::ProducerConfig;
 use crate::machine::budget::ByteBudget;
 use crate::machine::delivery::Delivery;
+use crate::machine::identity::IdentityCell;
 use crate::record::Record;
 
 pub(super) fn terms(config: &ProducerConfig) -> Arc<Terms> {
