@@ -151,7 +151,7 @@ impl Consumer {
         }
     }
 
-    fn group(&self) -> Result<&GroupHandle, ConsumerError> {
+    pub(super) fn group(&self) -> Result<&GroupHandle, ConsumerError> {
         self.group.as_ref().ok_or(ConsumerError::NoGroup)
     }
 }

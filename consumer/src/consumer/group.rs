@@ -14,6 +14,22 @@ use crate::machine::membership::{GroupEvent, GroupNotice};
 use crate::spans;
 
 impl Consumer {
+    /// Has the group assign its partitions anew: for an assignor of the application's own whose mind
+    /// has changed, say. Never waits; the next polls bring what comes of it. `reason` is for the log of
+    /// the broker. Nothing happens where the consumer is no member, or joins already.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::NoGroup`].
+    ///
+    /// # Kafka
+    ///
+    /// Java's `enforceRebalance` (KIP-568, KIP-800).
+    pub fn enforce_rebalance(&self, reason: &str) -> Result<(), ConsumerError> {
+        self.group()?.enforce_rebalance(reason);
+        Ok(())
+    }
+
     /// Does what the group asks for, in the application's own task. A notice stays until all of it is
     /// done: a dropped future does it again.
     pub(super) async fn heed_group(&mut self) -> Result<(), ConsumerError> {

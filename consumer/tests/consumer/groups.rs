@@ -505,6 +505,21 @@ async fn an_interval_without_end_commits_when_the_consumer_is_closed() {
     assert_eq!(committed(&look, 0).await, Some(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_that_is_enforced_brings_the_partitions_again() {
+    let bed = Bed::start().await;
+    let told = Told::default();
+    let mut consumer = member(&bed, "g").on_rebalance(told.clone()).build().await.unwrap();
+    let idle = tokio::time::timeout(Duration::from_secs(4), consumer.poll()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    consumer.enforce_rebalance("the assignor changed its mind").unwrap();
+    let idle = tokio::time::timeout(Duration::from_secs(4), consumer.poll()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    assert_eq!(*told.0.lock().unwrap(), ["+3", "-3", "+3"]);
+    let alone = bed.consumer(&[0]).await;
+    assert!(matches!(alone.enforce_rebalance("why not"), Err(ConsumerError::NoGroup)));
+}
+
 /// Polls for good; says when which partition gave a record.
 fn reader(bed: &Bed, mut consumer: Consumer) -> mpsc::UnboundedReceiver<(i32, Instant)> {
     let (seen, receiver) = mpsc::unbounded_channel();
