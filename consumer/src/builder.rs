@@ -20,7 +20,7 @@ use crate::listener::{AnyListener, RebalanceListener};
 use crate::machine::assignor::{
     Assignor, CooperativeStickyAssignor, RangeAssignor, RoundRobinAssignor, StickyAssignor,
 };
-use crate::machine::membership::{GroupConfig, OnClose};
+use crate::machine::membership::GroupConfig;
 use crate::machine::subscription::Subscription;
 
 /// A [`Consumer`] in the making.
@@ -207,7 +207,6 @@ fn group_config(
         auto_commit_interval: config
             .enable_auto_commit
             .then_some(config.auto_commit_interval.max(LEAST_AUTO_COMMIT)),
-        on_close: OnClose::Default,
     })
 }
 

@@ -37,6 +37,7 @@ pub use batch::{Batch, BatchRecords, OwnedBatchRecords};
 pub use builder::ConsumerBuilder;
 #[cfg(feature = "net")]
 pub use consumer::{Consumer, ConsumerEvent, ShutdownHandle};
+pub use machine::membership::OnClose;
 pub use machine::offsets::OffsetAndTimestamp;
 #[cfg(feature = "net")]
 pub use partitions::{PartitionStream, Partitions};

@@ -15,7 +15,9 @@ use ottla_broker::world::Seen;
 use ottla_consumer::driver::group::GroupHandle;
 use ottla_consumer::machine::assignor::{Assignor, CooperativeStickyAssignor, RangeAssignor};
 use ottla_consumer::machine::commit::{CommitError, Offset, Offsets};
-use ottla_consumer::machine::membership::{GroupConfig, GroupError, GroupEvent, LossReason};
+use ottla_consumer::machine::membership::{
+    GroupConfig, GroupError, GroupEvent, LossReason, OnClose,
+};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::config::ClientConfig;
 use ottla_core::net::{Client, Runtime, Target};
@@ -78,7 +80,7 @@ async fn what_a_closed_member_had_moves_at_once() {
     let mut two = bed.member("two", cooperative()).await;
     share(&mut [&mut one, &mut two], 3).await;
     let begun = bed.now();
-    two.handle.leave(bed.deadline()).await.unwrap();
+    two.handle.leave(OnClose::Default, bed.deadline()).await.unwrap();
     one.until_owning(6).await;
     let took = bed.now() - begun;
     assert!(took <= HEARTBEAT + Duration::from_millis(300), "{took:?}");
@@ -105,7 +107,7 @@ async fn a_static_member_that_restarts_keeps_its_partitions_and_moves_nobody() {
     let mut two = bed.member("two", named("second")).await;
     share(&mut [&mut one, &mut two], 3).await;
     let (kept, quiet) = (two.owned.clone(), one.log.len());
-    two.handle.leave(bed.deadline()).await.unwrap();
+    two.handle.leave(OnClose::Default, bed.deadline()).await.unwrap();
     let mut again = bed.member("two", named("second")).await;
     again.until_owning(3).await;
     assert_eq!(again.owned, kept);
@@ -268,7 +270,7 @@ async fn what_is_stored_is_committed_when_it_is_revoked_and_when_leaving() {
     }
     let mine = two.owned.first().unwrap().clone();
     two.handle.store(&mine, Offset::new(11));
-    two.handle.leave(bed.deadline()).await.unwrap();
+    two.handle.leave(OnClose::Default, bed.deadline()).await.unwrap();
     assert_eq!(one.committed(&mine.to_string()).await, Some(11));
 }
 
@@ -336,7 +338,7 @@ async fn a_commit_has_failed_at_its_deadline_with_no_broker_left() {
     assert!(matches!(failed, Err(CommitError::DeadlineExceeded { .. })), "{failed:?}");
     assert!(bed.now() - begun <= SOON + Duration::from_millis(100));
     let begun = bed.now();
-    one.handle.leave(bed.deadline()).await.unwrap();
+    one.handle.leave(OnClose::Default, bed.deadline()).await.unwrap();
     assert!(bed.now() - begun <= SOON + Duration::from_millis(100));
 }
 

@@ -58,7 +58,8 @@ pub use ottla_consumer::machine::fetch::{FetchEvent, ResetCause};
 pub use ottla_consumer::machine::membership::{GroupError, LossReason};
 pub use ottla_consumer::{
     Batch, BatchRecords, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerRecord, ConsumerStream,
-    OffsetAndTimestamp, OwnedBatchRecords, PartitionStream, Partitions, RecordRef, ShutdownHandle,
+    OffsetAndTimestamp, OnClose, OwnedBatchRecords, PartitionStream, Partitions, RecordRef,
+    ShutdownHandle,
 };
 pub use ottla_core::cluster::{PartitionInfo, TopicInfo};
 pub use ottla_core::config::{

@@ -10,6 +10,7 @@ use crate::driver::Shared;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
 use crate::machine::commit::CommitError;
+use crate::machine::membership::OnClose;
 
 /// Ends the polls of a consumer from elsewhere. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +47,28 @@ impl Consumer {
     ///
     /// Java's `close(Duration)`.
     pub async fn close(&mut self, timeout: Duration) -> Result<(), ConsumerError> {
+        self.close_with(timeout, OnClose::Default).await
+    }
+
+    /// As [`close`](Self::close), with a word on whether the member leaves its group: then others have
+    /// its partitions at once, and otherwise when its session is over, unless it is back by then.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Kafka
+    ///
+    /// Java's `close(CloseOptions)` (KIP-1092).
+    pub async fn close_with(
+        &mut self,
+        timeout: Duration,
+        on_close: OnClose,
+    ) -> Result<(), ConsumerError> {
         if self.shared.is_closed() && self.group.is_none() {
             return Ok(());
         }
@@ -54,7 +77,7 @@ impl Consumer {
         // Nothing more is fetched; what was is returned to nobody, and no stream goes on.
         self.shared.close();
         let sessions = self.shared.end_sessions(deadline);
-        let ((), left) = tokio::join!(sessions, self.leave_in_time(deadline, timeout));
+        let ((), left) = tokio::join!(sessions, self.leave_in_time(deadline, timeout, on_close));
         self.group = None;
         left
     }
@@ -65,12 +88,13 @@ impl Consumer {
         &mut self,
         deadline: Deadline,
         timeout: Duration,
+        on_close: OnClose,
     ) -> Result<(), ConsumerError> {
         let Some(group) = self.group.clone() else { return Ok(()) };
         let runtime = self.shared.client().runtime().clone();
         tokio::select! {
             biased;
-            left = self.leave(&group, deadline) => left,
+            left = self.leave(&group, deadline, on_close) => left,
             () = runtime.sleep_until(Some(deadline.instant())) => Err(CommitError::DeadlineExceeded {
                 within: timeout,
                 last: None,
@@ -85,12 +109,13 @@ impl Consumer {
         &mut self,
         group: &GroupHandle,
         deadline: Deadline,
+        on_close: OnClose,
     ) -> Result<(), ConsumerError> {
         let owned = if self.subscribed { self.assignment() } else { Vec::new() };
         let told = if owned.is_empty() { Ok(()) } else { self.tell_revoking(&owned).await };
         // Who closes again, because this was dropped, is not told of them again.
         owned.iter().for_each(|partition| self.remove(partition));
-        group.leave(deadline).await?;
+        group.leave(on_close, deadline).await?;
         told.map_err(listening::failed)
     }
 }

@@ -34,7 +34,7 @@ use self::task::{Command, GroupTask, Published};
 use crate::machine::commit::{
     CommitError, Cursor, LookedUpOffsets, MarkedPartition, Offset, Offsets, Wait,
 };
-use crate::machine::membership::{GroupConfig, GroupNotice, NoticeId};
+use crate::machine::membership::{GroupConfig, GroupNotice, NoticeId, OnClose};
 
 /// A consumer's seat in its group. Cheap to clone; every clone talks to the same task.
 ///
@@ -291,7 +291,7 @@ impl GroupHandle {
         metadata
     }
 
-    /// Commits what was stored, where commits are automatic, leaves the group and ends the task.
+    /// Commits what was stored, where commits are automatic, leaves the group or not, and ends the task.
     /// Notices that are left are not waited for: run the listener before.
     ///
     /// # Errors
@@ -302,10 +302,10 @@ impl GroupHandle {
     ///
     /// A dropped future does not keep the task from leaving, once it was polled. Leaving again waits
     /// for that, and says what became of it.
-    pub async fn leave(&self, deadline: Deadline) -> Result<(), CommitError> {
+    pub async fn leave(&self, on_close: OnClose, deadline: Deadline) -> Result<(), CommitError> {
         let (done, outcome) = oneshot::channel();
         // A task that leaves already, or has left, drops it.
-        drop(self.commands.send(Command::Leave { deadline, done }).await);
+        drop(self.commands.send(Command::Leave { on_close, deadline, done }).await);
         match outcome.await {
             Ok(left) => left,
             Err(_) => self.published.borrow().left.clone(),

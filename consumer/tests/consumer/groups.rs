@@ -11,7 +11,7 @@ use ottla_consumer::error::ConsumerError;
 use ottla_consumer::listener::{Assigned, ListenerError, RebalanceListener, Revoking};
 use ottla_consumer::machine::commit::{CommitError, Offset};
 use ottla_consumer::machine::membership::GroupError;
-use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream};
+use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream, OnClose};
 use ottla_core::types::TopicPartition;
 use ottla_protocol::{ApiKey, ErrorCode};
 use tokio::sync::mpsc;
@@ -518,6 +518,24 @@ async fn a_rebalance_that_is_enforced_brings_the_partitions_again() {
     assert_eq!(*told.0.lock().unwrap(), ["+3", "-3", "+3"]);
     let alone = bed.consumer(&[0]).await;
     assert!(matches!(alone.enforce_rebalance("why not"), Err(ConsumerError::NoGroup)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_closes_says_whether_the_others_get_its_partitions_at_once() {
+    for (on_close, soon) in [(OnClose::Leave, true), (OnClose::Remain, false)] {
+        let bed = Bed::start().await;
+        let mut first = member(&bed, "g").build().await.unwrap();
+        let idle = tokio::time::timeout(Duration::from_secs(4), first.poll()).await;
+        assert!(idle.is_err(), "{idle:?}");
+        within(first.close_with(Duration::from_secs(5), on_close)).await.unwrap();
+        let mut second = member(&bed, "g").build().await.unwrap();
+        let idle = tokio::time::timeout(Duration::from_secs(20), second.poll()).await;
+        assert!(idle.is_err(), "{idle:?}");
+        assert_eq!(second.assignment().len() == 3, soon, "{on_close:?}");
+        let idle = tokio::time::timeout(Duration::from_secs(60), second.poll()).await;
+        assert!(idle.is_err(), "{idle:?}");
+        assert_eq!(second.assignment().len(), 3, "{on_close:?}");
+    }
 }
 
 /// Polls for good; says when which partition gave a record.

@@ -7,9 +7,11 @@ use tokio::sync::oneshot;
 
 use super::task::GroupTask;
 use crate::machine::commit::{CommitError, CommitId, Offsets};
+use crate::machine::membership::OnClose;
 
 /// The way out.
 pub(super) struct Closing {
+    pub(super) on_close: OnClose,
     pub(super) deadline: Deadline,
     pub(super) done: Option<oneshot::Sender<Result<(), CommitError>>>,
     pub(super) step: Step,
@@ -25,6 +27,7 @@ pub(super) enum Step {
 impl GroupTask {
     pub(super) fn close(
         &mut self,
+        on_close: OnClose,
         deadline: Deadline,
         done: Option<oneshot::Sender<Result<(), CommitError>>>,
         now: Instant,
@@ -37,7 +40,7 @@ impl GroupTask {
         let last = Deadline::after(now, (deadline.left(now) / 2).min(UNATTENDED));
         let commit = self.commits.commit(offsets, now, last);
         let step = Step::Committing(commit);
-        self.closing = Some(Closing { deadline, done, step, outcome: Ok(()) });
+        self.closing = Some(Closing { on_close, deadline, done, step, outcome: Ok(()) });
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {

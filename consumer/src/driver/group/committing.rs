@@ -207,7 +207,7 @@ impl GroupTask {
         {
             closing.outcome = outcome;
             closing.step = Step::Leaving;
-            self.membership.close(now);
+            self.membership.close(closing.on_close, now);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::machine::commit::{
 };
 use crate::machine::membership::{
     ClassicMembership, CoordinatorFinder, GroupConfig, GroupEvent, GroupNotice, IllegalEvent,
-    NoticeId, Phase,
+    NoticeId, OnClose, Phase,
 };
 
 /// What callers ask of the task.
@@ -37,6 +37,7 @@ pub(super) enum Command {
         done: oneshot::Sender<Result<LookedUpOffsets, CommitError>>,
     },
     Leave {
+        on_close: OnClose,
         deadline: Deadline,
         done: oneshot::Sender<Result<(), CommitError>>,
     },
@@ -202,8 +203,10 @@ impl GroupTask {
                 let id = self.lookups.look_up(partitions, wait, now, deadline);
                 self.looking_up.insert(id, done);
             }
-            Some(Command::Leave { deadline, done }) => self.close(deadline, Some(done), now),
-            None => self.close(Deadline::after(now, UNATTENDED), None, now),
+            Some(Command::Leave { on_close, deadline, done }) => {
+                self.close(on_close, deadline, Some(done), now);
+            }
+            None => self.close(OnClose::Default, Deadline::after(now, UNATTENDED), None, now),
         }
     }
 

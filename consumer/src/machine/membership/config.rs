@@ -28,8 +28,6 @@ pub struct GroupConfig {
     pub client_rack: Option<ByteString>,
     /// `auto.commit.interval.ms`, or `None` where `enable.auto.commit` is false.
     pub auto_commit_interval: Option<Duration>,
-    /// Whether the member leaves when it is closed.
-    pub on_close: OnClose,
 }
 
 impl GroupConfig {
@@ -45,7 +43,6 @@ impl GroupConfig {
             assignors: vec![Arc::new(RangeAssignor), Arc::new(CooperativeStickyAssignor)],
             client_rack: None,
             auto_commit_interval: Some(Duration::from_secs(5)),
-            on_close: OnClose::Default,
         }
     }
 }

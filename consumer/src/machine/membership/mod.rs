@@ -164,12 +164,11 @@ impl ClassicMembership {
 
     /// Leaves for good, without waiting for what is owned to be given up. Whether there is a call to
     /// wait for.
-    pub fn close(&mut self, now: Instant) {
+    pub fn close(&mut self, on_close: OnClose, now: Instant) {
         self.topics.clear();
         self.notices.clear();
         self.owned.clear();
-        let leaves = self.config.on_close.leaves(self.config.group_instance_id.is_some());
-        if leaves {
+        if on_close.leaves(self.config.group_instance_id.is_some()) {
             self.leave("the consumer is being closed", Outside::Unsubscribed, now);
         } else {
             self.step_out(Outside::Unsubscribed);

@@ -437,21 +437,37 @@ fn a_lost_connection_repeats_the_join_within_tens_of_milliseconds() {
 fn closing_leaves_unless_it_is_a_static_member() {
     let mut bed = Bed::eager();
     bed.is_stable("t-0");
-    bed.member.close(bed.now);
+    bed.member.close(OnClose::Default, bed.now);
     bed.sends("leave 'm1'");
     let mut bed = Bed::eager();
     bed.member.config.group_instance_id = Some("i".into());
     bed.is_stable("t-0");
-    bed.member.close(bed.now);
+    bed.member.close(OnClose::Default, bed.now);
     bed.sends("");
     assert!(bed.member.is_outside());
+}
+
+#[test]
+fn who_closes_a_member_says_whether_it_leaves() {
+    for (on_close, instance, sent) in [
+        (OnClose::Leave, Some("i"), "leave 'm1'"),
+        (OnClose::Leave, None, "leave 'm1'"),
+        (OnClose::Remain, Some("i"), ""),
+        (OnClose::Remain, None, ""),
+    ] {
+        let mut bed = Bed::eager();
+        bed.member.config.group_instance_id = instance.map(Into::into);
+        bed.is_stable("t-0");
+        bed.member.close(on_close, bed.now);
+        bed.sends(sent);
+    }
 }
 
 #[test]
 fn leaving_is_tried_again_and_not_for_ever() {
     let mut bed = Bed::eager();
     bed.is_stable("t-0");
-    bed.member.close(bed.now);
+    bed.member.close(OnClose::Default, bed.now);
     let begun = bed.now;
     while !bed.member.is_outside() {
         bed.sends("leave 'm1'");
