@@ -152,6 +152,9 @@ impl Consumer {
     }
 
     pub(super) fn group(&self) -> Result<&GroupHandle, ConsumerError> {
+        if self.shared.is_closed() {
+            return Err(ConsumerError::Closed);
+        }
         self.group.as_ref().ok_or(ConsumerError::NoGroup)
     }
 }

@@ -164,6 +164,7 @@ async fn a_close_commits_what_was_returned() {
     consumer.close(Duration::from_secs(5)).await.unwrap();
     assert_eq!(committed(&look, 0).await, Some(2));
     assert!(matches!(consumer.poll().await, Err(ConsumerError::Closed)));
+    assert!(matches!(consumer.commit().await, Err(ConsumerError::Closed)));
 }
 
 #[tokio::test(start_paused = true)]
