@@ -238,6 +238,8 @@ pub struct World {
     pub(crate) catalog: Catalog,
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
+    /// `fetch.max.bytes`, which stands while the brokers run.
+    pub(crate) fetch_max_bytes: usize,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
     pub(crate) faults: Faults,
@@ -261,6 +263,7 @@ impl World {
             catalog: Catalog::new(cluster_id.into()),
             groups: Groups::new(GroupConfig::of(&settings)),
             transactions: Transactions::new(TransactionConfig::of(&settings)),
+            fetch_max_bytes: usize::try_from(settings.number("fetch.max.bytes")).unwrap_or(0),
             settings,
             sessions: Sessions::default(),
             faults: Faults::default(),

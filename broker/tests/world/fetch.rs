@@ -281,3 +281,122 @@ fn a_deleted_topic_answers_who_waits_on_it() {
     let row = fetched(test.resume(1, 12, waiting, Why::Woken));
     assert_eq!(row.error_code, ErrorCode::UnknownTopicOrPartition.code());
 }
+
+/// A full fetch of a topic that nobody knows, and of `t`, that waits.
+fn with_an_unknown(offset: i64) -> FetchRequest {
+    let mut request = long_fetch(offset);
+    let unknown = FetchTopic { topic: "nope".into(), ..request.topics[0].clone() };
+    request.topics.insert(0, unknown);
+    request
+}
+
+fn rows(flow: Flow) -> Vec<(i16, usize)> {
+    let topics = fetch_response(flow).responses.into_iter();
+    let rows = topics.flat_map(|topic| topic.partitions);
+    rows.map(|row| (row.error_code, bases(&row).len())).collect()
+}
+
+#[test]
+fn an_unknown_topic_does_not_end_the_wait_for_another() {
+    let mut test = Test::new();
+    let waiting = parked(test.send(1, 12, with_an_unknown(0)));
+    let waiting = parked(test.resume(1, 12, waiting, Why::Woken));
+    test.topic("nope", &[]);
+    test.produce(-1, batch(&["a"]));
+    let answer = rows(test.resume(1, 12, waiting, Why::Woken));
+    assert_eq!(answer, [(3, 0), (0, 1)], "it is told as it was when the request came");
+}
+
+#[test]
+fn an_unknown_topic_alone_is_answered_at_once() {
+    let mut test = Test::new();
+    let mut request = with_an_unknown(0);
+    request.topics.truncate(1);
+    assert_eq!(rows(test.send(1, 12, request)), [(3, 0)]);
+}
+
+#[test]
+fn the_brokers_limit_of_an_answer_holds_too_and_nobody_waits_for_more() {
+    let mut test = Test::without_topics(1, &[("fetch.max.bytes", "1024")]);
+    test.topic("t", &[]);
+    let value = "x".repeat(600);
+    for _ in 0..3 {
+        test.produce(-1, batch(&[&value]));
+    }
+    assert_eq!(bases(&test.fetch(0)), [0]);
+    test.produce(-1, batch(&[&value, &value]));
+    let request = FetchRequest { min_bytes: 1 << 20, ..long_fetch(3) };
+    assert_eq!(bases(&fetched(test.send(1, 12, request))), [3], "1,024 bytes are there");
+}
+
+#[test]
+fn no_one_waits_for_more_than_it_may_be_sent() {
+    let mut test = filled(&[&["a"]]);
+    let request = FetchRequest { min_bytes: 1000, max_bytes: 10, ..long_fetch(0) };
+    assert_eq!(bases(&fetched(test.send(1, 12, request))), [0]);
+}
+
+#[test]
+fn who_is_behind_the_log_start_is_out_of_range_though_it_diverged() {
+    let mut test = filled(&[&["a"], &["b"]]);
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    let mut delete = |offset| {
+        use ottla_protocol::messages::delete_records as wire;
+        let partition =
+            wire::DeleteRecordsPartition { partition_index: 0, offset, ..Default::default() };
+        let topic = wire::DeleteRecordsTopic {
+            name: "t".into(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let topics = vec![topic];
+        test.send(2, 2, wire::DeleteRecordsRequest { topics, ..Default::default() })
+    };
+    assert!(matches!(delete(2), Flow::Reply(_)));
+    test.produce(-1, batch(&["c"]));
+    test.world.move_leader("t", 0, NodeId(3), test.now).unwrap();
+    let mut request = fetch_request(0);
+    request.topics[0].partitions[0].last_fetched_epoch = 0;
+    let row = fetched(test.send(3, 12, request));
+    assert_eq!((row.error_code, row.diverging_epoch), (1, None));
+}
+
+#[test]
+fn a_session_epoch_that_no_client_has_is_not_a_full_fetch() {
+    let mut test = Test::new();
+    let id = session(&mut test, 0);
+    let code = |flow| fetch_response(flow).error_code;
+    let invalid = ErrorCode::InvalidFetchSessionEpoch.code();
+    assert_eq!(code(test.send(1, 12, incremental(id, -2))), invalid);
+    let not_found = ErrorCode::FetchSessionIdNotFound.code();
+    assert_eq!(code(test.send(1, 12, incremental(0, -2))), not_found);
+    assert_eq!(code(test.send(1, 12, incremental(id, 1))), 0, "it is still there");
+}
+
+#[test]
+fn a_full_fetch_of_nothing_makes_a_session_too() {
+    let mut test = Test::new();
+    let request = FetchRequest { session_epoch: 0, topics: Vec::new(), ..fetch_request(0) };
+    let response = fetch_response(test.send(1, 12, request));
+    assert_ne!(response.session_id, 0);
+    let request =
+        FetchRequest { topics: fetch_request(0).topics, ..incremental(response.session_id, 1) };
+    assert_eq!(fetched(test.send(1, 12, request)).high_watermark, 0);
+}
+
+#[test]
+fn a_larger_newcomer_takes_the_place_only_of_who_had_it_for_long() {
+    let mut test = Test::without_topics(1, &[("max.incremental.fetch.session.cache.slots", "1")]);
+    test.topic("t", &[]);
+    test.topic("u", &[]);
+    let id = session(&mut test, 0);
+    let mut larger = FetchRequest { session_epoch: 0, ..fetch_request(0) };
+    let second = FetchTopic { topic: "u".into(), ..larger.topics[0].clone() };
+    larger.topics.push(second);
+    assert_eq!(fetch_response(test.send(1, 12, larger.clone())).session_id, 0);
+    for epoch in 1..=3 {
+        test.pass(Duration::from_secs(50));
+        assert_eq!(fetch_response(test.send(1, 12, incremental(id, epoch))).error_code, 0);
+    }
+    assert_ne!(fetch_response(test.send(1, 12, larger)).session_id, 0);
+}

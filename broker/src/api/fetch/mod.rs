@@ -2,7 +2,7 @@
 
 mod sessions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ottla_protocol::messages::fetch::{
@@ -26,6 +26,9 @@ use sessions::{Session, Want};
 #[derive(Debug)]
 pub(crate) struct FetchWait {
     wants: Vec<Want>,
+    /// The places of those that were unknown when the request came, with why: they are not what it
+    /// waits for, nor do they end the wait.
+    unknown: BTreeMap<usize, ErrorCode>,
     session: Session,
     limits: Limits,
     /// The consumer's rack (`client.rack`); empty for none.
@@ -67,11 +70,10 @@ struct Budget {
 type Outcome = Result<Found, ErrorCode>;
 
 pub(super) fn fetch(world: &mut World, cx: &Context, request: FetchRequest) -> Flow {
-    let limits = Limits {
-        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
-        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
-        read_committed: request.isolation_level == 1,
-    };
+    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(world.fetch_max_bytes);
+    let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
+    let read_committed = request.isolation_level == 1;
+    let limits = Limits { max_bytes, min_bytes, read_committed };
     let (wait, rack) = (request.max_wait_ms, request.rack_id.clone());
     let (wants, session) = match world.sessions.begin(cx, request) {
         Ok(begun) => begun,
@@ -80,20 +82,35 @@ pub(super) fn fetch(world: &mut World, cx: &Context, request: FetchRequest) -> F
             return FetchResponse { error_code, ..FetchResponse::default() }.into();
         }
     };
-    let fetch = FetchWait { wants, session, limits, rack, until: cx.deadline(wait) };
-    let may_wait = wait > 0 && !fetch.wants.is_empty();
-    fetch.go_on(world, cx, may_wait)
+    let (unknown, until) = (BTreeMap::new(), cx.deadline(wait));
+    let mut fetch = FetchWait { wants, unknown, session, limits, rack, until };
+    let outcomes = fetch.gather(world, cx);
+    fetch.unknown = (0..).zip(&outcomes).filter_map(unknown_at).collect();
+    let may_wait = wait > 0 && fetch.unknown.len() < fetch.wants.len();
+    fetch.settle(world, cx, outcomes, may_wait)
+}
+
+/// Kafka refuses what it does not know before it looks at the rest.
+fn unknown_at((at, outcome): (usize, &Outcome)) -> Option<(usize, ErrorCode)> {
+    let code = outcome.as_ref().err().copied().filter(|code| is_unknown(*code))?;
+    Some((at, code))
 }
 
 pub(crate) fn resume(world: &mut World, cx: &Context, wait: FetchWait, why: Why) -> Flow {
     let expired = why == Why::Expired || cx.now.mono >= wait.until;
-    wait.go_on(world, cx, !expired)
+    let outcomes = wait.gather(world, cx);
+    wait.settle(world, cx, outcomes, !expired)
 }
 
 impl FetchWait {
-    fn go_on(self, world: &mut World, cx: &Context, may_wait: bool) -> Flow {
-        let outcomes = self.gather(world, cx);
-        if may_wait && !is_enough(&outcomes, self.limits.min_bytes) {
+    fn settle(
+        self,
+        world: &mut World,
+        cx: &Context,
+        outcomes: Vec<Outcome>,
+        may_wait: bool,
+    ) -> Flow {
+        if may_wait && !self.is_enough(&outcomes) {
             let keys = self.keys(world);
             let until = self.until;
             return world.park(&keys, Some(until), Resume::Fetch(self));
@@ -118,8 +135,25 @@ impl FetchWait {
     fn gather(&self, world: &World, cx: &Context) -> Vec<Outcome> {
         let mut budget = Budget { left: self.limits.max_bytes, untouched: true };
         let reader = Reader { world, cx, rack: self.near_rack(world) };
-        let read = |want| reader.read(want, self.limits.read_committed, &mut budget);
-        self.wants.iter().map(read).collect()
+        let read = |(at, want)| match self.unknown.get(&at) {
+            Some(code) => Err(*code),
+            None => reader.read(want, self.limits.read_committed, &mut budget),
+        };
+        (0..).zip(&self.wants).map(read).collect()
+    }
+
+    fn is_enough(&self, outcomes: &[Outcome]) -> bool {
+        let mut bytes = 0;
+        for (at, outcome) in (0..).zip(outcomes) {
+            match outcome {
+                Ok(found) if found.diverging.is_none() && found.preferred.is_none() => {
+                    bytes += found.bytes();
+                }
+                Err(_) if self.unknown.contains_key(&at) => {}
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        bytes >= self.limits.min_bytes
     }
 
     fn answer(self, world: &mut World, cx: &Context, outcomes: Vec<Outcome>) -> FetchResponse {
@@ -136,19 +170,6 @@ impl FetchWait {
         }
         response
     }
-}
-
-fn is_enough(outcomes: &[Outcome], min_bytes: usize) -> bool {
-    let mut bytes = 0;
-    for outcome in outcomes {
-        match outcome {
-            Ok(found) if found.diverging.is_none() && found.preferred.is_none() => {
-                bytes += found.bytes();
-            }
-            _ => return true,
-        }
-    }
-    bytes >= min_bytes
 }
 
 impl Found {
@@ -245,6 +266,9 @@ fn divergence(log: &Log, want: &Want) -> Result<Option<(i32, i64)>, ErrorCode> {
         return Ok(None);
     }
     let (epoch, end) = log.epoch_end(want.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+    if want.fetch_offset < log.start() {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
     let diverges = epoch < want.last_fetched_epoch || end < want.fetch_offset;
     Ok(diverges.then_some((epoch, end)))
 }

@@ -48,6 +48,7 @@ struct Cached {
     /// The epoch that the next request must have.
     epoch: i32,
     by_topic_id: bool,
+    created: Duration,
     used: Duration,
     /// In the order in which they are served.
     order: BTreeMap<u64, Entry>,
@@ -103,7 +104,7 @@ impl Sessions {
     ) -> Result<(Vec<Want>, Session), ErrorCode> {
         let at = (cx.node, request.session_id);
         match request.session_epoch {
-            ..=0 => {
+            NO_SESSION | 0 => {
                 self.by_id.remove(&at);
                 let full = request.session_epoch == 0;
                 Ok((wants(cx, &request), if full { Session::New } else { Session::None }))
@@ -144,15 +145,18 @@ impl Sessions {
     /// Makes room for one of `size` partitions; returns whether there is any.
     fn make_room(&mut self, cx: &Context, slots: usize, size: usize) -> bool {
         let own = self.by_id.range((cx.node, 0)..=(cx.node, i32::MAX));
-        let all: Vec<_> =
-            own.map(|(at, session)| (session.used, session.order.len(), *at)).collect();
+        let all: Vec<_> = own.collect();
         if all.len() < slots {
             return true;
         }
-        let idle = |used: Duration| cx.now.mono.saturating_sub(used) > IDLE;
-        let oldest = all.iter().filter(|(used, ..)| idle(*used)).min();
-        let smallest = all.iter().filter(|(_, len, _)| *len < size).min_by_key(|(_, len, _)| *len);
-        let victim = oldest.or(smallest).map(|(.., at)| *at);
+        let long = |from: Duration, to: Duration| to.saturating_sub(from) > IDLE;
+        let idle = all.iter().filter(|(_, session)| long(session.used, cx.now.mono));
+        let oldest = idle.min_by_key(|(at, session)| (session.used, **at));
+        // A larger newcomer takes the place of who had it for long enough.
+        let grown = all.iter().filter(|(_, session)| long(session.created, session.used));
+        let smaller = grown.filter(|(_, session)| session.order.len() < size);
+        let smallest = smaller.min_by_key(|(at, session)| (session.order.len(), **at));
+        let victim = oldest.or(smallest).map(|(at, _)| **at);
         victim.is_some_and(|at| self.by_id.remove(&at).is_some())
     }
 }
@@ -170,7 +174,7 @@ impl World {
     fn new_session(&mut self, cx: &Context, wants: &[Want]) -> i32 {
         let slots = self.settings.number("max.incremental.fetch.session.cache.slots");
         let slots = usize::try_from(slots).unwrap_or(0);
-        if wants.is_empty() || !self.sessions.make_room(cx, slots, wants.len()) {
+        if !self.sessions.make_room(cx, slots, wants.len()) {
             return 0;
         }
         let mut id = self.random.positive_i32();
@@ -180,6 +184,7 @@ impl World {
         let mut session = Cached {
             epoch: 1,
             by_topic_id: cx.version >= FIRST_WITH_IDS,
+            created: cx.now.mono,
             used: cx.now.mono,
             order: BTreeMap::new(),
             places: HashMap::new(),
@@ -265,8 +270,12 @@ fn wants(cx: &Context, request: &FetchRequest) -> Vec<Want> {
     request.topics.iter().flat_map(of_topic).collect()
 }
 
+/// The `session_epoch` of who wants no session; 0 is of who wants a new one.
+const NO_SESSION: i32 = -1;
+
 /// The first version of Fetch that names topics by id (KIP-516).
 const FIRST_WITH_IDS: i16 = 13;
 
-/// How long a session must have been unused before a newcomer may take its place.
+/// How long a session must have been unused before a newcomer may take its place, and how long it
+/// must have been used before a larger one may.
 const IDLE: Duration = Duration::from_secs(120);
