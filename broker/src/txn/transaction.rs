@@ -121,16 +121,13 @@ impl Transaction {
     /// while a transaction has not ended everywhere. One that is open is aborted first.
     pub(super) fn init(&mut self, init: Init<'_>, now: Now) -> Result<Producer, ErrorCode> {
         let Init { expected, timeout, protocol, new_id } = init;
+        self.check_settled()?;
         if expected.is_some_and(|expected| !self.identity.may_be(expected)) {
             return Err(ErrorCode::ProducerFenced);
         }
-        match self.state {
-            State::Preparing(_) => return Err(ErrorCode::ConcurrentTransactions),
-            State::Ongoing { .. } => {
-                self.fence(protocol, new_id, now);
-                return Err(ErrorCode::ConcurrentTransactions);
-            }
-            State::Empty | State::Complete { .. } => {}
+        if self.is_ongoing() {
+            self.fence(protocol, new_id, now);
+            return Err(ErrorCode::ConcurrentTransactions);
         }
         self.identity.begin(expected.map(|expected| expected.epoch), new_id)?;
         self.timeout = timeout;
@@ -143,14 +140,15 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`check_open`](Self::check_open).
+    /// As [`check_settled`](Self::check_settled), and then as [`Identity::check`].
     pub(super) fn add(
         &mut self,
         producer: Producer,
         more: impl IntoIterator<Item = Target>,
         now: Now,
     ) -> Result<(), ErrorCode> {
-        self.check_open(producer)?;
+        self.check_settled()?;
+        self.identity.check(producer)?;
         self.updated = now;
         match &mut self.state {
             State::Ongoing { targets, .. } => targets.extend(more),
@@ -166,10 +164,11 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`check_open`](Self::check_open), and `TRANSACTION_ABORTABLE` when it does not
-    /// (KIP-890).
+    /// As [`Identity::check`], then as [`check_settled`](Self::check_settled), and
+    /// `TRANSACTION_ABORTABLE` when it does not (KIP-890).
     pub(super) fn verify(&self, producer: Producer, target: &Target) -> Result<(), ErrorCode> {
-        self.check_open(producer)?;
+        self.identity.check(producer)?;
+        self.check_settled()?;
         match &self.state {
             State::Ongoing { targets, .. } if targets.contains(target) => Ok(()),
             State::Empty | State::Ongoing { .. } | State::Preparing(_) | State::Complete { .. } => {
@@ -178,35 +177,17 @@ impl Transaction {
         }
     }
 
-    /// Whether the producer is the latest one, and the transaction before has ended.
+    /// Whether no end is on its way. Where one is, Kafka's coordinator has a transition pending, and
+    /// looks at that before most else.
     ///
     /// # Errors
     ///
-    /// `INVALID_PRODUCER_ID_MAPPING` for another id, `PRODUCER_FENCED` for another epoch,
-    /// `CONCURRENT_TRANSACTIONS` while the one before is about to end.
-    fn check_open(&self, producer: Producer) -> Result<(), ErrorCode> {
-        self.check_producer(producer)?;
+    /// `CONCURRENT_TRANSACTIONS` until all have got their markers.
+    fn check_settled(&self) -> Result<(), ErrorCode> {
         match self.state {
             State::Preparing(_) => Err(ErrorCode::ConcurrentTransactions),
             State::Empty | State::Ongoing { .. } | State::Complete { .. } => Ok(()),
         }
-    }
-
-    fn check_producer(&self, producer: Producer) -> Result<(), ErrorCode> {
-        if self.is_promised_to(producer) {
-            return Err(ErrorCode::ConcurrentTransactions);
-        }
-        self.identity.check(producer)
-    }
-
-    /// Whether this is who the producer will be once its transaction has ended everywhere, as it
-    /// has been told already.
-    fn is_promised_to(&self, producer: Producer) -> bool {
-        let next = match self.state {
-            State::Preparing(Ending { next_id, .. }) => next_id,
-            State::Empty | State::Ongoing { .. } | State::Complete { .. } => None,
-        };
-        next.is_some_and(|id| producer == Producer { id, epoch: 0 })
     }
 
     /// Ends the transaction, as its producer asks. Returns who the producer is from now on.
@@ -214,7 +195,7 @@ impl Transaction {
     /// # Errors
     ///
     /// `INVALID_PRODUCER_ID_MAPPING` and `PRODUCER_FENCED` for another producer,
-    /// `CONCURRENT_TRANSACTIONS` while this has been decided and is being done,
+    /// `CONCURRENT_TRANSACTIONS` while an end is being done, which protocol 2 says first, and
     /// `INVALID_TXN_STATE` when it was decided otherwise, or there is nothing to end.
     pub(super) fn end(
         &mut self,
@@ -240,12 +221,10 @@ impl Transaction {
         producer: Producer,
         result: TransactionResult,
     ) -> Result<Decision, ErrorCode> {
-        self.check_producer(producer)?;
+        self.identity.check(producer)?;
+        self.check_settled()?;
         match &self.state {
             State::Ongoing { .. } => Ok(Decision::End),
-            State::Preparing(ending) if ending.result == result => {
-                Err(ErrorCode::ConcurrentTransactions)
-            }
             State::Complete { result: had, .. } if *had == result => Ok(Decision::Repeat),
             State::Empty | State::Preparing(_) | State::Complete { .. } => {
                 Err(ErrorCode::InvalidTxnState)
@@ -260,9 +239,7 @@ impl Transaction {
         producer: Producer,
         result: TransactionResult,
     ) -> Result<Decision, ErrorCode> {
-        if self.is_promised_to(producer) {
-            return Err(ErrorCode::ConcurrentTransactions);
-        }
+        self.check_settled()?;
         let repeats = self.identity.is_just_after(producer);
         if producer.id != self.producer().id && !repeats {
             return Err(ErrorCode::InvalidProducerIdMapping);
@@ -273,10 +250,6 @@ impl Transaction {
             State::Ongoing { .. } if is_current => Ok(Decision::End),
             State::Empty if is_current && abort => Ok(Decision::End),
             State::Empty if is_current => Err(ErrorCode::InvalidTxnState),
-            State::Preparing(ending) if repeats && ending.result == result => {
-                Err(ErrorCode::ConcurrentTransactions)
-            }
-            State::Preparing(_) if repeats => Err(ErrorCode::InvalidTxnState),
             State::Complete { result: had, .. } if repeats && *had == result => {
                 Ok(Decision::Repeat)
             }

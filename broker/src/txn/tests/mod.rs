@@ -80,7 +80,7 @@ fn protocol_1_ends_by_state() {
             "INVALID_TXN_STATE Empty",
             "ok PrepareCommit",
             "CONCURRENT_TRANSACTIONS PrepareCommit",
-            "INVALID_TXN_STATE PrepareAbort",
+            "CONCURRENT_TRANSACTIONS PrepareAbort",
             "ok CompleteCommit",
             "INVALID_TXN_STATE CompleteAbort",
         ],
@@ -91,7 +91,7 @@ fn protocol_1_ends_by_state() {
         [
             "INVALID_TXN_STATE Empty",
             "ok PrepareAbort",
-            "INVALID_TXN_STATE PrepareCommit",
+            "CONCURRENT_TRANSACTIONS PrepareCommit",
             "CONCURRENT_TRANSACTIONS PrepareAbort",
             "INVALID_TXN_STATE CompleteCommit",
             "ok CompleteAbort",
@@ -108,7 +108,7 @@ fn protocol_2_tells_a_repeated_end_by_its_epoch() {
             "INVALID_TXN_STATE Empty",
             "ok PrepareCommit",
             "CONCURRENT_TRANSACTIONS PrepareCommit",
-            "INVALID_TXN_STATE PrepareAbort",
+            "CONCURRENT_TRANSACTIONS PrepareAbort",
             "ok CompleteCommit",
             "INVALID_TXN_STATE CompleteAbort",
         ],
@@ -119,7 +119,7 @@ fn protocol_2_tells_a_repeated_end_by_its_epoch() {
         [
             "ok CompleteAbort",
             "ok PrepareAbort",
-            "INVALID_TXN_STATE PrepareCommit",
+            "CONCURRENT_TRANSACTIONS PrepareCommit",
             "CONCURRENT_TRANSACTIONS PrepareAbort",
             "INVALID_TXN_STATE CompleteCommit",
             "ok CompleteAbort",
@@ -135,8 +135,8 @@ fn protocol_2_ends_what_comes_next_with_the_next_epoch() {
         [
             "PRODUCER_FENCED Empty",
             "PRODUCER_FENCED Ongoing",
-            "PRODUCER_FENCED PrepareCommit",
-            "PRODUCER_FENCED PrepareAbort",
+            "CONCURRENT_TRANSACTIONS PrepareCommit",
+            "CONCURRENT_TRANSACTIONS PrepareAbort",
             "INVALID_TXN_STATE CompleteCommit",
             "INVALID_TXN_STATE CompleteAbort",
         ],
@@ -147,8 +147,8 @@ fn protocol_2_ends_what_comes_next_with_the_next_epoch() {
         [
             "PRODUCER_FENCED Empty",
             "PRODUCER_FENCED Ongoing",
-            "PRODUCER_FENCED PrepareCommit",
-            "PRODUCER_FENCED PrepareAbort",
+            "CONCURRENT_TRANSACTIONS PrepareCommit",
+            "CONCURRENT_TRANSACTIONS PrepareAbort",
             "ok CompleteAbort",
             "ok CompleteAbort",
         ],
@@ -185,6 +185,28 @@ fn only_what_takes_part_in_an_open_transaction_is_verified() {
             "TRANSACTION_ABORTABLE CompleteAbort",
         ],
     );
+}
+
+/// Kafka looks at what is pending first, but where protocol 1 ends and where it verifies.
+#[test]
+fn while_an_end_is_under_way_strangers_are_told_to_wait() {
+    let strangers = [Producer { id: 9, epoch: 0 }, Producer { id: 7, epoch: EPOCH - 1 }];
+    let known = [ErrorCode::InvalidProducerIdMapping, ErrorCode::ProducerFenced];
+    let wait = Err(ErrorCode::ConcurrentTransactions);
+    for (stranger, refused) in strangers.into_iter().zip(known) {
+        for protocol in [Protocol::One, Protocol::Two] {
+            let mut transaction = in_state("PrepareCommit", protocol);
+            assert_eq!(transaction.add(stranger, [target()], Now::default()), wait);
+            let init =
+                Init { expected: Some(stranger), timeout: TIMEOUT, protocol, new_id: &mut || 8 };
+            assert_eq!(transaction.init(init, Now::default()).map(drop), wait);
+            assert_eq!(transaction.verify(stranger, &target()), Err(refused), "{protocol:?}");
+            let now = Now::default();
+            let mut end = |with| transaction.end(stranger, Abort, with, &mut || 8, now).map(drop);
+            assert_eq!(end(Protocol::One), Err(refused), "{protocol:?}");
+            assert_eq!(end(Protocol::Two), wait);
+        }
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_repeated_end_is_answered_as_before() {
 }
 
 #[test]
-fn opposite_outcome_is_48() {
+fn opposite_outcome_is_48_once_it_has_ended() {
     for protocol in BOTH {
         for committed in [true, false] {
             let mut test = Test::with_topics();
@@ -59,7 +59,7 @@ fn opposite_outcome_is_48() {
             test.world.hold_markers("a");
             producer.ask_end(&mut test, committed).unwrap();
             let opposite = producer.ask_end(&mut test, !committed);
-            assert_eq!(opposite, Err(ErrorCode::InvalidTxnState), "{protocol:?} prepared");
+            assert_eq!(opposite, Err(ErrorCode::ConcurrentTransactions), "{protocol:?} prepared");
             test.world.release_markers("a", test.now);
             let opposite = producer.ask_end(&mut test, !committed);
             assert_eq!(opposite, Err(ErrorCode::InvalidTxnState), "{protocol:?} complete");
