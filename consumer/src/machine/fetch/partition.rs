@@ -208,7 +208,7 @@ impl Partition {
     }
 
     /// Whether nothing can be fetched behind what was: a broker's word stands there.
-    fn is_ended(&self) -> bool {
+    pub(super) fn is_ended(&self) -> bool {
         self.queue.back().is_some_and(|last| !matches!(last, Fetched::Batch(_)))
     }
 

@@ -142,7 +142,7 @@ impl Fetcher {
     }
 
     /// Whether an answer from `node` is to what is wanted now: nothing has moved the partition since
-    /// it was asked for.
+    /// it was asked for, nor has another answer said that nothing comes there.
     fn is_current(&self, node: NodeId, lane: Lane, slot: Slot) -> bool {
         let asked = self.nodes.get(&node).and_then(|node| match lane {
             Lane::Session => node.session.known(slot),
@@ -150,7 +150,8 @@ impl Fetcher {
         });
         let Some((partition, asked)) = self.get(slot).zip(asked) else { return false };
         let Life::Placed(place) = partition.life else { return false };
-        partition.generation == asked.generation && place.fetched.offset == asked.offset
+        let is_same = partition.generation == asked.generation;
+        is_same && place.fetched.offset == asked.offset && !partition.is_ended()
     }
 
     fn learn_leader(&mut self, slot: Slot, answer: &PartitionAnswer) {

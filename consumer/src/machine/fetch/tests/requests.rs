@@ -329,6 +329,26 @@ fn what_both_requests_bring_is_delivered_once() {
 }
 
 #[test]
+fn what_both_requests_say_of_an_offset_is_heard_once() {
+    let mut world = late();
+    world.append(1, 10);
+    let request = world.send_late(1).unwrap();
+    world.receive_late(1, request);
+    world.log(1).start = 8;
+    let request = world.send_late(1).unwrap();
+    assert_eq!(partitions(&request.1), [(1, 3)]);
+    world.receive(1);
+    assert_eq!(partitions(&world.send(1).unwrap()), [(1, 3)]);
+    world.receive_late(1, request);
+    world.receive(1);
+    world.log(1).start = 0;
+    world.elect(1, 2, 10);
+    world.refresh();
+    world.look_up();
+    assert_eq!(partitions(&world.send(2).unwrap()), [(1, 3)], "the next leader may have it");
+}
+
+#[test]
 fn a_seek_makes_the_answer_to_a_latecomer_stale() {
     let mut world = late();
     world.append(1, 3);
