@@ -78,7 +78,7 @@ impl Shared {
     /// again.
     fn put_off(&self, mut unplaced: Vec<Unplaced>, error: CommitError) {
         self.look(|fetcher| unplaced.retain(|it| it.is_waiting(fetcher)));
-        if unplaced.is_empty() {
+        if unplaced.is_empty() || self.is_closed() {
             return;
         }
         self.unplaced().extend(unplaced);
@@ -100,7 +100,6 @@ async fn place(shared: Arc<Shared>, mut unplaced: Vec<Unplaced>, deadline: Deadl
         };
         match looking_up.await {
             Ok(found) => unplaced = shared.begin(unplaced, &found),
-            Err(CommitError::Closed) => return,
             Err(error) => return shared.put_off(unplaced, error),
         }
     }

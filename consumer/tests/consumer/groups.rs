@@ -333,6 +333,22 @@ async fn a_look_up_of_what_is_committed_that_fails_is_told_and_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_closed_ends_the_wait_for_what_is_committed() {
+    let bed = Bed::start().await;
+    let _hang = bed.cluster.fault(Rule::new(ApiKey::FindCoordinator, Act::Hang));
+    let built = within(async {
+        let build = bed.builder().group("g").assign([t(0)]).build();
+        let close = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            bed.client.clone().close().await;
+        };
+        tokio::join!(build, close).0
+    });
+    let told = built.await.map(drop);
+    assert!(matches!(told, Err(ConsumerError::Commit(CommitError::Closed))), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_committed_is_asked_anew_for_a_partition_that_comes_again() {
     let bed = Bed::start().await;
     for value in ["a", "b", "c"] {
