@@ -5,6 +5,8 @@ use ottla_protocol::messages::describe_producers::{
     TopicResponse,
 };
 
+use ottla_protocol::ErrorCode;
+
 use super::Refused;
 use super::topics::check_name;
 use crate::log::producers;
@@ -47,7 +49,8 @@ fn active(
     cx.item(topic, index)?;
     check_name(topic)?;
     let topic = world.catalog.topic(TopicKey::Name(topic))?;
-    let log = topic.partition(index)?.led_by(cx.node)?;
+    // Any replica knows them.
+    let log = topic.partition(index)?.log(cx.node).ok_or(ErrorCode::NotLeaderOrFollower)?;
     Ok(log.producers().iter().map(state).collect())
 }
 

@@ -116,10 +116,9 @@ fn producers(test: &mut Test, node: i32) -> Result<Vec<ProducerState>, ErrorCode
 }
 
 #[test]
-fn producers_are_described_by_the_leader() {
+fn producers_are_described_by_every_replica() {
     let mut test = Test::with_topics();
     let mut producer = Producer::new(&mut test, "a", Protocol::Two);
-    assert_eq!(producers(&mut test, 2), Err(ErrorCode::NotLeaderOrFollower));
     test.produce(-1, batch(&["nobody"]));
     producer.write(&mut test, "t", "x").unwrap();
     producer.write(&mut test, "t", "y").unwrap();
@@ -129,6 +128,9 @@ fn producers_are_described_by_the_leader() {
     };
     assert_eq!(states.iter().map(told).collect::<Vec<_>>(), [(producer.id, 0, 1, 1)]);
     assert_eq!((states[0].coordinator_epoch, states[0].last_timestamp), (-1, START));
+    for follower in [2, 3] {
+        assert_eq!(producers(&mut test, follower).as_ref(), Ok(&states));
+    }
     producer.commit(&mut test).unwrap();
     let states = producers(&mut test, 1).unwrap();
     assert_eq!(states.iter().map(told).collect::<Vec<_>>(), [(producer.id, 1, -1, -1)]);
