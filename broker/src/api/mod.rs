@@ -1,6 +1,7 @@
 //! The handlers, by what they are about.
 
 mod configs;
+pub(crate) mod deletions;
 mod demands;
 pub mod fetch;
 mod metadata;
@@ -120,7 +121,7 @@ impl World {
             AnyRequest::OffsetForLeaderEpoch(request) => {
                 offsets::leader_epoch_ends(self, cx, request).into()
             }
-            AnyRequest::DeleteRecords(request) => offsets::delete_records(self, cx, request).into(),
+            AnyRequest::DeleteRecords(request) => deletions::delete_records(self, cx, request),
             AnyRequest::ApiVersions(request) => versions::api_versions(self, cx, &request).into(),
             AnyRequest::Metadata(request) => {
                 self.as_known_to(cx.node, |known| metadata::metadata(known, cx, request)).into()

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use ottla_protocol::messages::delete_records::{
-    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
-};
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopic, ListOffsetsTopicResponse,
 };
@@ -12,14 +9,14 @@ use ottla_protocol::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderPartition, OffsetForLeaderTopicResult,
 };
 use ottla_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
 };
-use ottla_protocol::{ByteString, ErrorCode, Uuid};
+use ottla_protocol::{ByteString, ErrorCode};
 
 use crate::log::{Found, Log, Search};
-use crate::partition::{Partition, Serving, Surroundings};
-use crate::world::catalog::{Topic, TopicKey};
+use crate::partition::{Partition, Serving};
+use crate::world::catalog::TopicKey;
 use crate::world::{Context, Flow, Resume, World};
 
 /// Where the offsets that a request asks for are known, or how to find them.
@@ -35,7 +32,23 @@ type Row = (i32, Result<Sought, ErrorCode>);
 enum Sought {
     Known(Option<Found>),
     /// A record, by its time.
-    Search(Search),
+    Search {
+        search: Search,
+        /// The offset from which on the asker may not see it.
+        upto: i64,
+        /// What is told when there is none that may be seen; `None` for that alone.
+        otherwise: Option<ErrorCode>,
+    },
+}
+
+impl Sought {
+    fn run(self) -> Result<Self, ErrorCode> {
+        let Self::Search { search, upto, otherwise } = self else { return Ok(self) };
+        match (search.run().filter(|found| found.offset < upto), otherwise) {
+            (None, Some(code)) => Err(code),
+            (found, _) => Ok(Self::Known(found)),
+        }
+    }
 }
 
 impl Lookup {
@@ -43,16 +56,15 @@ impl Lookup {
     pub(crate) fn run(&mut self) {
         for (_, rows) in &mut self.topics {
             for (_, sought) in rows {
-                if let Ok(Sought::Search(search)) = sought {
-                    *sought = Ok(Sought::Known(search.run()));
-                }
+                let found = std::mem::replace(sought, Ok(Sought::Known(None)));
+                *sought = found.and_then(Sought::run);
             }
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         let mut rows = self.topics.iter().flat_map(|(_, rows)| rows);
-        rows.any(|(_, sought)| matches!(sought, Ok(Sought::Search(_))))
+        rows.any(|(_, sought)| matches!(sought, Ok(Sought::Search { .. })))
     }
 
     pub(crate) fn answer(mut self, version: i16) -> ListOffsetsResponse {
@@ -106,7 +118,7 @@ fn list_row(
 ) -> ListOffsetsPartitionResponse {
     let row = ListOffsetsPartitionResponse { partition_index, ..Default::default() };
     match sought {
-        Ok(Sought::Known(None) | Sought::Search(_)) => row,
+        Ok(Sought::Known(None) | Sought::Search { .. }) => row,
         Ok(Sought::Known(Some(Found { offset, timestamp, epoch }))) => {
             let leader_epoch = if version >= 4 { epoch } else { -1 };
             ListOffsetsPartitionResponse { timestamp, offset, leader_epoch, ..row }
@@ -121,12 +133,12 @@ fn led<'a>(
     topic: &str,
     index: i32,
     known_epoch: i32,
-) -> Result<(&'a Topic, &'a Partition, &'a Log), ErrorCode> {
+) -> Result<(&'a Partition, &'a Log), ErrorCode> {
     cx.item(topic, index)?;
     let topic = world.catalog.topic(TopicKey::Name(topic))?;
     let partition = topic.partition(index)?;
     let log = partition.log_at(cx.node, known_epoch, Serving::Leader)?;
-    Ok((topic, partition, log))
+    Ok((partition, log))
 }
 
 fn look_up(
@@ -137,20 +149,21 @@ fn look_up(
     read_committed: bool,
 ) -> Result<Sought, ErrorCode> {
     let (index, epoch) = (asked.partition_index, asked.current_leader_epoch);
-    let (_, partition, log) = led(world, cx, topic, index, epoch)?;
+    let (partition, log) = led(world, cx, topic, index, epoch)?;
     let at = |offset, epoch| Sought::Known(Some(Found { offset, timestamp: -1, epoch }));
     let end = if read_committed { log.stable() } else { log.high_watermark() };
-    let fetchable = || check_recovered(partition, cx.version);
+    let recovered = check_recovered(partition, cx.version);
+    let search = |search| Sought::Search { search, upto: end, otherwise: recovered.err() };
     match asked.timestamp {
-        LATEST => fetchable().map(|()| at(end, partition.epoch())),
+        LATEST => recovered.map(|()| at(end, partition.epoch())),
         EARLIEST => Ok(at(log.start(), log.epoch_at(log.start()).unwrap_or(-1))),
         EARLIEST_LOCAL if cx.version >= 8 => {
             Ok(at(log.start(), log.epoch_at(log.start()).unwrap_or(-1)))
         }
-        MAX_TIMESTAMP if cx.version >= 7 => Ok(Sought::Search(log.at_max_timestamp())),
+        MAX_TIMESTAMP if cx.version >= 7 => Ok(search(log.at_max_timestamp())),
         LATEST_TIERED if cx.version >= 9 => Ok(Sought::Known(None)),
         EARLIEST_PENDING_UPLOAD if cx.version >= 11 => Ok(Sought::Known(None)),
-        time @ 0.. => fetchable().map(|()| Sought::Search(log.at_time(time, end))),
+        time @ 0.. => Ok(search(log.at_time(time, end))),
         _ => Err(ErrorCode::UnsupportedVersion),
     }
 }
@@ -189,7 +202,7 @@ fn epoch_end(
     topic: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ErrorCode> {
-    let (_, _, log) = led(world, cx, topic, asked.partition, asked.current_leader_epoch)?;
+    let (_, log) = led(world, cx, topic, asked.partition, asked.current_leader_epoch)?;
     let known = (asked.leader_epoch >= 0).then(|| log.epoch_end(asked.leader_epoch)).flatten();
     Ok(known.unwrap_or((-1, -1)))
 }
@@ -202,63 +215,6 @@ fn epoch_row(partition: i32, found: Result<(i32, i64), ErrorCode>) -> EpochEndOf
     }
 }
 
-pub(super) fn delete_records(
-    world: &mut World,
-    cx: &Context,
-    request: DeleteRecordsRequest,
-) -> DeleteRecordsResponse {
-    let topics = request.topics.into_iter().map(|topic| {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for asked in topic.partitions {
-            let index = asked.partition_index;
-            let deleted = delete(world, cx, &topic.name, index, asked.offset);
-            partitions.push(delete_row(index, deleted));
-        }
-        DeleteRecordsTopicResult { name: topic.name, partitions, ..Default::default() }
-    });
-    DeleteRecordsResponse { topics: topics.collect(), ..Default::default() }
-}
-
-fn delete_row(
-    partition_index: i32,
-    deleted: Result<i64, ErrorCode>,
-) -> DeleteRecordsPartitionResult {
-    DeleteRecordsPartitionResult {
-        partition_index,
-        low_watermark: deleted.unwrap_or(-1),
-        error_code: deleted.err().unwrap_or(ErrorCode::None).code(),
-        ..Default::default()
-    }
-}
-
-fn delete(
-    world: &mut World,
-    cx: &Context,
-    name: &str,
-    index: i32,
-    offset: i64,
-) -> Result<i64, ErrorCode> {
-    let (topic, _, log) = led(world, cx, name, index, ANY_EPOCH)?;
-    if !topic.settings.at(Some(cx.node)).deletes {
-        return Err(ErrorCode::PolicyViolation);
-    }
-    let committed = log.high_watermark();
-    let to = if offset == TO_HIGH_WATERMARK { committed } else { offset };
-    if !(0..=committed).contains(&to) {
-        return Err(ErrorCode::OffsetOutOfRange);
-    }
-    let id: Uuid = topic.id;
-    let raise = |partition: &mut Partition, around: Surroundings<'_>| {
-        partition.raise_start(to, around);
-        partition.low_watermark(around.alive)
-    };
-    let low = world.catalog.with_partition(TopicKey::Id(id), index, cx.now, raise);
-    world.wake_partition(id, index);
-    low
-}
-
-/// The leader epoch of who knows none.
-const ANY_EPOCH: i32 = -1;
 /// `Timestamp`: the end.
 const LATEST: i64 = -1;
 /// `Timestamp`: the beginning.
@@ -271,5 +227,3 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 /// `Timestamp`: the beginning of what is still to go there (KIP-1023).
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
-/// `Offset` of `DeleteRecords`: everything that is committed.
-const TO_HIGH_WATERMARK: i64 = -1;

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use ottla_protocol::{AnyRequest, AnyResponse, ApiKey, ByteString, ErrorCode, Uuid};
 
+use crate::api::deletions::DeleteWait;
 use crate::api::fetch::{FetchWait, Sessions};
 use crate::api::offsets::Lookup;
 use crate::api::produce::{AckWait, Checked};
@@ -188,6 +189,8 @@ pub(crate) enum Resume {
     Acks(AckWait),
     /// Markers that an operator wrote wait for the in-sync replicas.
     Markers(MarkerWait),
+    /// Deletions wait for the followers.
+    Deletions(DeleteWait),
     /// A fetch waits for bytes.
     Fetch(FetchWait),
     /// The records of a produce request are to be looked at.
@@ -287,6 +290,7 @@ impl World {
         let flow = match parked.resume {
             Resume::Acks(wait) => crate::api::produce::resume(self, cx, wait, why),
             Resume::Markers(wait) => wait.settle(self, cx, why),
+            Resume::Deletions(wait) => wait.resume(self, cx, why),
             Resume::Fetch(wait) => crate::api::fetch::resume(self, cx, wait, why),
             Resume::Inspect(mut request) => {
                 request.inspect();

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use ottla_broker::world::{Flow, Parked, Why};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ottla_protocol::messages::list_offsets::{
@@ -193,4 +196,93 @@ fn a_topic_that_only_compacts_deletes_nothing() {
     let mut test = Test::without_topics(1, &[]);
     test.topic("t", &[("cleanup.policy", "compact")]);
     assert_eq!(delete(&mut test, 0), (ErrorCode::PolicyViolation.code(), -1));
+}
+
+fn deletion(offset: i64) -> DeleteRecordsRequest {
+    let partition = DeleteRecordsPartition { offset, ..Default::default() };
+    let topic =
+        DeleteRecordsTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() }
+}
+
+/// A deletion that waits for followers that do not pull.
+fn waiting_deletion(test: &mut Test) -> Parked {
+    test.world.pause_replication("t", 0, true, test.now).unwrap();
+    let waiting = parked(test.send(1, 2, deletion(3)));
+    assert_eq!(waiting.until, Some(Duration::from_secs(1)));
+    test.world.take_woken();
+    waiting
+}
+
+fn deleted(flow: Flow) -> (i16, i64) {
+    let mut response: DeleteRecordsResponse = reply(flow);
+    let row = response.topics.remove(0).partitions.remove(0);
+    (row.error_code, row.low_watermark)
+}
+
+#[test]
+fn a_deletion_is_answered_once_the_followers_have_it() {
+    let mut test = with_times();
+    let waiting = waiting_deletion(&mut test);
+    let waiting = parked(test.resume(1, 2, waiting, Why::Woken));
+    test.world.pause_replication("t", 0, false, test.now).unwrap();
+    assert_eq!(test.world.take_woken(), [waiting.ticket]);
+    assert_eq!(deleted(test.resume(1, 2, waiting, Why::Woken)), (0, 3));
+}
+
+#[test]
+fn a_deletion_that_followers_are_slow_with_is_told_to_be() {
+    let mut test = with_times();
+    let waiting = waiting_deletion(&mut test);
+    test.pass(Duration::from_secs(1));
+    let timed_out = ErrorCode::RequestTimedOut.code();
+    assert_eq!(deleted(test.resume(1, 2, waiting, Why::Expired)), (timed_out, 0));
+}
+
+#[test]
+fn a_deletion_waits_only_for_who_is_up_and_for_nobody_once_the_leader_is_another() {
+    let mut test = with_times();
+    let waiting = waiting_deletion(&mut test);
+    for node in [2, 3] {
+        test.world.set_alive(NodeId(node), false, test.now);
+    }
+    assert_eq!(test.world.take_woken(), [waiting.ticket]);
+    assert_eq!(deleted(test.resume(1, 2, waiting, Why::Woken)), (0, 3));
+
+    let mut test = with_times();
+    let waiting = waiting_deletion(&mut test);
+    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+    assert_eq!(test.world.take_woken(), [waiting.ticket]);
+    let moved = ErrorCode::NotLeaderOrFollower.code();
+    assert_eq!(deleted(test.resume(1, 2, waiting, Why::Woken)), (moved, -1));
+}
+
+#[test]
+fn what_is_not_committed_has_no_time_yet() {
+    let mut test = with_times();
+    test.world.pause_replication("t", 0, true, test.now).unwrap();
+    test.produce(1, timed(&[(START + 99, "5")]));
+    for timestamp in [-3, START + 60] {
+        let row = list(&mut test, 7, timestamp);
+        assert_eq!((row.error_code, row.offset, row.timestamp), (0, -1, -1), "{timestamp}");
+    }
+    test.world.pause_replication("t", 0, false, test.now).unwrap();
+    assert_eq!(list(&mut test, 7, -3).offset, 5);
+}
+
+#[test]
+fn a_new_leader_finds_by_time_what_it_knows_to_be_committed() {
+    let mut test = Test::without_topics(3, &[]);
+    test.topic("t", &[("min.insync.replicas", "2")]);
+    assert_eq!(test.produce(-1, timed(&[(START, "0")])).error_code, 0);
+    for node in [2, 3] {
+        test.world.set_alive(NodeId(node), false, test.now);
+    }
+    assert_eq!(test.produce(1, timed(&[(START + 10, "1")])).error_code, 0);
+    test.world.move_leader("t", 0, NodeId(1), test.now).unwrap();
+    assert_eq!(list(&mut test, 5, START).offset, 0);
+    let unknown = ErrorCode::OffsetNotAvailable.code();
+    for timestamp in [START + 5, START + 20, -3, -1] {
+        assert_eq!(list(&mut test, 7, timestamp).error_code, unknown, "{timestamp}");
+    }
 }
