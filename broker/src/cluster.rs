@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -87,12 +88,10 @@ impl Cluster {
         ClusterBuilder::default()
     }
 
-    /// The addresses of all brokers, up or down, as `host:port`.
+    /// The addresses of all brokers, up or down, as `host:port`, or `[host]:port` of an IPv6 address.
     #[must_use]
     pub fn bootstrap(&self) -> Vec<String> {
-        self.with_nodes(|nodes| {
-            nodes.values().map(|node| format!("{}:{}", node.host, node.port)).collect()
-        })
+        self.with_nodes(|nodes| nodes.values().map(Running::address).collect())
     }
 
     /// What opens streams to the brokers.
@@ -199,6 +198,15 @@ impl Cluster {
     }
 }
 
+impl Running {
+    fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
 async fn accept(
     shell: Arc<Shell>,
     node: NodeId,
@@ -217,10 +225,14 @@ async fn accept(
                     spawn(serve(shell, node, from, power, frame_limit));
                 }
                 // A connection that died before it was accepted, or too many files: others may
-                // fare better.
+                // fare better, and later.
                 Err(error) => {
                     tracing::warn!(node = node.0, %error, "a connection could not be accepted");
-                    tokio::task::yield_now().await;
+                    let again = shell.clock().now().mono + ACCEPT_AGAIN;
+                    tokio::select! {
+                        () = down(&mut power) => return,
+                        () = shell.clock().sleep_until(Some(again)) => {}
+                    }
                 }
             },
         }
@@ -229,4 +241,46 @@ async fn accept(
 
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
+}
+
+/// How long nobody is accepted after somebody could not be.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_listener_that_fails_is_left_alone_for_a_while() {
+        let (done, rested) = mpsc::channel();
+        // On a thread of its own: paused time goes on only while nothing spins.
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let cluster = Cluster::builder().brokers(1).start().await.unwrap();
+                let memory = Memory::default();
+                let listener = memory.listen("h", 1);
+                memory.close("h", 1);
+                let power = watch::Sender::new(Power::Up);
+                let accepting = cluster.accept(NodeId(1), listener, &power);
+                cluster.shell.clock().sleep_until(Some(Duration::from_secs(1))).await;
+                assert!(!accepting.is_finished());
+                power.change(|_| Some(Power::Down));
+                accepting.await.unwrap();
+                done.send(()).unwrap();
+            });
+        });
+        assert!(rested.recv_timeout(Duration::from_secs(10)).is_ok(), "it spins");
+    }
+
+    #[tokio::test]
+    async fn an_ipv6_address_is_told_in_brackets() {
+        let builder = Cluster::builder().brokers(1).listen("127.0.0.1:0".parse().unwrap());
+        let cluster = builder.advertise("::1", 9092).start().await.unwrap();
+        assert_eq!(cluster.bootstrap(), ["[::1]:9092"]);
+    }
 }

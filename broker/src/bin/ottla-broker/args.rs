@@ -90,8 +90,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Ask, ArgsE
                 .ok_or_else(|| ArgsError::NoValue(option.to_owned()))
         };
         cluster = match option {
-            "-h" | "--help" => return Ok(Ask::Help),
-            "-V" | "--version" => return Ok(Ask::Version),
+            "-h" | "--help" if attached.is_none() => return Ok(Ask::Help),
+            "-V" | "--version" if attached.is_none() => return Ok(Ask::Version),
             "--listen" => {
                 listen = address(value()?)?;
                 cluster
@@ -105,9 +105,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Ask, ArgsE
             "--topic" => topic(cluster, value()?)?,
             "--config" => config(cluster, value()?)?,
             "--feature" => feature(cluster, value()?)?,
-            "--auto-create" => cluster.auto_create(true),
+            "--auto-create" => cluster.auto_create(switch("--auto-create", attached)?),
             "--print-ready" => {
-                print_ready = true;
+                print_ready = switch("--print-ready", attached)?;
                 cluster
             }
             _ => return Err(ArgsError::Unknown(arg)),
@@ -120,6 +120,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Ask, ArgsE
     Ok(Ask::Run { cluster: Box::new(cluster), print_ready })
 }
 
+/// Whether an option that stands alone is on; it can be followed by `=false`.
+fn switch(option: &'static str, attached: Option<String>) -> Result<bool, ArgsError> {
+    match attached.as_deref() {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => {
+            let value = attached.unwrap_or_default();
+            Err(ArgsError::Value { option, value, expected: "true, false or nothing" })
+        }
+    }
+}
+
 fn address(value: String) -> Result<SocketAddr, ArgsError> {
     let expected = "an address and a port, such as 127.0.0.1:9092";
     value.parse().map_err(|_| ArgsError::Value { option: "--listen", value, expected })
@@ -128,7 +140,11 @@ fn address(value: String) -> Result<SocketAddr, ArgsError> {
 fn advertise(cluster: ClusterBuilder, value: String) -> Result<ClusterBuilder, ArgsError> {
     let parsed = value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
     match parsed {
-        Some((host, port)) if !host.is_empty() => Ok(cluster.advertise(host, port)),
+        // Brackets part an IPv6 address from its port; they are no part of it.
+        Some((host, port)) if !host.is_empty() => {
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            Ok(cluster.advertise(bare.unwrap_or(host), port))
+        }
         _ => {
             let expected = "a host and a port, such as localhost:9092";
             Err(ArgsError::Value { option: "--advertise", value, expected })
@@ -211,6 +227,8 @@ mod tests {
                 "--feature transaction.version=3: expected NAME=LEVEL, such as \
                  transaction.version=1",
             ),
+            (&["--auto-create=no"], "--auto-create no: expected true, false or nothing"),
+            (&["--help=me"], "unknown option `--help=me`; --help lists them all"),
             (&["--config", "x"], "--config x: expected KEY=VALUE, such as num.partitions=6"),
             (
                 &["--listen", "0.0.0.0:9092"],
@@ -219,6 +237,35 @@ mod tests {
             ),
         ] {
             assert_eq!(refused(args), told);
+        }
+    }
+
+    #[test]
+    fn a_switch_can_be_turned_off() {
+        let ready = |args: &[&str]| match parse(args.iter().map(ToString::to_string)) {
+            Ok(Ask::Run { print_ready, .. }) => print_ready,
+            other => panic!("{other:?}"),
+        };
+        assert!(!ready(&[]));
+        assert!(ready(&["--print-ready"]) && ready(&["--print-ready=true"]));
+        assert!(
+            !ready(&["--print-ready=false"]) && !ready(&["--print-ready", "--print-ready=false"])
+        );
+    }
+
+    #[test]
+    fn topics_are_not_made_on_demand_where_that_is_turned_off() {
+        for (switch, made) in [
+            ("--auto-create", "true"),
+            ("--auto-create=true", "true"),
+            ("--auto-create=false", "false"),
+        ] {
+            let Ok(Ask::Run { cluster, .. }) = parse([switch.to_owned()]) else {
+                panic!("{switch}")
+            };
+            let told = format!("{cluster:?}");
+            let setting = format!("(\"auto.create.topics.enable\", \"{made}\")");
+            assert!(told.contains(&setting), "{told}");
         }
     }
 
