@@ -126,7 +126,7 @@ impl PartitionStream {
         let now = self.shared.now();
         let reader = self.shared.group().map(|group| group.reader());
         let found = self.shared.with(|fetcher| {
-            if fetcher.tenure(self.slot) != Some(self.tenure) {
+            if fetcher.tenure(self.slot) != Some(self.tenure) || self.shared.is_stopping() {
                 return Found::End;
             }
             if let Some(taken) = fetcher.take_from(self.slot, now) {
@@ -137,9 +137,7 @@ impl PartitionStream {
         match found {
             Found::End => Poll::Ready(Ok(None)),
             Found::Error(error) => Poll::Ready(Err(error.into())),
-            Found::Nothing if self.shared.is_stopping() || self.shared.is_closed() => {
-                Poll::Ready(Ok(None))
-            }
+            Found::Nothing if self.shared.is_closed() => Poll::Ready(Ok(None)),
             Found::Nothing => Poll::Pending,
             Found::Batch(taken) => {
                 let (origin, from, topic_id) = (taken.origin(), taken.from, taken.topic_id);

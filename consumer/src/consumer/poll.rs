@@ -46,11 +46,12 @@ impl Consumer {
         self.record_poll();
         loop {
             self.heed_group().await?;
-            if let Some(batch) = self.next_batch()? {
-                return Ok(Some(batch));
-            }
+            // Before any records: on a busy topic there are always some.
             if self.shared.is_stopping() {
                 return Ok(None);
+            }
+            if let Some(batch) = self.next_batch()? {
+                return Ok(Some(batch));
             }
             self.arrival().await;
         }

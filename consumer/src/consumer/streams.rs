@@ -56,15 +56,15 @@ impl Consumer {
             if let Some(trouble) = self.shared.take_trouble() {
                 return Err(trouble);
             }
+            if self.shared.is_stopping() {
+                return Ok(None);
+            }
             self.shared.place();
             while let Some(partition) = self.arrived.as_mut().and_then(VecDeque::pop_front) {
                 let stream = PartitionStream::new(&self.shared, partition, self.explicit);
                 if stream.is_some() {
                     return Ok(stream);
                 }
-            }
-            if self.shared.is_stopping() {
-                return Ok(None);
             }
             self.arrival_of_partition().await;
         }

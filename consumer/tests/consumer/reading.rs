@@ -182,6 +182,20 @@ async fn a_shutdown_ends_the_poll_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_polls_however_much_there_is_to_read() {
+    let bed = Bed::start().await;
+    for value in ["a", "b", "c"] {
+        bed.produce(0, &[value]).await;
+    }
+    let mut consumer = bed
+        .consumer_with(&[0], |config: &mut ConsumerConfig| config.max_poll_records = Some(1))
+        .await;
+    assert_eq!(values(&next(&mut consumer).await), ["a"]);
+    consumer.shutdown_handle().shutdown();
+    assert!(consumer.poll().await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_is_dropped_leaves_its_room_to_the_others() {
     let bed = Bed::start().await;
     let large = "x".repeat(500);
