@@ -440,7 +440,8 @@ impl std::error::Error for Undelivered {
 fn topic_trouble(code: ErrorCode) -> String {
     match code {
         ErrorCode::UnknownTopicOrPartition => {
-            "topic does not exist and auto-creation is off; create it with `admin.create_topic`"
+            "topic does not exist; create it with `admin.create_topic`, or let brokers do so with \
+             allow.auto.create.topics=true"
                 .into()
         }
         code => code.to_string(),
@@ -486,8 +487,8 @@ mod tests {
         );
         check(
             &SendError::Topic { topic: "orders".into(), code: ErrorCode::UnknownTopicOrPartition },
-            "send orders: topic does not exist and auto-creation is off; create it with \
-             `admin.create_topic`",
+            "send orders: topic does not exist; create it with `admin.create_topic`, or let brokers \
+             do so with allow.auto.create.topics=true",
         );
         check(
             &SendError::DeliveryTimeout {

@@ -61,9 +61,6 @@ pub struct ConsumerConfig {
     pub check_crcs: bool,
     /// Whether a pattern passes over Kafka's own topics, such as `__consumer_offsets`.
     pub exclude_internal_topics: bool,
-    /// Whether a topic that does not exist is made by asking for it, where brokers allow it. Java's
-    /// default is yes, which turns a mistyped name into a topic.
-    pub allow_auto_create_topics: bool,
 }
 
 impl Default for ConsumerConfig {
@@ -91,7 +88,6 @@ impl Default for ConsumerConfig {
             max_decompressed_batch: 128 << 20,
             check_crcs: true,
             exclude_internal_topics: true,
-            allow_auto_create_topics: false,
         }
     }
 }

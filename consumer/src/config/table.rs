@@ -218,15 +218,6 @@ const PROPERTIES: &[Setting] = &[
         "Whether a pattern passes over Kafka's own topics, such as `__consumer_offsets`.",
         set_field!(exclude_internal_topics, boolean),
     ),
-    Setting::new(
-        "allow.auto.create.topics",
-        "false",
-        Medium,
-        "Whether a topic that does not exist is made by asking for it, where brokers allow it. \
-         Java's default is true, which turns a mistyped name into a topic.",
-        set_field!(allow_auto_create_topics, boolean),
-    )
-    .kip(361),
     Setting::refused("group.remote.assignor", "only with group.protocol=consumer"),
     Setting::refused("share.acknowledgement.mode", SHARE),
     Setting::refused("share.acquire.mode", SHARE),

@@ -35,6 +35,9 @@ pub struct ClientConfig {
     pub retry_backoff_max: Duration,
     /// How long a connection may stay unused.
     pub connections_max_idle: Duration,
+    /// Whether a topic that does not exist is made by asking for it, where brokers allow it
+    /// (`auto.create.topics.enable`). Java's default is yes, which turns a mistyped name into a topic.
+    pub allow_auto_create_topics: bool,
     /// How old metadata may become before it is asked for again.
     pub metadata_max_age: Duration,
     /// How long a topic that nobody uses is kept.
@@ -73,6 +76,7 @@ impl Default for ClientConfig {
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             connections_max_idle: Duration::from_secs(540),
+            allow_auto_create_topics: false,
             metadata_max_age: Duration::from_secs(300),
             metadata_max_idle: Duration::from_secs(300),
             metadata_recovery_strategy: MetadataRecovery::Rebootstrap,

@@ -201,6 +201,15 @@ const PROPERTIES: &[Setting] = &[
         set_field!(connections_max_idle, millis_or_never),
     ),
     Setting::new(
+        "allow.auto.create.topics",
+        "false",
+        Medium,
+        "Whether a topic that does not exist is made by asking for it, where brokers allow it. \
+         Java's default is true, which turns a mistyped name into a topic.",
+        set_field!(allow_auto_create_topics, boolean),
+    )
+    .kip(361),
+    Setting::new(
         "metadata.max.age.ms",
         "300000",
         Low,

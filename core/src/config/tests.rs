@@ -17,7 +17,7 @@ fn every_setting_that_is_used_changes_something() {
         if row.name == "security.protocol" {
             continue; // There is one value so far.
         }
-        let candidates = ["12345", "false", "none", "host:1"];
+        let candidates = ["12345", "false", "true", "none", "host:1"];
         let changes = candidates.iter().any(|value| {
             let mut properties = Properties::new();
             properties.set(row.name, value);

@@ -33,10 +33,10 @@ impl Error {
         let builder =
             |cause| Self::builder(operation, ErrorKind::of(code), class, cause).code(code);
         match code {
-            ErrorCode::UnknownTopicOrPartition => {
-                builder("topic does not exist and auto-creation is off".to_owned())
-                    .hint("Create it, or correct its name.")
-            }
+            ErrorCode::UnknownTopicOrPartition => builder("topic does not exist".to_owned()).hint(
+                "Create it, or correct its name; with allow.auto.create.topics=true, brokers that \
+                     are set so create what is asked for.",
+            ),
             ErrorCode::TopicAuthorizationFailed => builder(code.to_string())
                 .hint("The brokers' ACLs must allow this principal the operation on the topic."),
             ErrorCode::GroupAuthorizationFailed => builder(code.to_string())

@@ -55,8 +55,9 @@ async fn ask(
     refresh: Refresh,
 ) -> Result<Answered<MetadataResponse>, RequestError> {
     let timeout = shared.config().request_timeout;
-    anyone::ask(shared, move |version| -> MetadataRequest { refresh.request(version) }, timeout)
-        .await
+    let may_create = shared.config().allow_auto_create_topics;
+    let request = move |version| -> MetadataRequest { refresh.request(version, may_create) };
+    anyone::ask(shared, request, timeout).await
 }
 
 /// Gives the machine what came of its request.

@@ -89,11 +89,13 @@ impl Bed {
 }
 
 async fn connect(cluster: &Cluster) -> Client {
+    connect_with(cluster, ClientConfig::default()).await
+}
+
+pub(crate) async fn connect_with(cluster: &Cluster, config: ClientConfig) -> Client {
     let servers = cluster.bootstrap();
-    let config = ClientConfig {
-        bootstrap_servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
-        ..ClientConfig::default()
-    };
+    let bootstrap_servers = servers.iter().map(|server| server.parse().unwrap()).collect();
+    let config = ClientConfig { bootstrap_servers, ..config };
     let connector = cluster.connector();
     let dial = move |to: HostPort| connector.connect(&to.host, to.port);
     let runtime = Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(7).build();

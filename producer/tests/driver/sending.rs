@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use ottla_broker::cluster::Cluster;
+use ottla_core::config::ClientConfig;
 use ottla_core::types::ErrorCode;
 use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
 use ottla_producer::partitioner::murmur2;
-use ottla_producer::{Record, SendError};
+use ottla_producer::{Producer, Record, SendError};
 use ottla_protocol::compression::{Codec, Compression};
 
-use super::bed::{Bed, EPOCH_MS, numbers, one};
+use super::bed::{Bed, EPOCH_MS, connect_with, numbers, one};
 
 #[tokio::test(start_paused = true)]
 async fn a_record_is_where_its_acknowledgement_says() {
@@ -180,8 +182,8 @@ async fn a_topic_that_does_not_exist_is_told_soon_and_believed_again_once_it_doe
     let refused = producer.send(Record::to("nowhere").value("v")).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "send nowhere: topic does not exist and auto-creation is off; create it with \
-         `admin.create_topic`"
+        "send nowhere: topic does not exist; create it with `admin.create_topic`, or let brokers do \
+         so with allow.auto.create.topics=true"
     );
     assert!(bed.passed(begun) < Duration::from_secs(5), "{:?}", bed.passed(begun));
     let code = ErrorCode::UnknownTopicOrPartition;
@@ -214,4 +216,17 @@ async fn the_futures_of_a_record_are_small() {
     assert!(size_of_val(&topic.send(None, None)) <= 256);
     assert!(size_of_val(&producer.enqueue(one(1))) <= 400);
     assert!(size_of_val(&producer.send(one(1))) <= 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_made_by_asking_for_it_only_where_client_and_brokers_are_set_so() {
+    let cluster = Cluster::builder().brokers(3).auto_create(true).epoch_ms(EPOCH_MS);
+    let cluster = cluster.start().await.unwrap();
+    for allowed in [false, true] {
+        let config = ClientConfig { allow_auto_create_topics: allowed, ..ClientConfig::default() };
+        let client = connect_with(&cluster, config).await;
+        let producer = Producer::builder(&client).build().await.unwrap();
+        let sent = producer.send(Record::to("new").value("v")).await;
+        assert_eq!(sent.is_ok(), allowed, "{sent:?}");
+    }
 }

@@ -15,13 +15,13 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// The request, for a broker that speaks `version`. It never creates a topic where the version
-    /// leaves a choice, which it does from 4 on.
+    /// The request, for a broker that speaks `version`. Whether the broker may make topics that do
+    /// not exist is for `may_create` to say where the version leaves a choice, which it does from 4 on.
     #[must_use]
-    pub fn request(&self, version: i16) -> MetadataRequest {
+    pub fn request(&self, version: i16, may_create: bool) -> MetadataRequest {
         MetadataRequest {
             topics: self.topics.to_wire(version),
-            allow_auto_topic_creation: version < 4,
+            allow_auto_topic_creation: may_create || version < 4,
             ..MetadataRequest::default()
         }
     }

@@ -49,8 +49,8 @@ fn plaintext_meets_tls() {
 fn a_topic_is_missing() {
     check(
         Error::of_code("send", ErrorCode::UnknownTopicOrPartition).subject("orders"),
-        "send orders: topic does not exist and auto-creation is off. Create it, or correct its \
-         name.",
+        "send orders: topic does not exist. Create it, or correct its name; with \
+         allow.auto.create.topics=true, brokers that are set so create what is asked for.",
     );
 }
 

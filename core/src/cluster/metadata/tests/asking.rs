@@ -356,10 +356,10 @@ fn another_cluster_is_never_believed_without_recovery() {
 fn a_request_can_be_written_in_every_version() {
     for topics in [Asked::All, Asked::Named(vec!["a".into()]), Asked::Named(Vec::new())] {
         let refresh = Refresh { topics, avoid: None };
-        for version in 0..=13 {
-            let request = refresh.request(version);
+        for (version, may_create) in (0..=13).flat_map(|it| [(it, false), (it, true)]) {
+            let request = refresh.request(version, may_create);
             assert!(request.encode(version).is_ok(), "{version}");
-            assert_eq!(request.allow_auto_topic_creation, version < 4);
+            assert_eq!(request.allow_auto_topic_creation, may_create || version < 4);
         }
     }
 }

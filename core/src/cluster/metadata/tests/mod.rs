@@ -69,7 +69,7 @@ impl Cluster {
     /// The topics that are asked for now, `*` for all.
     fn poll(&mut self) -> Option<String> {
         let refresh = self.machine.poll_request(self.now, EVEN)?;
-        let Some(topics) = refresh.request(self.version).topics else {
+        let Some(topics) = refresh.request(self.version, false).topics else {
             return Some("*".into());
         };
         let names: Vec<String> =
