@@ -11,24 +11,24 @@ use ottla_consumer::error::ConsumerError;
 use ottla_consumer::listener::{Assigned, ListenerError, RebalanceListener, Revoking};
 use ottla_consumer::machine::commit::{CommitError, Offset};
 use ottla_consumer::machine::membership::GroupError;
-use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream, OnClose};
+use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream};
 use ottla_core::types::TopicPartition;
 use ottla_protocol::{ApiKey, ErrorCode};
 use tokio::sync::mpsc;
 
 use crate::bed::{Bed, next, t, value, values, within};
 
-fn member(bed: &Bed, group: &str) -> ConsumerBuilder {
+pub(crate) fn member(bed: &Bed, group: &str) -> ConsumerBuilder {
     bed.builder().group(group).subscribe(["t"])
 }
 
-async fn committed(consumer: &Consumer, partition: i32) -> Option<i64> {
+pub(crate) async fn committed(consumer: &Consumer, partition: i32) -> Option<i64> {
     let committed = within(consumer.committed([t(partition)])).await.unwrap();
     committed[&t(partition)].as_ref().map(|offset| offset.offset)
 }
 
 /// A consumer that looks at what a group has committed.
-async fn onlooker(bed: &Bed, group: &str) -> Consumer {
+pub(crate) async fn onlooker(bed: &Bed, group: &str) -> Consumer {
     bed.builder().group(group).manual_commit().assign([("other", 0)]).build().await.unwrap()
 }
 
@@ -154,36 +154,6 @@ async fn what_was_sought_past_is_not_committed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_commits_what_was_returned() {
-    let bed = Bed::start().await;
-    bed.produce(0, &["a", "b", "c"]).await;
-    let look = onlooker(&bed, "g").await;
-    let mut consumer = member(&bed, "g").build().await.unwrap();
-    within(consumer.recv()).await.unwrap();
-    within(consumer.recv()).await.unwrap();
-    consumer.close(Duration::from_secs(5)).await.unwrap();
-    assert_eq!(committed(&look, 0).await, Some(2));
-    assert!(matches!(consumer.poll().await, Err(ConsumerError::Closed)));
-    assert!(matches!(consumer.commit().await, Err(ConsumerError::Closed)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_close_without_brokers_ends_in_time() {
-    let bed = Bed::start().await;
-    bed.produce(0, &["a"]).await;
-    let mut consumer = member(&bed, "g").build().await.unwrap();
-    next(&mut consumer).await;
-    for node in [1, 2, 3] {
-        bed.cluster.node(node).pause();
-    }
-    let begun = bed.client.runtime().now();
-    let closed = consumer.close(Duration::from_secs(3)).await;
-    assert!(closed.is_err());
-    let took = bed.client.runtime().now() - begun;
-    assert!(took <= Duration::from_millis(3_100), "{took:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn commits_without_a_group_are_errors() {
     let bed = Bed::start().await;
     bed.produce(0, &["a"]).await;
@@ -231,141 +201,6 @@ async fn a_second_member_takes_over_a_part_and_nothing_is_read_twice() {
         assert_eq!(value(&record), "y");
         assert!(seen.insert(record.partition()));
     }
-}
-
-/// A way to wait for records, for no longer than a tenth of a second.
-#[derive(Debug, Clone, Copy)]
-enum Hasty {
-    Poll,
-    Recv,
-    /// Polls until there is an assignment.
-    TryPoll,
-}
-
-impl Hasty {
-    async fn take(self, consumer: &mut Consumer) -> Option<String> {
-        match self {
-            Self::TryPoll if !consumer.assignment().is_empty() => {
-                tokio::time::sleep(HASTE).await;
-                consumer.try_poll().unwrap().map(|batch| values(&batch).concat())
-            }
-            Self::Poll | Self::TryPoll => {
-                let polled = tokio::time::timeout(HASTE, consumer.poll()).await.ok()?;
-                Some(values(&polled.unwrap().unwrap()).concat())
-            }
-            Self::Recv => {
-                let received = tokio::time::timeout(HASTE, consumer.recv()).await.ok()?;
-                Some(value(&received.unwrap().unwrap()))
-            }
-        }
-    }
-}
-
-const HASTE: Duration = Duration::from_millis(100);
-
-#[tokio::test(start_paused = true)]
-async fn polls_that_are_dropped_before_offsets_are_known_bring_records_all_the_same() {
-    for way in [Hasty::Poll, Hasty::Recv, Hasty::TryPoll] {
-        let bed = Bed::start().await;
-        bed.produce(0, &["x"]).await;
-        let slow = Act::Delay(Duration::from_millis(200));
-        let slow = bed.cluster.fault(Rule::new(ApiKey::OffsetFetch, slow));
-        let mut consumer = member(&bed, "g").build().await.unwrap();
-        let mut came = None;
-        for _ in 0..100 {
-            came = way.take(&mut consumer).await;
-            if came.is_some() {
-                break;
-            }
-        }
-        assert_eq!(came.as_deref(), Some("x"), "{way:?}");
-        assert_eq!(slow.hits(), 1, "{way:?}: asked for once");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn streams_of_partitions_begin_however_often_the_wait_for_the_next_is_dropped() {
-    let bed = Bed::start().await;
-    bed.produce(0, &["x"]).await;
-    let slow = Act::Delay(Duration::from_millis(200));
-    let _slow = bed.cluster.fault(Rule::new(ApiKey::OffsetFetch, slow));
-    let mut consumer = member(&bed, "g").build().await.unwrap();
-    let mut partitions = consumer.partitions();
-    let mut streams = Vec::new();
-    for _ in 0..100 {
-        if let Ok(stream) = tokio::time::timeout(HASTE, partitions.next()).await {
-            streams.push(stream.unwrap());
-        }
-    }
-    let first = streams.iter_mut().find(|stream| *stream.topic_partition() == t(0)).unwrap();
-    assert_eq!(values(&within(first.next_batch()).await.unwrap().unwrap()), ["x"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_nobody_waits_for_any_more_holds_no_look_up_back() {
-    let bed = Bed::start().await;
-    let look = onlooker(&bed, "g").await;
-    let slow = Act::Delay(Duration::from_millis(200));
-    let slow = bed.cluster.fault(Rule::new(ApiKey::OffsetFetch, slow));
-    for _ in 0..100 {
-        let hasty = tokio::time::timeout(Duration::from_millis(10), look.committed([t(0)])).await;
-        assert!(hasty.is_err());
-    }
-    let asked = slow.hits();
-    let begun = bed.client.runtime().now();
-    assert_eq!(committed(&look, 0).await, None);
-    let took = bed.client.runtime().now() - begun;
-    assert!(took <= Duration::from_millis(410), "{took:?}");
-    assert!(slow.hits() <= asked + 1, "{} after {asked}", slow.hits());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_look_up_of_what_is_committed_that_fails_is_told_and_made_again() {
-    let bed = Bed::start().await;
-    let hang = bed.cluster.fault(Rule::new(ApiKey::OffsetFetch, Act::Hang));
-    let mut consumer = member(&bed, "g").build().await.unwrap();
-    let told = within(consumer.poll()).await;
-    let late = matches!(told, Err(ConsumerError::Commit(CommitError::DeadlineExceeded { .. })));
-    assert!(late, "{told:?}");
-    hang.remove();
-    bed.produce(0, &["x"]).await;
-    assert_eq!(values(&next(&mut consumer).await), ["x"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_is_closed_ends_the_wait_for_what_is_committed() {
-    let bed = Bed::start().await;
-    let _hang = bed.cluster.fault(Rule::new(ApiKey::FindCoordinator, Act::Hang));
-    let built = within(async {
-        let build = bed.builder().group("g").assign([t(0)]).build();
-        let close = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            bed.client.clone().close().await;
-        };
-        tokio::join!(build, close).0
-    });
-    let told = built.await.map(drop);
-    assert!(matches!(told, Err(ConsumerError::Commit(CommitError::Closed))), "{told:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_committed_is_asked_anew_for_a_partition_that_comes_again() {
-    let bed = Bed::start().await;
-    for value in ["a", "b", "c"] {
-        bed.produce(0, &[value]).await;
-    }
-    let look = onlooker(&bed, "g").await;
-    within(look.commit_offsets([(t(0), Offset::new(1))].into())).await.unwrap();
-    let mut consumer = onlooker(&bed, "g").await;
-    let late = Act::ApplyThenDelay(Duration::from_millis(200));
-    let _late = bed.cluster.fault(Rule::new(ApiKey::OffsetFetch, late));
-    let first = tokio::time::timeout(Duration::from_millis(50), consumer.assign([t(0)])).await;
-    assert!(first.is_err());
-    within(consumer.assign([("other", 0)])).await.unwrap();
-    // Somebody else has it between.
-    within(look.commit_offsets([(t(0), Offset::new(2))].into())).await.unwrap();
-    within(consumer.assign([t(0)])).await.unwrap();
-    assert_eq!(values(&next(&mut consumer).await), ["c"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -470,57 +305,6 @@ async fn a_batch_of_an_earlier_assignment_is_not_committed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_was_dropped_is_waited_for_by_the_next() {
-    let bed = Bed::start().await;
-    bed.produce(0, &["a", "b"]).await;
-    let look = onlooker(&bed, "g").await;
-    let told = Told::default();
-    let mut consumer = member(&bed, "g").on_rebalance(told.clone()).build().await.unwrap();
-    next(&mut consumer).await;
-    let slow = Act::Delay(Duration::from_millis(200));
-    let _slow = bed.cluster.fault(Rule::new(ApiKey::OffsetCommit, slow));
-    for _ in 0..3 {
-        let closing = consumer.close(Duration::from_secs(5));
-        assert!(tokio::time::timeout(Duration::from_millis(10), closing).await.is_err());
-    }
-    assert_eq!(committed(&look, 0).await, None);
-    within(consumer.close(Duration::from_secs(5))).await.unwrap();
-    assert_eq!(committed(&look, 0).await, Some(2));
-    within(consumer.close(Duration::from_secs(5))).await.unwrap();
-    // However often it is begun, what is told to its end is told once.
-    let told = told.0.lock().unwrap().iter().filter(|told| *told == "-3").count();
-    assert_eq!(told, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_close_tells_of_the_last_commit_though_another_began_it() {
-    let bed = Bed::start().await;
-    bed.produce(0, &["a", "b"]).await;
-    let mut consumer = member(&bed, "g").build().await.unwrap();
-    next(&mut consumer).await;
-    let refused = Act::Respond(ErrorCode::OffsetMetadataTooLarge);
-    let _refused = bed.cluster.fault(Rule::new(ApiKey::OffsetCommit, refused));
-    let _slow =
-        bed.cluster.fault(Rule::new(ApiKey::LeaveGroup, Act::Delay(Duration::from_millis(200))));
-    let closing = consumer.close(Duration::from_secs(5));
-    assert!(tokio::time::timeout(Duration::from_millis(10), closing).await.is_err());
-    let told = within(consumer.close(Duration::from_secs(5))).await;
-    assert!(matches!(told, Err(ConsumerError::Commit(CommitError::Partition { .. }))), "{told:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_interval_without_end_commits_when_the_consumer_is_closed() {
-    let bed = Bed::start().await;
-    bed.produce(0, &["a"]).await;
-    let look = onlooker(&bed, "g").await;
-    let never = |config: &mut ConsumerConfig| config.auto_commit_interval = Duration::MAX;
-    let mut consumer = member(&bed, "g").configure(never).build().await.unwrap();
-    next(&mut consumer).await;
-    within(consumer.close(Duration::from_secs(5))).await.unwrap();
-    assert_eq!(committed(&look, 0).await, Some(1));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_rebalance_that_is_enforced_brings_the_partitions_again() {
     let bed = Bed::start().await;
     let told = Told::default();
@@ -533,24 +317,6 @@ async fn a_rebalance_that_is_enforced_brings_the_partitions_again() {
     assert_eq!(*told.0.lock().unwrap(), ["+3", "-3", "+3"]);
     let alone = bed.consumer(&[0]).await;
     assert!(matches!(alone.enforce_rebalance("why not"), Err(ConsumerError::NoGroup)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_closes_says_whether_the_others_get_its_partitions_at_once() {
-    for (on_close, soon) in [(OnClose::Leave, true), (OnClose::Remain, false)] {
-        let bed = Bed::start().await;
-        let mut first = member(&bed, "g").build().await.unwrap();
-        let idle = tokio::time::timeout(Duration::from_secs(4), first.poll()).await;
-        assert!(idle.is_err(), "{idle:?}");
-        within(first.close_with(Duration::from_secs(5), on_close)).await.unwrap();
-        let mut second = member(&bed, "g").build().await.unwrap();
-        let idle = tokio::time::timeout(Duration::from_secs(20), second.poll()).await;
-        assert!(idle.is_err(), "{idle:?}");
-        assert_eq!(second.assignment().len() == 3, soon, "{on_close:?}");
-        let idle = tokio::time::timeout(Duration::from_secs(60), second.poll()).await;
-        assert!(idle.is_err(), "{idle:?}");
-        assert_eq!(second.assignment().len(), 3, "{on_close:?}");
-    }
 }
 
 /// Polls for good; says when which partition gave a record.
@@ -598,7 +364,7 @@ async fn a_member_that_leaves_stalls_a_partition_for_a_heartbeat_at_most() {
 
 /// What a listener was told.
 #[derive(Debug, Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<String>>>);
 
 impl RebalanceListener for Told {
     async fn assigned(&self, assigned: &Assigned<'_>) -> Result<(), ListenerError> {

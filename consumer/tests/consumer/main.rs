@@ -7,9 +7,11 @@
 )]
 
 mod bed;
+mod closing;
 mod faults;
 mod groups;
 mod offsets;
+mod placing;
 mod reading;
 mod seeking;
 mod topics;

@@ -1,5 +1,8 @@
 //! A member through its states, one event after the other.
 
+mod leading;
+mod leaving;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,96 +36,6 @@ fn a_follower_syncs_with_nothing_and_is_told_its_partitions() {
     bed.syncs("t-0 t-1");
     bed.tells("assigned t-0 t-1 of t-0 t-1");
     assert_eq!(bed.member.phase(), Phase::Member);
-}
-
-#[test]
-fn a_leader_waits_for_the_topics_and_assigns_them() {
-    let mut bed = Bed::eager();
-    bed.subscribe("t");
-    bed.sends("join ''");
-    bed.joins_as_leader(1, &[("m1", "t"), ("m2", "t")]);
-    bed.sends("beat 1");
-    assert_eq!(bed.wants(), Some(("t".to_owned(), true)));
-    bed.knows("t", 3);
-    bed.sends("sync 1 [m1: t-0 t-1 | m2: t-2]");
-    bed.syncs("t-0 t-1");
-    assert_eq!(bed.wants(), Some(("t".to_owned(), false)), "it watches them");
-}
-
-#[test]
-fn a_leader_that_is_told_to_skip_assigns_nothing_and_watches_all_the_same() {
-    let mut bed = Bed::eager();
-    bed.subscribe("t");
-    bed.sends("join ''");
-    bed.joins(JoinGroupResponse { skip_assignment: true, ..bed.leads(3, &[("m1", "t")]) });
-    bed.sends("sync 3 [], beat 3");
-    bed.syncs("t-0");
-    bed.tells("assigned t-0 of t-0");
-    bed.finish();
-    bed.knows("t", 1);
-    bed.sends("");
-    bed.knows("t", 2);
-    bed.tells("revoking t-0");
-}
-
-#[test]
-fn a_leader_has_the_group_rebalance_when_partitions_are_added() {
-    let mut bed = Bed::cooperative();
-    bed.leads_alone("t", 2);
-    bed.knows("t", 2);
-    bed.sends("");
-    bed.knows("t", 3);
-    bed.sends("join 'm1' owning t-0 t-1 @1");
-}
-
-#[test]
-fn partitions_that_are_added_while_the_leader_syncs_are_noticed() {
-    let mut bed = Bed::cooperative();
-    bed.subscribe("t");
-    bed.sends("join ''");
-    bed.joins_as_leader(1, &[("m1", "t")]);
-    bed.knows("t", 2);
-    bed.sends("sync 1 [m1: t-0 t-1], beat 1");
-    bed.knows("t", 2);
-    bed.knows("t", 3);
-    bed.heartbeat_answers(ErrorCode::None);
-    bed.sends("");
-    bed.syncs("t-0 t-1");
-    bed.sends("join 'm1' owning t-0 t-1 @1");
-}
-
-#[test]
-fn what_a_leader_that_skips_sees_while_it_syncs_is_what_it_watches() {
-    let mut bed = Bed::cooperative();
-    bed.subscribe("t");
-    bed.sends("join ''");
-    bed.joins(JoinGroupResponse { skip_assignment: true, ..bed.leads(3, &[("m1", "t")]) });
-    bed.sends("sync 3 [], beat 3");
-    bed.knows("t", 1);
-    bed.syncs("t-0");
-    bed.heartbeat_answers(ErrorCode::None);
-    bed.finish();
-    bed.sends("");
-    bed.knows("t", 2);
-    bed.sends("join 'm1' owning t-0 @3");
-}
-
-#[test]
-fn a_member_whose_metadata_is_garbage_gets_nothing_and_breaks_nothing() {
-    for garbage in [&b""[..], b"\0", b"\xff\xff", b"\0\x03\x7f\xff\xff\xff", b"\0\x01\0\0\0\x01"] {
-        let mut bed = Bed::eager();
-        bed.subscribe("t");
-        bed.sends("join ''");
-        let mut response = bed.leads(1, &[("m1", "t")]);
-        response.members.push(JoinGroupResponseMember {
-            member_id: "bad".into(),
-            metadata: Bytes::from_static(garbage),
-            ..Default::default()
-        });
-        bed.joins(response);
-        bed.knows("t", 2);
-        bed.sends("sync 1 [bad:  | m1: t-0 t-1], beat 1");
-    }
 }
 
 #[test]
@@ -223,46 +136,6 @@ fn a_subscription_that_changes_during_a_join_is_settled_by_another_one() {
 }
 
 #[test]
-fn an_empty_subscription_gives_up_and_leaves() {
-    let mut bed = Bed::eager();
-    bed.is_stable("t-0");
-    bed.subscribe("");
-    bed.tells("revoking t-0");
-    bed.finish();
-    bed.sends("leave 'm1'");
-    bed.leaves();
-    assert!(bed.member.is_outside());
-    assert_eq!(bed.member.phase(), Phase::Standalone);
-}
-
-#[test]
-fn a_static_member_that_unsubscribes_gives_up_and_does_not_leave() {
-    let mut bed = Bed::eager();
-    bed.member.config.group_instance_id = Some("i".into());
-    bed.is_stable("t-0");
-    bed.subscribe("");
-    bed.tells("revoking t-0");
-    bed.finish();
-    bed.sends("");
-    assert!(bed.member.is_outside());
-    assert_eq!(bed.member.phase(), Phase::Standalone);
-    bed.subscribe("t");
-    bed.sends("join 'm1'");
-}
-
-#[test]
-fn a_static_member_that_subscribes_again_while_it_gives_up_rejoins() {
-    let mut bed = Bed::eager();
-    bed.member.config.group_instance_id = Some("i".into());
-    bed.is_stable("t-0");
-    bed.subscribe("");
-    bed.tells("revoking t-0");
-    bed.subscribe("t");
-    bed.finish();
-    bed.sends("join 'm1'");
-}
-
-#[test]
 fn a_fenced_member_loses_what_it_owns_once_and_rejoins_at_once() {
     for (code, again) in
         [(ErrorCode::IllegalGeneration, "join 'm1'"), (ErrorCode::UnknownMemberId, "join ''")]
@@ -351,44 +224,6 @@ fn a_session_counts_from_when_the_heartbeat_was_sent() {
 }
 
 #[test]
-fn an_overdue_poll_leaves_and_the_next_one_rejoins() {
-    let mut bed = Bed::eager();
-    bed.is_stable("t-0");
-    bed.keep_alive_for(300);
-    bed.tells("lost t-0 to PollOverdue { max_poll_interval: 300s }");
-    bed.sends("leave 'm1'");
-    bed.leaves();
-    bed.later(100);
-    bed.member.handle_poll(bed.begun, bed.now);
-    bed.sends("");
-    bed.member.handle_poll(bed.now, bed.now);
-    bed.sends("join ''");
-}
-
-#[test]
-fn a_poll_that_came_before_the_leaving_was_done_is_not_forgotten() {
-    let mut bed = Bed::eager();
-    bed.is_stable("t-0");
-    bed.keep_alive_for(300);
-    bed.sends("leave 'm1'");
-    bed.member.handle_poll(bed.now, bed.now);
-    bed.leaves();
-    bed.sends("join ''");
-}
-
-#[test]
-fn a_static_member_does_not_leave_when_its_poll_is_overdue() {
-    let mut bed = Bed::eager();
-    bed.member.config.group_instance_id = Some("i".into());
-    bed.is_stable("t-0");
-    bed.keep_alive_for(300);
-    bed.tells("lost t-0 to PollOverdue { max_poll_interval: 300s }");
-    bed.sends("");
-    bed.member.handle_poll(bed.now, bed.now);
-    bed.sends("join 'm1'");
-}
-
-#[test]
 fn another_instance_of_the_same_name_ends_this_one() {
     let mut bed = Bed::eager();
     bed.member.config.group_instance_id = Some("i".into());
@@ -431,52 +266,6 @@ fn a_lost_connection_repeats_the_join_within_tens_of_milliseconds() {
     assert!(due <= Duration::from_millis(30), "{due:?}");
     bed.now += due;
     bed.sends("join ''");
-}
-
-#[test]
-fn closing_leaves_unless_it_is_a_static_member() {
-    let mut bed = Bed::eager();
-    bed.is_stable("t-0");
-    bed.member.close(OnClose::Default, bed.now);
-    bed.sends("leave 'm1'");
-    let mut bed = Bed::eager();
-    bed.member.config.group_instance_id = Some("i".into());
-    bed.is_stable("t-0");
-    bed.member.close(OnClose::Default, bed.now);
-    bed.sends("");
-    assert!(bed.member.is_outside());
-}
-
-#[test]
-fn who_closes_a_member_says_whether_it_leaves() {
-    for (on_close, instance, sent) in [
-        (OnClose::Leave, Some("i"), "leave 'm1'"),
-        (OnClose::Leave, None, "leave 'm1'"),
-        (OnClose::Remain, Some("i"), ""),
-        (OnClose::Remain, None, ""),
-    ] {
-        let mut bed = Bed::eager();
-        bed.member.config.group_instance_id = instance.map(Into::into);
-        bed.is_stable("t-0");
-        bed.member.close(on_close, bed.now);
-        bed.sends(sent);
-    }
-}
-
-#[test]
-fn leaving_is_tried_again_and_not_for_ever() {
-    let mut bed = Bed::eager();
-    bed.is_stable("t-0");
-    bed.member.close(OnClose::Default, bed.now);
-    let begun = bed.now;
-    while !bed.member.is_outside() {
-        bed.sends("leave 'm1'");
-        let closed = RequestError::Closed { certainty: Certainty::PossiblyWritten };
-        bed.member.handle_left(bed.call(), Err(&closed), bed.now).unwrap();
-        bed.now = bed.member.next_call().unwrap_or(bed.now);
-    }
-    let took = bed.now - begun;
-    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]
