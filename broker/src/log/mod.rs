@@ -218,7 +218,7 @@ impl Log {
         let mut surplus = retention_bytes.map_or(0, |keep| self.bytes().saturating_sub(keep));
         while let Some(oldest) = self.segments.front() {
             let expired = retention_ms.is_some_and(|keep| oldest.newest_ms() < wall_ms - keep);
-            let too_much = surplus > 0 && surplus >= oldest.bytes() && self.segments.len() > 1;
+            let too_much = surplus > 0 && surplus >= oldest.bytes();
             if !(expired || too_much) || oldest.last() >= self.high_watermark {
                 break;
             }
@@ -275,9 +275,11 @@ impl Log {
         self.epochs.get(at.saturating_sub(1)).map(|(epoch, _)| *epoch)
     }
 
-    /// Notes that `epoch` begins at `at`, unless it, or a later one, has begun.
+    /// Notes that `epoch` begins at `at`, unless it, or a later one, has begun. An epoch that began
+    /// there, and in which nothing was written, is as if it had never been.
     pub fn begin_epoch(&mut self, epoch: i32, at: i64) {
         if self.last_epoch().is_none_or(|last| last < epoch) {
+            while self.epochs.pop_if(|(_, start)| *start >= at).is_some() {}
             self.epochs.push((epoch, at));
         }
     }

@@ -135,3 +135,29 @@ fn segments_roll_and_reads_cross_them() {
     log.truncate(151);
     assert_eq!(log.end(), 150, "the batch that reaches the offset goes whole");
 }
+
+#[test]
+fn an_epoch_in_which_nothing_was_written_is_forgotten() {
+    let mut log = Log::default();
+    log.begin_epoch(0, 0);
+    data(&mut log, 1, 0);
+    log.begin_epoch(3, 1);
+    log.begin_epoch(5, 1);
+    assert_eq!(log.epoch_end(3), Some((0, 1)));
+    assert_eq!(log.epoch_end(5), Some((5, 1)));
+    assert_eq!(log.epoch_at(1), Some(5));
+    log.begin_epoch(4, 0);
+    assert_eq!(log.epoch_end(5), Some((5, 1)), "an older one does not come back");
+}
+
+#[test]
+fn who_keeps_no_bytes_keeps_none() {
+    let mut log = Log::default();
+    append(&mut log, seal(&[(START, "a")], &SealOptions::default()));
+    append(&mut log, seal(&[(START, "b")], &SealOptions::default()));
+    assert!(!log.retain(None, Some(0), START), "nothing is committed");
+    log.raise_high_watermark(2);
+    assert!(log.retain(None, Some(0), START));
+    assert_eq!((log.start(), log.end(), log.bytes()), (2, 2, 0));
+    assert_eq!(append(&mut log, seal(&[(START, "c")], &SealOptions::default())), 2);
+}
