@@ -131,6 +131,7 @@ impl Groups {
                 metadata: row.committed_metadata,
             };
             let outcome = self.commit(caller, commit, &named, row.partition_index, offset);
+            let outcome = outcome.map_err(|error| told_in_transaction(error, caller.version));
             TxnOffsetCommitResponsePartition {
                 partition_index: row.partition_index,
                 error_code: error_code(outcome),
@@ -279,6 +280,16 @@ fn unknown_group_error(kind: CommitKind, version: i16) -> ErrorCode {
     }
 }
 
+/// Clients of the first versions do not know that a coordinator loads.
+fn told_in_transaction(error: ErrorCode, version: i16) -> ErrorCode {
+    match error {
+        ErrorCode::CoordinatorLoadInProgress if version < FIRST_TXN_COMMIT_WITH_LOADING => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        error => error,
+    }
+}
+
 fn delete_topic(
     caller: &Caller<'_>,
     group: &mut Group,
@@ -310,6 +321,9 @@ fn delete_partition(
 
 /// `OffsetCommit`'s first version with topic ids.
 const FIRST_COMMIT_BY_ID: i16 = 10;
+
+/// `TxnOffsetCommit`'s first version whose clients know `COORDINATOR_LOAD_IN_PROGRESS`.
+const FIRST_TXN_COMMIT_WITH_LOADING: i16 = 2;
 
 /// `TxnOffsetCommit`'s first version with topic ids.
 const FIRST_TXN_COMMIT_BY_ID: i16 = 6;

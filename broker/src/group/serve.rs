@@ -55,7 +55,15 @@ pub(crate) fn serve(
             let reply = groups.sync_group(&caller, request);
             return Ok(reply_or_park(world, reply));
         }
-        AnyRequest::Heartbeat(request) => groups.heartbeat(&caller, request).into(),
+        AnyRequest::Heartbeat(request) => {
+            let mut response = groups.heartbeat(&caller, request);
+            // While a coordinator loads, a beat does no harm; only a rule can tell of it.
+            let is_loading = response.error_code == ErrorCode::CoordinatorLoadInProgress.code();
+            if is_loading && cx.injection.is_none() {
+                response.error_code = 0;
+            }
+            response.into()
+        }
         AnyRequest::LeaveGroup(request) => groups.leave_group(&caller, request).into(),
         AnyRequest::OffsetCommit(request) => groups.offset_commit(&caller, request).into(),
         AnyRequest::TxnOffsetCommit(request) => {

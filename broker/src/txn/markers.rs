@@ -212,6 +212,8 @@ fn write_in_partition(
 ) -> Result<Unacknowledged, ErrorCode> {
     cx.item(topic, index)?;
     let partition = world.catalog.topic(TopicKey::Name(topic))?.partition(index)?;
+    // Kafka looks among the replicas that it has, and knows of no other partition here.
+    partition.log(cx.node).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let producers = partition.led_by(cx.node)?.producers();
     producers.check_marker(
         marker.producer_id,

@@ -50,6 +50,14 @@ fn commit(test: &mut Test) -> ErrorCode {
     ErrorCode::from_code(response.topics[0].partitions[0].error_code)
 }
 
+fn beat(test: &mut Test) -> ErrorCode {
+    let request =
+        HeartbeatRequest { group_id: "g".into(), member_id: "m".into(), ..Default::default() };
+    let node = coordinator(test);
+    let response: HeartbeatResponse = reply(test.send(node, 4, request));
+    ErrorCode::from_code(response.error_code)
+}
+
 fn committed_topics(test: &mut Test) -> usize {
     let request = OffsetFetchRequest { group_id: "g".into(), topics: None, ..Default::default() };
     let node = coordinator(test);
@@ -69,8 +77,10 @@ fn what_waited_at_a_paused_node_is_refused_where_coordinators_moved_meanwhile() 
     }
     test.world.set_paused(node, false, now);
     assert_eq!(commit(&mut test), ErrorCode::CoordinatorLoadInProgress);
+    assert_eq!(beat(&mut test), ErrorCode::None, "it is not told, and need not be");
     test.pass(Duration::from_millis(50));
     assert_eq!(commit(&mut test), ErrorCode::None);
+    assert_eq!(beat(&mut test), ErrorCode::UnknownMemberId);
 }
 
 #[test]

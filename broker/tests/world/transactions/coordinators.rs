@@ -191,6 +191,10 @@ fn an_injected_error_is_told_where_a_real_one_would_be() {
         assert_eq!(producer.add(&mut test, &["t"]), [loading]);
         assert_eq!(producer.add_offsets(&mut test), loading);
         assert_eq!(producer.commit_offset_in(&mut test, 5, 5), loading);
+        let rule = Rule::new(ApiKey::TxnOffsetCommit, Act::Respond(loading));
+        test.world.add_rule(rule.once());
+        let unknown = ErrorCode::CoordinatorNotAvailable;
+        assert_eq!(producer.commit_offset_in(&mut test, 1, 5), unknown, "it knows no better");
         producer.write(&mut test, "t", "x").unwrap();
         assert_eq!(producer.commit_offset(&mut test, 5), ErrorCode::None);
         assert_eq!(producer.commit(&mut test), Err(loading));

@@ -177,8 +177,15 @@ fn an_operator_ends_a_transaction_that_hangs() {
         partition_indexes: vec![0].into(),
         ..Default::default()
     };
-    let elsewhere = WritableTxnMarker { topics: vec![topic], ..marker };
+    let elsewhere = WritableTxnMarker { topics: vec![topic.clone()], ..marker.clone() };
     assert_eq!(write_marker(&mut test, 1, &elsewhere), ErrorCode::NotLeaderOrFollower);
+    test.world.set_alive(NodeId(1), false, test.now);
+    test.world.create_topic("single", 1, 1, &[]).unwrap();
+    test.world.set_alive(NodeId(1), true, test.now);
+    let topic = WritableTxnMarkerTopic { name: "single".into(), ..topic };
+    let nowhere = WritableTxnMarker { topics: vec![topic], ..marker };
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    assert_eq!(write_marker(&mut test, 1, &nowhere), unknown, "no replica is there");
 }
 
 fn abort_marker(producer: &Producer) -> WriteTxnMarkersRequest {
