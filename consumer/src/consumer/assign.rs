@@ -107,7 +107,7 @@ impl Consumer {
                     fetcher.set_streamed(slot, now);
                 }
                 let tenure = fetcher.tenure(slot);
-                added.extend(tenure.map(|tenure| Unplaced { partition, slot, tenure }));
+                added.extend(tenure.map(|tenure| Unplaced::new(partition, slot, tenure)));
             }
             // Taken here, where none that is newer can come before it.
             fetcher.handle_snapshot(&self.shared.client().snapshot(), now);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_core::retry::Deadline;
-use ottla_core::types::TopicPartition;
+use ottla_core::types::{TopicPartition, Uuid};
 
 use super::Shared;
 use crate::machine::Position;
@@ -15,13 +15,25 @@ use crate::machine::fetch::{Fetcher, Generation, Slot};
 #[derive(Debug, Clone)]
 pub(crate) struct Unplaced {
     pub(crate) partition: TopicPartition,
-    pub(crate) slot: Slot,
+    slot: Slot,
     /// The assignment that it came with: what is said in one says nothing about another, between
     /// which somebody else may have committed.
-    pub(crate) tenure: Generation,
+    tenure: Generation,
+    /// Of the topic that was asked for: another of its name has other records at its offsets.
+    topic_id: Option<Uuid>,
 }
 
 impl Unplaced {
+    pub(crate) fn new(partition: TopicPartition, slot: Slot, tenure: Generation) -> Self {
+        Self { partition, slot, tenure, topic_id: None }
+    }
+
+    /// Whether what was said of it may be taken.
+    fn is_as_asked(&self, fetcher: &Fetcher) -> bool {
+        self.is_waiting(fetcher)
+            && (self.topic_id.is_none() || self.topic_id == fetcher.topic_id(self.slot))
+    }
+
     fn is_waiting(&self, fetcher: &Fetcher) -> bool {
         fetcher.tenure(self.slot) == Some(self.tenure) && fetcher.is_unplaced(self.slot)
     }
@@ -58,7 +70,7 @@ impl Shared {
         let now = self.now();
         self.with(|fetcher| {
             unplaced.retain(|it| {
-                let found = found.get(&it.partition).filter(|_| it.is_waiting(fetcher));
+                let found = found.get(&it.partition).filter(|_| it.is_as_asked(fetcher));
                 match found {
                     Some(Ok(offset)) => {
                         fetcher.begin(it.slot, offset.as_ref().map(position), now);
@@ -91,6 +103,9 @@ impl Shared {
 /// an open transaction may still change keeps no other waiting.
 async fn place(shared: Arc<Shared>, mut unplaced: Vec<Unplaced>, deadline: Deadline) {
     while !unplaced.is_empty() {
+        shared.look(|fetcher| {
+            unplaced.iter_mut().for_each(|it| it.topic_id = fetcher.topic_id(it.slot));
+        });
         let names: BTreeSet<TopicPartition> =
             unplaced.iter().map(|it| it.partition.clone()).collect();
         // Not held while it is waited for: a dropped consumer leaves its group.

@@ -69,6 +69,30 @@ async fn what_was_read_of_a_topic_is_not_committed_for_the_next_of_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_committed_of_a_topic_is_no_place_in_the_next_of_its_name() {
+    let bed = Bed::start().await;
+    for _ in 0..3 {
+        bed.produce(0, &["old"]).await;
+    }
+    let builder = || bed.builder().group("g").manual_commit().assign([other()]);
+    let look = builder().build().await.unwrap();
+    within(look.commit_offsets([(t(0), Offset::new(2))].into())).await.unwrap();
+    let mut consumer = builder().build().await.unwrap();
+    let late = Rule::new(ApiKey::OffsetFetch, Act::ApplyThenDelay(Duration::from_secs(2)));
+    let _late = bed.cluster.fault(late.once());
+    let assigning = tokio::time::timeout(Duration::from_millis(100), consumer.assign([t(0)]));
+    assert!(assigning.await.is_err());
+    bed.delete().await;
+    bed.create().await;
+    bed.client.request_refresh();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for value in ["a", "b", "c", "d"] {
+        bed.produce(0, &[value]).await;
+    }
+    assert_eq!(values(&next(&mut consumer).await), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_of_no_topic_keeps_no_other_from_being_read() {
     let bed = Bed::start().await;
     bed.produce(0, &["x"]).await;
