@@ -230,6 +230,7 @@ async fn accept(
                     tracing::warn!(node = node.0, %error, "a connection could not be accepted");
                     let again = shell.clock().now().mono + ACCEPT_AGAIN;
                     tokio::select! {
+                        biased;
                         () = down(&mut power) => return,
                         () = shell.clock().sleep_until(Some(again)) => {}
                     }

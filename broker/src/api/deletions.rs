@@ -1,4 +1,4 @@
-//! DeleteRecords: where a log begins is moved, and its followers' are waited for (KIP-107).
+//! `DeleteRecords`: where a log begins is moved, and its followers' are waited for (KIP-107).
 
 use std::time::Duration;
 
