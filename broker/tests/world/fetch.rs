@@ -338,27 +338,25 @@ fn no_one_waits_for_more_than_it_may_be_sent() {
 
 #[test]
 fn who_is_behind_the_log_start_is_out_of_range_though_it_diverged() {
+    use ottla_protocol::messages::delete_records as wire;
     let mut test = filled(&[&["a"], &["b"]]);
-    test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
-    let mut delete = |offset| {
-        use ottla_protocol::messages::delete_records as wire;
-        let partition =
-            wire::DeleteRecordsPartition { partition_index: 0, offset, ..Default::default() };
-        let topic = wire::DeleteRecordsTopic {
-            name: "t".into(),
-            partitions: vec![partition],
-            ..Default::default()
-        };
-        let topics = vec![topic];
-        test.send(2, 2, wire::DeleteRecordsRequest { topics, ..Default::default() })
-    };
-    assert!(matches!(delete(2), Flow::Reply(_)));
+    let partition = wire::DeleteRecordsPartition { offset: 1, ..Default::default() };
+    let name = "t".into();
+    let topic =
+        wire::DeleteRecordsTopic { name, partitions: vec![partition], ..Default::default() };
+    let request = wire::DeleteRecordsRequest { topics: vec![topic], ..Default::default() };
+    assert!(matches!(test.send(1, 2, request), Flow::Reply(_)));
+    // Nothing is written in epoch 1, so that it is not in the log of epoch 2.
+    for node in [2, 3] {
+        test.world.move_leader("t", 0, NodeId(node), test.now).unwrap();
+    }
     test.produce(-1, batch(&["c"]));
-    test.world.move_leader("t", 0, NodeId(3), test.now).unwrap();
-    let mut request = fetch_request(0);
-    request.topics[0].partitions[0].last_fetched_epoch = 0;
-    let row = fetched(test.send(3, 12, request));
-    assert_eq!((row.error_code, row.diverging_epoch), (1, None));
+    for (offset, code, diverges) in [(0, 1, false), (1, 0, true)] {
+        let mut request = fetch_request(offset);
+        request.topics[0].partitions[0].last_fetched_epoch = 1;
+        let row = fetched(test.send(3, 12, request));
+        assert_eq!((row.error_code, row.diverging_epoch.is_some()), (code, diverges), "{offset}");
+    }
 }
 
 #[test]
