@@ -39,6 +39,7 @@ pub use builder::ConsumerBuilder;
 pub use consumer::{Consumer, ConsumerEvent, ShutdownHandle};
 pub use machine::membership::OnClose;
 pub use machine::offsets::OffsetAndTimestamp;
+pub use ottla_protocol::records::{Headers, RecordsError, TimestampType};
 #[cfg(feature = "net")]
 pub use partitions::{PartitionStream, Partitions};
 #[cfg(feature = "net")]

@@ -58,8 +58,8 @@ pub use ottla_consumer::machine::fetch::{FetchEvent, ResetCause};
 pub use ottla_consumer::machine::membership::{GroupError, LossReason};
 pub use ottla_consumer::{
     Batch, BatchRecords, Consumer, ConsumerBuilder, ConsumerEvent, ConsumerRecord, ConsumerStream,
-    OffsetAndTimestamp, OnClose, OwnedBatchRecords, PartitionStream, Partitions, RecordRef,
-    ShutdownHandle,
+    Headers, OffsetAndTimestamp, OnClose, OwnedBatchRecords, PartitionStream, Partitions,
+    RecordRef, RecordsError, ShutdownHandle, TimestampType,
 };
 pub use ottla_core::cluster::{PartitionInfo, TopicInfo};
 pub use ottla_core::config::{
@@ -70,7 +70,8 @@ pub use ottla_core::net::Client;
 pub use ottla_core::types::{
     ConsumerGroupMetadata, HostPort, LeaderEpoch, NodeId, Progress, TopicName, TopicPartition, Uuid,
 };
-pub use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
+pub use ottla_producer::config::{Acks, Codec, Compression, PartitionerKind, ProducerConfig};
+pub use ottla_producer::error::{AppendError, SealError};
 pub use ottla_producer::net::{AlreadyClosed, BuildError};
 pub use ottla_producer::partitioner::{Partitioner, partition_for_key};
 pub use ottla_producer::{
@@ -79,8 +80,6 @@ pub use ottla_producer::{
     TransactionError, TransactionOutcome, TransactionTopic, TransactionalProducer,
     TransactionalProducerBuilder, Trouble, Undelivered,
 };
-pub use ottla_protocol::compression::{Codec, Compression};
-pub use ottla_protocol::records::{AppendError, Headers, RecordsError, SealError, TimestampType};
 pub use pipeline::Pipeline;
 
 /// What clocks, randomness and sockets are taken from, for tests that have their own.

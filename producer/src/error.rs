@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytestring::ByteString;
 use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError};
 use ottla_core::types::{TopicName, TopicPartition};
-use ottla_protocol::records::{AppendError, SealError};
 
 use crate::record::Record;
 
+pub use ottla_protocol::records::{AppendError, SealError};
 pub use transaction::{AbortCause, FatalCause, TransactionError};
 
 /// Why a record was not taken, or not delivered.

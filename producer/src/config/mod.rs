@@ -4,6 +4,7 @@ mod partitioner;
 mod producer;
 mod table;
 
+pub use ottla_protocol::compression::{Codec, Compression};
 pub use partitioner::PartitionerKind;
 pub(crate) use producer::MAX_IDEMPOTENT_IN_FLIGHT;
 pub use producer::{Acks, ConfigProblem, ProducerConfig};

@@ -1,6 +1,6 @@
 //! Settings: how values are read, told and refused.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ottla_protocol::messages::{CreateTopicsRequest, DescribeConfigsResponse};
 
@@ -86,10 +86,8 @@ async fn lists(twin: &mut Twin) {
 
 /// Describes a setting, a few times over: Kafka's brokers learn a moment later what was set.
 async fn describe(twin: &mut Twin, case: &str, name: &str) {
-    let asked = Cell::new(0);
-    let settled = |_: &mut Side, _: &DescribeConfigsResponse| {
-        asked.set(asked.get() + 1);
-        asked.get() % 4 == 0
-    };
+    let asked = AtomicU32::new(0);
+    let settled =
+        |_: &mut Side, _: &DescribeConfigsResponse| asked.fetch_add(1, Ordering::Relaxed) % 4 == 3;
     twin.learn(case, 4, |_| described_topic("set", &[name]), settled).await;
 }
