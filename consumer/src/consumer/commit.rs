@@ -102,13 +102,14 @@ impl Consumer {
         let Some(Returned { partition, slot, tenure, topic_id, next }) = &self.returned else {
             return;
         };
-        let (id, next) = self
-            .shared
-            .look(|fetcher| (fetcher.topic_id(*slot), fetcher.behind(*slot, *tenure, *next)));
-        if topic_id.is_none() || *topic_id == id {
-            let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
-            group.store(partition, offset);
-        }
+        // Stored within: a log that becomes shorter meanwhile has it forgotten, and not before it.
+        self.shared.look(|fetcher| {
+            if topic_id.is_none() || *topic_id == fetcher.topic_id(*slot) {
+                let next = fetcher.behind(*slot, *tenure, *next);
+                let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
+                group.store(partition, offset);
+            }
+        });
     }
 
     /// Lets the commits know how far a batch was processed while its records are given.
@@ -122,17 +123,15 @@ impl Consumer {
     /// Counts what no application sees as processed, where all before it is.
     pub(super) fn store_passed(&self) {
         let Some(group) = self.group.as_ref().filter(|_| !self.explicit) else { return };
-        let passed = self.shared.with(|fetcher| {
-            let mut passed = Vec::new();
+        self.shared.with(|fetcher| {
             while let Some(slot) = fetcher.poll_passed() {
-                passed.extend(fetcher.name(slot).cloned().zip(fetcher.position(slot)));
+                let passed = fetcher.name(slot).zip(fetcher.position(slot));
+                if let Some((partition, position)) = passed {
+                    let epoch = position.leader_epoch;
+                    group.store(partition, Offset::new(position.offset).with_leader_epoch(epoch));
+                }
             }
-            passed
         });
-        for (partition, position) in passed {
-            let offset = Offset::new(position.offset).with_leader_epoch(position.leader_epoch);
-            group.store(&partition, offset);
-        }
     }
 
     /// Begins to note what is processed of a partition that has come.

@@ -32,6 +32,7 @@ pub enum FetchEvent {
     },
 }
 
+#[cfg(feature = "net")]
 impl FetchEvent {
     /// The partition that is read from before where it was read, if this is such an event.
     pub(crate) fn went_back(&self) -> Option<&TopicPartition> {
