@@ -305,6 +305,12 @@ async fn fetch_wrongly(twin: &mut Twin) {
     for version in [4, 11, 12, 13, 18] {
         twin.ask("of nothing known", version, |side| fetched(side, version, "nope", from(0))).await;
     }
+    twin.ask("of nothing known beside an empty log", 12, |side| {
+        let mut request = fetched(side, 12, "nope", from(0));
+        request.topics.extend(fetched(side, 12, "twin", from(0)).topics);
+        FetchRequest { max_wait_ms: 100, min_bytes: 1, ..request }
+    })
+    .await;
     for offset in [-1, 1000] {
         twin.ask(&format!("at {offset}"), 12, |side| fetched(side, 12, "log", from(offset))).await;
     }
@@ -354,6 +360,15 @@ async fn sessions(twin: &mut Twin) {
     };
     twin.ask("that empties it", 12, fewer).await;
     twin.ask("of one that is closed", 12, |side| next(side, 4)).await;
+    let nothing =
+        |side: &Side| FetchRequest { session_epoch: 0, topics: Vec::new(), ..next(side, 0) };
+    twin.learn("that begins a session with nothing", 12, nothing, learn).await;
+    twin.ask("of an epoch that none has", 12, |side| next(side, -2)).await;
+    twin.ask("that adds to nothing", 12, |side| FetchRequest {
+        topics: fetched(side, 12, "log", from(0)).topics,
+        ..next(side, 1)
+    })
+    .await;
     twin.ask("of one that never was", 12, |side| FetchRequest { session_id: 7, ..next(side, 4) })
         .await;
 }

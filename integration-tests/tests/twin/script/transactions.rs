@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ottla_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
+use ottla_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
@@ -12,8 +13,8 @@ use ottla_protocol::messages::write_txn_markers::{WritableTxnMarker, WritableTxn
 use ottla_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest,
     DescribeTransactionsResponse, EndTxnRequest, EndTxnResponse, InitProducerIdRequest,
-    InitProducerIdResponse, ListTransactionsRequest, ProduceRequest, TxnOffsetCommitRequest,
-    WriteTxnMarkersRequest,
+    InitProducerIdResponse, ListOffsetsRequest, ListTransactionsRequest, ProduceRequest,
+    TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use ottla_protocol::records::ProducerStamp;
 use ottla_protocol::{ByteString, Uuid};
@@ -29,6 +30,7 @@ pub(super) async fn play(twin: &mut Twin) {
     first_protocol(twin).await;
     offsets(twin).await;
     second_protocol(twin).await;
+    times(twin).await;
     malformed(twin).await;
     verification(twin).await;
     inspection(twin).await;
@@ -261,6 +263,38 @@ async fn second_protocol(twin: &mut Twin) {
     twin.learn("of an empty one", 5, |side| end(side, "two", false), ended).await;
     twin.ask("that commits an empty one", 5, |side| end(side, "two", true)).await;
     twin.ask("by id in a transaction", 13, |side| write(side, 13, "two", 0)).await;
+}
+
+/// Offsets by time, of a record in a transaction that is open and then is not.
+async fn times(twin: &mut Twin) {
+    create(twin, "timed", 1, &[]).await;
+    begin(twin, "timer").await;
+    twin.ask("of a record with a time", 12, |side| {
+        let (producer_id, producer_epoch) = side.producer;
+        let stamp = ProducerStamp { producer_id, producer_epoch, base_sequence: 0 };
+        let transactional_id = Some("timer".into());
+        ProduceRequest { transactional_id, ..produced(side, 12, "timed", stamped(stamp, true)) }
+    })
+    .await;
+    let listed = |timestamp, isolation_level| {
+        let partition =
+            ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
+        let name = "timed".into();
+        let topics =
+            vec![ListOffsetsTopic { name, partitions: vec![partition], ..Default::default() }];
+        ListOffsetsRequest { replica_id: -1, isolation_level, topics, ..Default::default() }
+    };
+    for (timestamp, isolation_level) in [(-3, 0), (-3, 1), (0, 0), (0, 1), (-1, 1)] {
+        let case = format!("at {timestamp}, in one that is open, at level {isolation_level}");
+        twin.ask(&case, 7, |_| listed(timestamp, isolation_level)).await;
+    }
+    twin.learn("of a time", 5, |side| end(side, "timer", true), ended).await;
+    settle(twin, "of a time", "timer").await;
+    // Not -3: that is the time of the marker, now.
+    for (timestamp, isolation_level) in [(0, 0), (0, 1), (-1, 1)] {
+        let case = format!("at {timestamp}, in one that has ended, at level {isolation_level}");
+        twin.ask(&case, 7, |_| listed(timestamp, isolation_level)).await;
+    }
 }
 
 /// The coordinator is asked before anybody looks at the records, or at `acks`.
