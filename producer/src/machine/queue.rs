@@ -66,6 +66,8 @@ pub(crate) struct PartitionQueue {
     abandoned: Option<Abandonment>,
     next_id: u64,
     next_attempt: u64,
+    /// The first attempt whose answer tells what the present log knows.
+    doubted: u64,
     /// Bytes of the last batch: the next one begins in a buffer of that size.
     recent_len: usize,
     closed: bool,
@@ -182,6 +184,7 @@ impl PartitionQueue {
             abandoned: None,
             next_id: 0,
             next_attempt: 0,
+            doubted: 0,
             recent_len: 0,
             closed: false,
         }
@@ -305,7 +308,9 @@ impl PartitionQueue {
         effects.ready = true;
         match answered {
             Answered::Acknowledged { base_offset, log_append_time } => {
-                self.sequences.prove(now);
+                if attempt >= self.doubted {
+                    self.sequences.prove(now);
+                }
                 self.acknowledge(index, base_offset, log_append_time, effects);
             }
             Answered::Retry { certainty, trouble } => {
@@ -332,7 +337,7 @@ impl PartitionQueue {
     /// that one as it is, and is written once whatever becomes of the first attempt. Without, only
     /// the answer or the end of the connection tells, so it is left where it is.
     pub(crate) fn handle_moved(&mut self, effects: &mut Effects) {
-        self.sequences.doubt();
+        self.handle_recreated();
         self.retry_at = None;
         self.backoff.reset();
         effects.ready = true;
@@ -359,6 +364,7 @@ impl PartitionQueue {
 
     /// Takes note that the topic is another one of the same name, whose log knows no sequences.
     pub(crate) fn handle_recreated(&mut self) {
+        self.doubted = self.next_attempt;
         self.sequences.doubt();
     }
 

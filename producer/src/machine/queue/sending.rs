@@ -26,8 +26,10 @@ impl PartitionQueue {
         if !self.admitted || (self.terms.transactional && self.gap.is_some()) {
             return NextSend::Nothing;
         }
-        if self.gap.is_some() {
-            return self.close_gap(identity, room, effects);
+        if self.gap.is_some()
+            && let Some(first) = self.close_gap(identity, room, effects)
+        {
+            return first;
         }
         if self.on_wire >= self.window(now) {
             return NextSend::Nothing;
@@ -65,34 +67,34 @@ impl PartitionQueue {
     }
 
     /// Begins the sequences anew, once all that is under way has been answered and nobody wonders
-    /// what became of it.
+    /// what became of it; what is to be sent for that first, if anything.
     fn close_gap(
         &mut self,
         identity: &IdentityCell,
         room: usize,
         effects: &mut Effects,
-    ) -> NextSend {
-        if self.on_wire > 0 {
-            return NextSend::Nothing;
+    ) -> Option<NextSend> {
+        // Nor is an identity asked for that nobody needs yet.
+        if self.on_wire > 0 || (self.batches.is_empty() && self.open.is_none()) {
+            return Some(NextSend::Nothing);
         }
         let oldest = self.batches.iter().position(|batch| batch.identity.is_some());
         if let Some(index) = oldest
             && self.batches.get(index).is_some_and(|batch| batch.unknown)
         {
-            return self.send(index, identity, room);
+            return Some(self.send(index, identity, room));
         }
         while let Some(index) = self.batches.iter().position(|batch| batch.written) {
             self.settle_written(index, effects);
         }
         if let Some(used) = self.sequences.identity() {
-            let Some(newer) = identity.newer_than(used) else { return NextSend::NoIdentity };
+            let Some(newer) = identity.newer_than(used) else {
+                return Some(NextSend::NoIdentity);
+            };
             self.restart(newer);
         }
         self.gap = None;
-        match self.first_waiting() {
-            Some(index) => self.send(index, identity, room),
-            None => NextSend::Nothing,
-        }
+        None
     }
 
     fn restart(&mut self, identity: Identity) {

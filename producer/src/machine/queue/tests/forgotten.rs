@@ -74,6 +74,47 @@ fn what_follows_a_split_batch_does_not_keep_its_parts_waiting() {
 }
 
 #[test]
+fn a_batch_that_is_open_goes_once_a_gap_is_closed() {
+    let config = ProducerConfig { linger: Duration::ZERO, ..ProducerConfig::default() };
+    let mut fixture = Fixture::new(&config);
+    fixture.append("first");
+    let first = fixture.send().unwrap();
+    fixture.acknowledge(first.attempt, 0);
+    fixture.append("a");
+    let sent = fixture.send().unwrap();
+    fixture.refuse(sent.attempt);
+    assert!(fixture.send().is_none(), "and no identity is asked for while nothing needs one");
+    fixture.append("b");
+    assert_eq!(sequences(&fixture.send_all()), [(1, 0)]);
+}
+
+#[test]
+fn what_came_while_a_refused_batch_was_under_way_goes_by_itself() {
+    let config = ProducerConfig { linger: Duration::ZERO, ..ProducerConfig::default() };
+    let mut fixture = Fixture::new(&config);
+    fixture.append("a");
+    let sent = fixture.send().unwrap();
+    let b = fixture.append("b");
+    fixture.refuse(sent.attempt);
+    let next = fixture.send().expect("nobody will look again");
+    assert_eq!(sequences(std::slice::from_ref(&next)), [(1, 0)]);
+    fixture.acknowledge(next.attempt, 0);
+    assert!(fixture.is_acknowledged(&b));
+}
+
+#[test]
+fn an_answer_of_the_former_topic_says_nothing_about_the_new_one() {
+    let mut fixture = Fixture::proven();
+    let sent = [fixture.append("a"), fixture.append("b")].map(|_| fixture.send().unwrap());
+    fixture.queue.handle_recreated();
+    fixture.acknowledge(sent[0].attempt, 1);
+    fixture.retry(sent[1].attempt, Certainty::NotWritten);
+    fixture.append("c");
+    fixture.pass(Duration::from_secs(1));
+    assert_eq!(sequences(&fixture.send_all()), [(0, 2)], "b goes alone");
+}
+
+#[test]
 fn a_batch_that_is_too_large_may_be_written_by_an_attempt_before() {
     let mut fixture = Fixture::proven();
     let a = fixture.append("a");
