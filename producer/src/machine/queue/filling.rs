@@ -11,7 +11,6 @@ use super::{AppendFault, Effects, PartitionQueue};
 use crate::machine::batch::{Batch, Body, OpenBatch, Place, SealWork, Terms};
 use crate::machine::budget::Charge;
 use crate::machine::delivery::BatchDone;
-use crate::machine::pool::BatchPool;
 
 impl PartitionQueue {
     /// Whether the open batch takes another record, once it has a larger buffer if need be.
@@ -35,7 +34,7 @@ impl PartitionQueue {
         let budget = &self.terms.budget;
         let needed = BatchHeader::LEN + len_bound;
         let least = budget.buffer_for(needed);
-        let usual = BatchPool::class(self.recent_len.min(self.terms.batch_size)).max(least);
+        let usual = budget.buffer_for(self.recent_len.min(self.terms.batch_size)).max(least);
         let waited = reserved.take_if(|reserved| reserved.bytes() >= least);
         let charge = waited.or_else(|| budget.try_charge(usual));
         let charge = charge.or_else(|| budget.try_charge(least));
@@ -115,7 +114,11 @@ impl PartitionQueue {
 
 /// Moves an open batch to a larger buffer, if there is memory.
 fn grow(open: &mut OpenBatch, len: usize, reserved: &mut Option<Charge>, terms: &Terms) -> bool {
-    let class = terms.budget.buffer_for(len).max(len);
+    let mut class = terms.budget.buffer_for(len).max(len);
+    if class == len {
+        // Beyond the usual sizes: not by a record at a time, which would copy the batch for each.
+        class = (2 * open.charge.bytes()).min(terms.batch_size).max(len);
+    }
     let missing = class.saturating_sub(open.charge.bytes());
     let waited = reserved.take_if(|reserved| reserved.bytes() >= missing);
     let Some(mut more) = waited.or_else(|| terms.budget.try_charge(missing)) else { return false };
