@@ -31,7 +31,8 @@ impl<'a> Partitions<'a> {
     }
 
     /// The next partition that has come, and waits for one if there is none; `None` once the consumer
-    /// is shut down or cannot go on, which [`error`](Self::error) tells apart.
+    /// is shut down, or where there is something to tell, which [`error`](Self::error) tells apart. It
+    /// can be called again unless that is [fatal](ConsumerError::is_fatal).
     ///
     /// The rebalance listener runs within this call, and partitions are given up while it waits: keep
     /// calling it.
@@ -49,7 +50,7 @@ impl<'a> Partitions<'a> {
         }
     }
 
-    /// Why [`next`](Self::next) ended; `None` if the consumer was shut down.
+    /// Why [`next`](Self::next) gave none the last time; `None` if the consumer was shut down.
     #[must_use]
     pub fn error(&self) -> Option<&ConsumerError> {
         self.error.as_ref()

@@ -265,8 +265,11 @@ impl Shared {
 
     /// Has the group want what `subscription` stands for, now and as topics come and go.
     pub(crate) fn subscribe(&self, subscription: Subscription) {
-        *lock(&self.subscription) = Some(subscription);
+        let mut known = lock(&self.subscription);
+        // Under the lock, or what a snapshot has just said of the new topics would be forgotten.
         self.troubles().topics.clear();
+        *known = Some(subscription);
+        drop(known);
         self.match_topics();
     }
 

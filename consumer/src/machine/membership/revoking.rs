@@ -9,9 +9,12 @@ use super::{ClassicMembership, GroupEvent, NoticeId};
 use crate::machine::assignor::RebalanceProtocol;
 
 impl ClassicMembership {
-    /// Rejoins, for the reason that brokers log (KIP-568). Outside of the group this does nothing.
+    /// Rejoins, for the reason that brokers log (KIP-568). Does nothing outside of the group, nor where
+    /// a rebalance is under way, which does what is wanted.
     pub fn enforce_rebalance(&mut self, reason: &str, now: Instant) {
-        self.request_rejoin(reason, now);
+        if matches!(self.state, State::Stable { revoking: false, .. }) {
+            self.request_rejoin(reason, now);
+        }
     }
 
     /// Takes note that the application acted on a notice. An outdated id is passed over.

@@ -407,6 +407,10 @@ impl Bed {
         self.member.subscribe(topics, self.now);
     }
 
+    fn enforce_rebalance(&mut self) {
+        self.member.enforce_rebalance("again", self.now);
+    }
+
     /// Follower of generation 1 with these partitions, its first notice finished.
     fn is_stable(&mut self, assigned: &str) {
         self.subscribe("t");

@@ -43,6 +43,24 @@ fn a_leader_has_the_group_rebalance_when_partitions_are_added() {
 }
 
 #[test]
+fn a_rebalance_is_not_enforced_while_one_is_under_way() {
+    let mut bed = Bed::cooperative();
+    bed.subscribe("t");
+    bed.sends("join ''");
+    bed.enforce_rebalance();
+    bed.joins_as_leader(1, &[("m1", "t")]);
+    bed.enforce_rebalance();
+    bed.knows("t", 2);
+    bed.sends("sync 1 [m1: t-0 t-1], beat 1");
+    bed.enforce_rebalance();
+    bed.heartbeat_answers(ErrorCode::None);
+    bed.syncs("t-0 t-1");
+    bed.sends("");
+    bed.enforce_rebalance();
+    bed.sends("join 'm1' owning t-0 t-1 @1");
+}
+
+#[test]
 fn partitions_that_are_added_while_the_leader_syncs_are_noticed() {
     let mut bed = Bed::cooperative();
     bed.subscribe("t");
