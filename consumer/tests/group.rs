@@ -275,6 +275,19 @@ async fn what_is_stored_is_committed_when_it_is_revoked_and_when_leaving() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_of_partitions_that_have_just_come_is_committed_when_leaving() {
+    let bed = Bed::start().await;
+    let auto = || GroupConfig { auto_commit_interval: Some(Duration::from_secs(1_000)), ..eager() };
+    let mut one = bed.member("one", auto()).await;
+    one.until_owning(6).await;
+    // The member's task has not run since the application took them.
+    one.handle.store(&partition("orders-1"), Offset::new(3));
+    one.handle.leave(OnClose::Default, bed.deadline()).await.unwrap();
+    let two = bed.member("two", auto()).await;
+    assert_eq!(two.committed("orders-1").await, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_that_is_not_answered_does_not_hold_the_rejoin() {
     let bed = Bed::start().await;
     let auto = GroupConfig { auto_commit_interval: Some(Duration::from_secs(1_000)), ..eager() };

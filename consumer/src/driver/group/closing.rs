@@ -32,6 +32,9 @@ impl GroupTask {
         done: Option<oneshot::Sender<Result<(), CommitError>>>,
         now: Instant,
     ) {
+        // What the application has done already counts: a partition that it was told of a moment ago, and
+        // has read from, is its own.
+        self.finish_notice(now);
         let offsets = match self.config.auto_commit_interval {
             Some(_) => self.uncommitted(),
             None => Offsets::new(),

@@ -176,7 +176,7 @@ impl GroupTask {
         self.publish(now);
     }
 
-    fn finish_notice(&mut self, now: Instant) {
+    pub(super) fn finish_notice(&mut self, now: Instant) {
         let Some(notice) = self.membership.current_notice().map(Arc::clone) else { return };
         if notice.id.number() > self.cells.finished() {
             return;
