@@ -8,7 +8,7 @@ use ottla_core::types::{ConsumerGroupMetadata, LeaderEpoch};
 use ottla_protocol::compression::{Compression, Decompressor};
 use ottla_protocol::records::{
     Batch as Stored, BatchBuilder, BatchDecoder, BatchHeader, LegacyMessage, NewRecord,
-    RecordBatch, Records, RecordsError, SealOptions,
+    RecordBatch, Records, RecordsError, SealOptions, TimestampType,
 };
 
 use super::{Batch, Section};
@@ -129,6 +129,35 @@ fn rewrite(message: &LegacyMessage, limit: usize) -> Result<RecordBatch, Records
         // What was read fits into what is written, and its offsets ascend.
         let _ = builder.append_at(delta, copy);
     }
-    let options = SealOptions { base_offset, ..SealOptions::default() };
+    // All records of a message share the time that its broker gave it.
+    let by_broker = message.timestamp_type() == TimestampType::LogAppendTime;
+    let log_append_time = first.filter(|_| by_broker).map(|record| record.timestamp);
+    let options = SealOptions { base_offset, log_append_time, ..SealOptions::default() };
     Ok(builder.seal(&options).freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::records::Batches;
+
+    use super::*;
+
+    #[test]
+    fn a_message_of_an_old_format_keeps_whose_times_its_records_have() {
+        let of = |file: &[u8]| -> Vec<_> {
+            let messages = Batches::new(Bytes::copy_from_slice(file)).map(Result::unwrap);
+            let rewritten = messages.map(|message| match message {
+                Stored::Legacy(message) => rewrite(&message, 1 << 20).unwrap(),
+                Stored::V2(_) => panic!("of an old format"),
+            });
+            rewritten.map(|batch| batch.header().timestamp_type()).collect()
+        };
+        let appended = of(include_bytes!("../../../protocol/golden/batches/v1-none-append.bin"));
+        assert!(appended.len() > 1);
+        assert!(appended.iter().all(|kind| *kind == TimestampType::LogAppendTime));
+        let packed = of(include_bytes!("../../../protocol/golden/batches/v1-lz4-append.bin"));
+        assert!(packed.iter().all(|kind| *kind == TimestampType::LogAppendTime));
+        let created = of(include_bytes!("../../../protocol/golden/batches/v1-none-create.bin"));
+        assert!(created.iter().all(|kind| *kind == TimestampType::CreateTime));
+    }
 }
