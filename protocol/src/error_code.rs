@@ -28,6 +28,12 @@ impl ErrorClass {
     pub const fn is_retriable(self) -> bool {
         matches!(self, Self::Retriable | Self::RefreshRetriable)
     }
+
+    /// Whether the producer, consumer or client that met it must be given up: a new one may do better.
+    #[must_use]
+    pub const fn ends_client(self) -> bool {
+        matches!(self, Self::ApplicationRecoverable | Self::Fatal)
+    }
 }
 
 macro_rules! error_codes {

@@ -113,11 +113,13 @@ impl ConsumerError {
     /// be used on.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        let ends = |class| matches!(class, ErrorClass::ApplicationRecoverable | ErrorClass::Fatal);
         match self {
             Self::Closed | Self::Commit(CommitError::Closed | CommitError::Fenced) => true,
-            Self::Group(error) => ends(error.class()),
-            Self::Request(error) => ends(error.class()),
+            // The member does not try again, whoever was to blame.
+            Self::Group(error) => !error.class().is_retriable(),
+            Self::Request(error) | Self::Commit(CommitError::Request(error)) => {
+                error.class().ends_client()
+            }
             // A seek, an assignment or the next poll mends these, or somebody who changes rights.
             Self::Fetch(_)
             | Self::NothingAssigned
@@ -196,8 +198,8 @@ impl From<ConsumerError> for Error {
                 Self::of_request("group offsets", late).build()
             }
             error => {
-                let (kind, class, goes_on) = (error.kind(), error.class(), !error.is_fatal());
-                Self::of_operation(kind, class, error).goes_on(goes_on).build()
+                let (kind, class, fatal) = (error.kind(), error.class(), error.is_fatal());
+                Self::of_operation(kind, class, error).fatal(fatal).build()
             }
         }
     }
@@ -205,6 +207,8 @@ impl From<ConsumerError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use ottla_core::error::Certainty;
+
     use super::*;
 
     #[test]
@@ -223,6 +227,7 @@ mod tests {
             ConsumerError::ListenerPanicked { what: "no".into() },
         ];
         for error in usable {
+            assert!(!error.is_fatal(), "{error}");
             assert!(!Error::from(error.clone()).is_fatal(), "{error}");
         }
     }
@@ -236,10 +241,21 @@ mod tests {
                 group: "g".into(),
                 instance: "i".into(),
             }),
+            ConsumerError::Group(GroupError::UnknownAssignor {
+                group: "g".into(),
+                protocol: "p".into(),
+            }),
+            ConsumerError::Commit(CommitError::Request(closed())),
+            ConsumerError::Request(closed()),
         ];
         for error in over {
+            assert!(error.is_fatal(), "{error}");
             assert!(Error::from(error.clone()).is_fatal(), "{error}");
         }
+    }
+
+    fn closed() -> RequestError {
+        RequestError::Closed { certainty: Certainty::NotWritten }
     }
 
     #[test]

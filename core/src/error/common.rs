@@ -39,8 +39,8 @@ struct Parts {
     certainty: Certainty,
     hint: Option<Cow<'static, str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
-    /// Whether what it came from can be used on, whatever the class.
-    goes_on: bool,
+    /// Whether what it came from must be given up, where the class does not tell.
+    fatal: Option<bool>,
     /// Whether `cause` says it all: operation, subject and details are in it.
     is_whole: bool,
 }
@@ -79,7 +79,7 @@ impl Error {
             certainty: Certainty::NotWritten,
             hint: None,
             source: None,
-            goes_on: false,
+            fatal: None,
             is_whole: false,
         })
     }
@@ -113,8 +113,7 @@ impl Error {
     /// do better.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        let ends = matches!(self.0.class, ErrorClass::ApplicationRecoverable | ErrorClass::Fatal);
-        ends && !self.0.goes_on
+        self.0.fatal.unwrap_or_else(|| self.0.class.ends_client())
     }
 
     /// Whether a broker may have acted on it though it failed: a record that is sent again may be
@@ -230,10 +229,9 @@ impl ErrorBuilder {
         self
     }
 
-    /// Whether what it came from can be used on all the same, once the application has done its
-    /// part: then it is not [fatal](Error::is_fatal).
-    pub fn goes_on(mut self, goes_on: bool) -> Self {
-        self.0.goes_on = goes_on;
+    /// Whether what it came from must be given up, where its class does not tell.
+    pub fn fatal(mut self, fatal: bool) -> Self {
+        self.0.fatal = Some(fatal);
         self
     }
 
