@@ -298,7 +298,7 @@ impl Accumulator {
     fn update_topic(&self, topic: &Topic, info: &TopicInfo) {
         if topic.update(info, &self.common) {
             for partition in topic.all() {
-                partition.slot.lock().queue.handle_recreated();
+                partition.slot.lock().queue.doubt_leader();
             }
         }
         for (partition, info) in topic.all().zip(&info.partitions) {

@@ -337,7 +337,7 @@ impl PartitionQueue {
     /// that one as it is, and is written once whatever becomes of the first attempt. Without, only
     /// the answer or the end of the connection tells, so it is left where it is.
     pub(crate) fn handle_moved(&mut self, effects: &mut Effects) {
-        self.handle_recreated();
+        self.doubt_leader();
         self.retry_at = None;
         self.backoff.reset();
         effects.ready = true;
@@ -362,8 +362,9 @@ impl PartitionQueue {
         self.give_up_waiting(effects);
     }
 
-    /// Takes note that the topic is another one of the same name, whose log knows no sequences.
-    pub(crate) fn handle_recreated(&mut self) {
+    /// Takes note that the leader may know nothing of this producer, whatever is answered to what is
+    /// under way: it is another one, or has another topic of the same name.
+    pub(crate) fn doubt_leader(&mut self) {
         self.doubted = self.next_attempt;
         self.sequences.doubt();
     }

@@ -24,7 +24,7 @@ pub struct CloseReport {
 
 /// The producer was closed before, or another call is closing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the producer is closed already")]
+#[error("the producer is closed already, or another call is closing it")]
 pub struct AlreadyClosed;
 
 impl From<AlreadyClosed> for Error {

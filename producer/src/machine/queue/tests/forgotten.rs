@@ -29,7 +29,7 @@ fn a_batch_that_another_has_overtaken_fails_and_is_not_written_behind_it() {
 fn one_batch_goes_alone_to_a_leader_that_may_know_nothing_of_the_producer() {
     let forget: [fn(&mut Fixture); 3] = [
         Fixture::move_leader,
-        |fixture| fixture.queue.handle_recreated(),
+        |fixture| fixture.queue.doubt_leader(),
         |fixture| fixture.pass(Duration::from_secs(60)),
     ];
     for forget in forget {
@@ -106,7 +106,7 @@ fn what_came_while_a_refused_batch_was_under_way_goes_by_itself() {
 fn an_answer_of_the_former_topic_says_nothing_about_the_new_one() {
     let mut fixture = Fixture::proven();
     let sent = [fixture.append("a"), fixture.append("b")].map(|_| fixture.send().unwrap());
-    fixture.queue.handle_recreated();
+    fixture.queue.doubt_leader();
     fixture.acknowledge(sent[0].attempt, 1);
     fixture.retry(sent[1].attempt, Certainty::NotWritten);
     fixture.append("c");
