@@ -142,9 +142,7 @@ impl Batch {
         }
         let budget = shared.client().config().default_api_timeout;
         let deadline = Deadline::after(shared.now(), budget);
-        let offset = Offset::new(self.next_offset()).with_leader_epoch(self.next.leader_epoch);
-        let offsets = [(self.section.partition.clone(), offset)].into();
-        let committing = group.commit(offsets, deadline);
+        let committing = group.commit(self.offsets(), deadline);
         // Not held while the commit is under way: a dropped consumer leaves its group.
         drop((group, shared));
         Ok(committing.await?)

@@ -13,7 +13,6 @@ use crate::consumer::Consumer;
 use crate::driver::Shared;
 use crate::error::ConsumerError;
 use crate::machine::Position;
-use crate::machine::commit::Offset;
 use crate::machine::fetch::{Generation, Slot};
 
 /// The partitions of a consumer as they come; made by
@@ -169,8 +168,7 @@ impl PartitionStream {
                 self.topic_id.is_none() || self.topic_id == fetcher.topic_id(self.slot);
             if same_topic && fetcher.tenure(self.slot) == Some(self.tenure) {
                 let next = fetcher.behind(self.slot, self.tenure, next);
-                let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
-                group.store(&self.partition, offset);
+                group.store(&self.partition, next.into());
             }
         });
     }

@@ -9,7 +9,7 @@ use super::{Consumer, Returned};
 use crate::batch::Batch;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
-use crate::machine::commit::{CommitError, CommittedOffsets, Cursor, Offset, Offsets};
+use crate::machine::commit::{CommitError, CommittedOffsets, Cursor, Offsets};
 
 impl Consumer {
     /// Commits all that was returned: whoever takes over begins behind it. With explicit
@@ -106,8 +106,7 @@ impl Consumer {
         self.shared.look(|fetcher| {
             if topic_id.is_none() || *topic_id == fetcher.topic_id(*slot) {
                 let next = fetcher.behind(*slot, *tenure, *next);
-                let offset = Offset::new(next.offset).with_leader_epoch(next.leader_epoch);
-                group.store(partition, offset);
+                group.store(partition, next.into());
             }
         });
     }
@@ -127,8 +126,7 @@ impl Consumer {
             while let Some(slot) = fetcher.poll_passed() {
                 let passed = fetcher.name(slot).zip(fetcher.position(slot));
                 if let Some((partition, position)) = passed {
-                    let epoch = position.leader_epoch;
-                    group.store(partition, Offset::new(position.offset).with_leader_epoch(epoch));
+                    group.store(partition, position.into());
                 }
             }
         });

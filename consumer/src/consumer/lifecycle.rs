@@ -17,8 +17,9 @@ use crate::machine::membership::OnClose;
 pub struct ShutdownHandle(Arc<Shared>);
 
 impl ShutdownHandle {
-    /// Ends the current poll and all later ones, with `None`. Never waits; close the consumer after
-    /// that.
+    /// Ends the current poll and all later ones, with `None`; of a batch that
+    /// [`recv`](Consumer::recv) is in the middle of, the rest comes first. Never waits; close the
+    /// consumer after that: until then it is a member of its group, with its partitions.
     pub fn shutdown(&self) {
         self.0.stop();
     }

@@ -8,7 +8,7 @@ use ottla_core::types::{TopicPartition, Uuid};
 
 use super::Shared;
 use crate::machine::Position;
-use crate::machine::commit::{CommitError, LookedUpOffsets, Offset};
+use crate::machine::commit::{CommitError, LookedUpOffsets};
 use crate::machine::fetch::{Fetcher, Generation, Slot};
 
 /// A partition that is not read before somebody says what is committed of it.
@@ -73,7 +73,7 @@ impl Shared {
                 let found = found.get(&it.partition).filter(|_| it.is_as_asked(fetcher));
                 match found {
                     Some(Ok(offset)) => {
-                        fetcher.begin(it.slot, offset.as_ref().map(position), now);
+                        fetcher.begin(it.slot, offset.as_ref().map(Position::from), now);
                     }
                     Some(Err(code)) => fetcher.refuse(it.slot, *code, now),
                     None => {}
@@ -118,8 +118,4 @@ async fn place(shared: Arc<Shared>, mut unplaced: Vec<Unplaced>, deadline: Deadl
             Err(error) => return shared.put_off(unplaced, error),
         }
     }
-}
-
-fn position(committed: &Offset) -> Position {
-    Position { offset: committed.offset, leader_epoch: committed.leader_epoch }
 }

@@ -1,6 +1,6 @@
 //! A place in a partition.
 
-use ottla_core::types::LeaderEpoch;
+use ottla_core::types::{LeaderEpoch, Offset};
 
 /// A place in a partition: the next record, and the epoch of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,18 @@ impl Position {
     #[must_use]
     pub fn at(offset: i64) -> Self {
         Self { offset, leader_epoch: None }
+    }
+}
+
+impl From<Position> for Offset {
+    fn from(position: Position) -> Self {
+        Self::new(position.offset).with_leader_epoch(position.leader_epoch)
+    }
+}
+
+impl From<&Offset> for Position {
+    fn from(committed: &Offset) -> Self {
+        Self { offset: committed.offset, leader_epoch: committed.leader_epoch }
     }
 }
 

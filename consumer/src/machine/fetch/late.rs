@@ -15,7 +15,6 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::FetchRequest;
 
 use super::node::{InFlight, Node};
-use super::request::until;
 use super::session::ask_alone;
 use super::{FetchAnswer, Fetcher, Lane, Slot, Want};
 
@@ -95,7 +94,7 @@ impl Fetcher {
         let wanted = |slot: &Slot| node.wants.get(slot).map(|want| (*slot, want.clone()));
         late.asked = late.slots.iter().filter_map(wanted).collect();
         late.fresh = false;
-        late.in_flight = Some(InFlight { token, reserved, until: until(now, max_wait) });
+        late.in_flight = Some(InFlight::new(token, reserved, now, max_wait));
         ask_alone(&mut request, late.asked.values().map(|want| &**want));
         Some((token, request))
     }

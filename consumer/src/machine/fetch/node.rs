@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ottla_core::retry::Warned;
+use ottla_core::retry::{Deadline, Warned};
 
 use super::late::Late;
 use super::{FetchSession, Slot, Want};
@@ -44,6 +44,13 @@ pub(super) struct InFlight {
     pub(super) reserved: usize,
     /// Until when the broker may wait with its answer.
     pub(super) until: Instant,
+}
+
+impl InFlight {
+    /// A request that leaves now, with whose answer its broker may wait, for ever even.
+    pub(super) fn new(token: u64, reserved: usize, now: Instant, max_wait: Duration) -> Self {
+        Self { token, reserved, until: Deadline::after(now, max_wait).instant() }
+    }
 }
 
 /// A way to ask a broker: each is a connection of its own.

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use ottla_core::retry::Deadline;
 use ottla_core::types::NodeId;
 use ottla_protocol::messages::FetchRequest;
 
@@ -41,7 +40,7 @@ impl Fetcher {
         };
         let (token, mut request) = self.fetch_request(max_wait, reserved);
         let node = self.nodes.get_mut(&node)?;
-        node.in_flight = Some(InFlight { token, reserved, until: until(now, max_wait) });
+        node.in_flight = Some(InFlight::new(token, reserved, now, max_wait));
         node.ask(&mut request, wording);
         Some((token, request))
     }
@@ -205,11 +204,6 @@ impl Node {
 
 /// How long other partitions wait, after they have brought nothing, for one that has brought enough.
 const HOLD: Duration = Duration::from_millis(100);
-
-/// Until when a broker may wait with its answer, which may be without end.
-pub(super) fn until(now: Instant, max_wait: Duration) -> Instant {
-    Deadline::after(now, max_wait).instant()
-}
 
 fn to_i32(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
