@@ -38,8 +38,7 @@ fn a_session_is_told_only_what_has_changed() {
 fn the_next_fetch_leaves_before_anything_is_delivered() {
     let mut world = together();
     world.append(0, 10);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert_eq!(partitions(&world.send(1).unwrap()), [(0, 3)]);
     assert!(world.fetcher.is_ready());
 }
@@ -47,8 +46,7 @@ fn the_next_fetch_leaves_before_anything_is_delivered() {
 #[test]
 fn a_partition_that_left_is_forgotten() {
     let mut world = together();
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.fetcher.remove(&name(0), world.now);
     let request = world.send(1).unwrap();
     let forgotten: Vec<i32> =
@@ -60,8 +58,7 @@ fn a_partition_that_left_is_forgotten() {
 fn a_paused_partition_is_not_asked_for_and_keeps_what_it_brought() {
     let mut world = together();
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let slot = world.slot(0);
     world.fetcher.pause(slot, world.now);
     assert!(world.fetcher.take(world.now).is_none());
@@ -74,11 +71,9 @@ fn a_paused_partition_is_not_asked_for_and_keeps_what_it_brought() {
 #[test]
 fn a_lost_session_is_made_anew_at_once_with_everything() {
     let mut world = together();
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.forget_sessions(1);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let anew = world.send(1).unwrap();
     assert_eq!((anew.session_id, anew.session_epoch), (0, 0));
     assert_eq!(partitions(&anew), [(1, 0), (0, 0)], "another partition comes first");
@@ -88,8 +83,7 @@ fn a_lost_session_is_made_anew_at_once_with_everything() {
 fn after_a_lost_connection_everything_is_said_again() {
     let mut world = together();
     world.append(0, 1);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.send(1);
     world.lose(1);
     let anew = world.send(1).unwrap();
@@ -100,8 +94,7 @@ fn after_a_lost_connection_everything_is_said_again() {
 #[test]
 fn each_session_ends_with_its_number_and_nothing_else() {
     let mut world = World::begun(|_| {});
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.send(1);
     let ends = world.fetcher.close_sessions();
     let [(to, request)] = ends.as_slice() else { panic!("{ends:?}") };
@@ -120,8 +113,7 @@ fn one_budget_bounds_what_is_fetched_and_not_delivered() {
     world.append(1, 100);
     for _ in 0..50 {
         for broker in [1, 2] {
-            world.send(broker);
-            world.receive(broker);
+            world.fetch(broker);
         }
         // A broker goes beyond what it was asked for by a batch at most; ours by two.
         assert!(world.fetcher.buffered() <= 1_000 + 300, "{}", world.fetcher.buffered());
@@ -131,35 +123,34 @@ fn one_budget_bounds_what_is_fetched_and_not_delivered() {
     assert!(world.send(1).is_some() && world.send(2).is_some());
 }
 
-#[test]
-fn paused_partitions_make_room_for_others() {
-    let mut world = World::begun(|config| {
+/// A world in which three batches take all the room there is.
+fn with_room_for_three() -> World {
+    World::begun(|config| {
         config.fetch_buffer_memory = 300;
         config.max_partition_fetch_bytes = 300;
-    });
+    })
+}
+
+#[test]
+fn paused_partitions_make_room_for_others() {
+    let mut world = with_room_for_three();
     world.append(0, 100);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let slot = world.slot(0);
     world.fetcher.pause(slot, world.now);
     assert!(world.send(2).is_some(), "what the paused one brought has made room");
     world.receive(2);
     world.fetcher.resume(slot, world.now);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0, "and comes again");
 }
 
 /// Partition 0 is paused with three batches, of which `taken` were taken, that broker 1 sent; broker 2
 /// leads it now and is being asked what of that it has.
 fn paused_while_a_leader_is_asked(taken: usize) -> World {
-    let mut world = World::begun(|config| {
-        config.fetch_buffer_memory = 300;
-        config.max_partition_fetch_bytes = 300;
-    });
+    let mut world = with_room_for_three();
     world.append(0, 100);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     for _ in 0..taken {
         assert!(world.fetcher.take(world.now).is_some());
     }
@@ -190,13 +181,9 @@ fn a_partition_that_made_room_while_a_leader_was_asked_is_read_on() {
 
 #[test]
 fn partitions_without_a_leader_make_room_for_others() {
-    let mut world = World::begun(|config| {
-        config.fetch_buffer_memory = 300;
-        config.max_partition_fetch_bytes = 300;
-    });
+    let mut world = with_room_for_three();
     world.append(0, 100);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.elect(0, -1, 3);
     world.refresh();
     assert!(world.fetcher.take(world.now).is_none(), "nobody says whether it is still there");
@@ -205,8 +192,7 @@ fn partitions_without_a_leader_make_room_for_others() {
     world.elect(0, 1, 3);
     world.refresh();
     world.look_up();
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
 }
 
@@ -214,8 +200,7 @@ fn partitions_without_a_leader_make_room_for_others() {
 fn a_partition_that_nobody_reads_keeps_nothing_and_is_not_asked_for() {
     let mut world = World::begun(|_| {});
     world.append(0, 10);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert!(world.fetcher.take(world.now).is_some());
     world.send(1);
     let slot = world.slot(0);
@@ -244,8 +229,7 @@ fn others_are_asked_without_waiting_while_a_partition_is_full() {
     let mut world = together();
     world.fetcher.config.max_partition_bytes = 200;
     world.append(0, 100);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let request = world.send(1).unwrap();
     assert_eq!((request.max_wait_ms, partitions(&request)), (0, vec![]));
     world.receive(1);
@@ -394,8 +378,7 @@ fn an_answer_of_the_old_leader_is_stale() {
 fn a_broker_that_leads_no_more_is_not_asked_before_the_metadata_says_who_does() {
     let mut world = World::begun(|_| {});
     world.elect(0, 2, 0);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert!(world.fetcher.poll_refresh());
     assert!(world.send(1).is_none(), "it backs off");
     world.refresh();
@@ -430,8 +413,7 @@ fn what_is_read_under_an_epoch_that_went_back_is_asked_about() {
     world.log(0).epoch = 7;
     world.refresh();
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     while world.fetcher.take(world.now).is_some() {}
     world.log(0).epoch = 3;
     world.refresh();
@@ -443,8 +425,7 @@ fn times_without_end_do_not_overflow() {
     let mut world = World::begun(|config| config.fetch_max_wait = Duration::MAX);
     world.fetcher.config.preferred_for = Duration::MAX;
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert!(world.fetcher.take(world.now).is_some() && world.send(1).is_some());
 }
 

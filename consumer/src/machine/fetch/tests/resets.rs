@@ -66,24 +66,26 @@ fn an_offset_out_of_range_is_reset_and_reported() {
     let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
     world.append(0, 10);
     world.log(0).start = 4;
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.look_up();
     assert_eq!(world.fetcher.poll_event(), reset(Some(0), 4, ResetCause::OutOfRange));
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 4);
+}
+
+/// Records 0 to 2 were fetched, and then the leader had none before 8.
+fn read_to_where_nothing_is_left() -> World {
+    let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
+    world.append(0, 10);
+    world.fetch(1);
+    world.log(0).start = 8;
+    world.fetch(1);
+    world
 }
 
 #[test]
 fn what_was_fetched_before_the_offset_was_out_of_range_is_delivered_first() {
-    let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
-    world.append(0, 10);
-    world.send(1);
-    world.receive(1);
-    world.log(0).start = 8;
-    world.send(1);
-    world.receive(1);
+    let mut world = read_to_where_nothing_is_left();
     assert!(world.send(1).is_none(), "all that it would say is known");
     let taken = std::iter::from_fn(|| world.fetcher.take(world.now));
     assert_eq!(taken.map(|taken| taken.from.offset).collect::<Vec<_>>(), [0, 1, 2]);
@@ -93,19 +95,12 @@ fn what_was_fetched_before_the_offset_was_out_of_range_is_delivered_first() {
 
 #[test]
 fn what_one_leader_does_not_have_is_asked_of_the_next() {
-    let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
-    world.append(0, 10);
-    world.send(1);
-    world.receive(1);
-    world.log(0).start = 8;
-    world.send(1);
-    world.receive(1);
+    let mut world = read_to_where_nothing_is_left();
     world.log(0).start = 0;
     world.elect(0, 2, 10);
     world.refresh();
     world.look_up();
-    world.send(2);
-    world.receive(2);
+    world.fetch(2);
     let taken = std::iter::from_fn(|| world.fetcher.take(world.now));
     assert_eq!(taken.map(|taken| taken.from.offset).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
     assert_eq!(world.fetcher.poll_event(), None);
@@ -141,8 +136,7 @@ fn a_lookup_without_an_answer_is_made_again_with_backoff() {
 fn a_truncated_log_is_found_out_and_reported() {
     let mut world = World::begun(|_| {});
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     while world.fetcher.take(world.now).is_some() {}
     world.elect(0, 2, 1);
     world.append(0, 5);
@@ -150,8 +144,7 @@ fn a_truncated_log_is_found_out_and_reported() {
     assert_eq!(world.look_up(), 1);
     let truncated = FetchEvent::Truncated { partition: name(0), from: 3, to: 1 };
     assert_eq!(world.fetcher.poll_event(), Some(truncated));
-    world.send(2);
-    world.receive(2);
+    world.fetch(2);
     let taken = world.fetcher.take(world.now).unwrap();
     assert_eq!((taken.from.offset, taken.next.leader_epoch), (1, LeaderEpoch::from_wire(2)));
 }
@@ -160,8 +153,7 @@ fn a_truncated_log_is_found_out_and_reported() {
 fn a_truncated_log_is_an_error_without_a_policy() {
     let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::None);
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     while world.fetcher.take(world.now).is_some() {}
     world.elect(0, 2, 1);
     world.refresh();
@@ -174,8 +166,7 @@ fn a_truncated_log_is_an_error_without_a_policy() {
 fn what_was_fetched_and_truncated_before_it_was_delivered_is_no_news() {
     let mut world = World::begun(|_| {});
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 0);
     world.elect(0, 2, 2);
     world.append(0, 5);
@@ -183,8 +174,7 @@ fn what_was_fetched_and_truncated_before_it_was_delivered_is_no_news() {
     assert!(world.fetcher.take(world.now).is_none(), "not before it is known what is still there");
     while world.look_up() > 0 {}
     assert_eq!(world.fetcher.poll_event(), None);
-    world.send(2);
-    world.receive(2);
+    world.fetch(2);
     assert_eq!(world.fetcher.take(world.now).unwrap().from.offset, 1);
 }
 
@@ -192,8 +182,7 @@ fn what_was_fetched_and_truncated_before_it_was_delivered_is_no_news() {
 fn a_topic_that_was_made_again_is_read_from_where_the_policy_says() {
     let mut world = World::begun(|config| config.auto_offset_reset = AutoOffsetReset::Earliest);
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     while world.fetcher.take(world.now).is_some() {}
     world.topic_id = 10;
     world.logs[0].epochs.clear();

@@ -34,11 +34,9 @@ fn a_batch_that_cannot_be_read_is_fetched_again_from_a_new_leader() {
 fn a_position_does_not_stop_before_a_marker_that_comes_late() {
     let mut world = World::begun(|_| {});
     world.append(0, 1);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     world.mark(0);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let taken = world.fetcher.take(world.now).unwrap();
     assert_eq!(taken.next.offset, 2, "behind the marker");
     assert_at_end(&world);
@@ -48,12 +46,10 @@ fn a_position_does_not_stop_before_a_marker_that_comes_late() {
 fn a_position_does_not_stop_before_a_marker_because_of_what_was_put_back() {
     let mut world = World::begun(|_| {});
     world.append(0, 1);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let taken = world.fetcher.take(world.now).unwrap();
     world.mark(0);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     assert_at_end(&world);
     let (origin, rest) = (taken.origin(), FetchedBatch { batch: taken.batch, next: taken.next });
     world.fetcher.put_back(origin, rest, taken.from, world.now);
@@ -72,8 +68,7 @@ fn assert_at_end(world: &World) {
 fn taken_before_the_leader_moved() -> (World, Taken) {
     let mut world = World::begun(|_| {});
     world.append(0, 3);
-    world.send(1);
-    world.receive(1);
+    world.fetch(1);
     let taken = world.fetcher.take(world.now).unwrap();
     world.elect(0, 2, 3);
     world.refresh();
@@ -84,7 +79,6 @@ fn taken_before_the_leader_moved() -> (World, Taken) {
 /// The next batch, from broker 2.
 fn next(world: &mut World) -> Taken {
     world.look_up();
-    world.send(2);
-    world.receive(2);
+    world.fetch(2);
     world.fetcher.take(world.now).unwrap()
 }

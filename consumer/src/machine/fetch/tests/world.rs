@@ -194,6 +194,12 @@ impl World {
         Some(request)
     }
 
+    /// Sends a fetch to a broker, if there is one to send, and lets its answer arrive.
+    pub(super) fn fetch(&mut self, from: i32) {
+        self.send(from);
+        self.receive(from);
+    }
+
     /// As [`send`](Self::send), for those that have come since that request left.
     pub(super) fn send_late(&mut self, to: i32) -> Option<(u64, FetchRequest)> {
         self.fetcher.poll_fetch(node(to), Lane::Late, Wording::of(VERSION), self.now)

@@ -14,12 +14,9 @@ use crate::record::Record;
 #[test]
 fn a_codec_keeps_the_order_of_batches() {
     let (mut fixture, mut works, _) = with_a_codec(["a", "b"]);
-    let terms = Arc::clone(&fixture.queue.terms);
-    let (id, second) = works.pop().unwrap().run(&terms);
-    fixture.queue.finish_seal(id, second, &mut Effects::default());
+    fixture.seal(works.pop().unwrap());
     assert!(fixture.send().is_none(), "the first is not sealed");
-    let (id, first) = works.pop().unwrap().run(&terms);
-    fixture.queue.finish_seal(id, first, &mut Effects::default());
+    fixture.seal(works.pop().unwrap());
     assert_eq!(sequences(&fixture.send_all()), [(0, 0)]);
 }
 
@@ -32,11 +29,7 @@ fn a_record_that_was_given_up_on_comes_back_from_its_codec() {
     let mut pending = Vec::new();
     fixture.queue.collect_pending(&mut pending);
     assert_eq!(pending.len(), 2, "whoever closes can wait for them");
-    let terms = Arc::clone(&fixture.queue.terms);
-    let mut effects = Effects::default();
-    let (id, sealed) = works.remove(0).run(&terms);
-    fixture.queue.finish_seal(id, sealed, &mut effects);
-    fixture.run(effects);
+    fixture.seal(works.remove(0));
     let error = result(&done, 0).unwrap().unwrap_err();
     assert!(matches!(error.error(), SendError::DeliveryTimeout { .. }));
     let record = error.into_record().unwrap();
@@ -65,15 +58,12 @@ fn with_a_codec<const N: usize>(
 
 #[test]
 fn what_was_given_up_at_a_codec_is_not_gone_before_it_is_told() {
-    let (mut fixture, mut works, _) = with_a_codec(["a"]);
+    let (mut fixture, mut works, done) = with_a_codec(["a"]);
     fixture.pass(Duration::from_secs(120));
     fixture.expire();
     assert!(!fixture.queue.is_empty(), "a transaction would be committed without it");
-    let (id, sealed) = works.remove(0).run(&Arc::clone(&fixture.queue.terms));
-    let mut effects = Effects::default();
-    fixture.queue.finish_seal(id, sealed, &mut effects);
-    assert_eq!(effects.finished.len(), 1);
-    fixture.run(effects);
+    fixture.seal(works.remove(0));
+    assert!(result(&done, 0).is_some_and(|told| told.is_err()));
     assert!(fixture.queue.is_empty());
 }
 
@@ -83,17 +73,14 @@ fn a_codec_that_fails_gives_the_records_back() {
     let SealWork { id, builder, charge } = works.remove(0);
     let batch = builder.seal(&fixture.queue.terms.seal_options());
     let sealed = Sealed { batch, charge, fault: Some(SealError::TooLarge { len: 0 }) };
-    let mut effects = Effects::default();
-    fixture.queue.finish_seal(id, sealed, &mut effects);
-    fixture.run(effects);
+    fixture.finish_seal(id, sealed);
     let error = result(&done, 0).unwrap().unwrap_err();
     assert!(matches!(error.error(), SendError::Compression { .. }), "{error}");
     assert_eq!(error.record().unwrap().value_bytes().unwrap(), "a");
     let mut pending = Vec::new();
     fixture.queue.collect_pending(&mut pending);
     assert_eq!(pending.len(), 1, "b goes on");
-    let (id, sealed) = works.remove(0).run(&Arc::clone(&fixture.queue.terms));
-    fixture.queue.finish_seal(id, sealed, &mut Effects::default());
+    fixture.seal(works.remove(0));
     assert_eq!(sequences(&fixture.send_all()), [(0, 0)]);
 }
 

@@ -10,6 +10,7 @@ use ottla_protocol::records::{ProducerStamp, RecordBatch};
 
 use super::super::*;
 use crate::config::ProducerConfig;
+use crate::machine::batch::Sealed;
 use crate::machine::budget::ByteBudget;
 use crate::machine::delivery::Delivery;
 use crate::machine::identity::IdentityCell;
@@ -92,12 +93,19 @@ impl Fixture {
         for finished in effects.finished {
             assert!(finished.done.resolve(finished.outcome), "told twice");
         }
-        for work in effects.work {
-            let (id, sealed) = work.run(&Arc::clone(&self.queue.terms));
-            let mut effects = Effects::default();
-            self.queue.finish_seal(id, sealed, &mut effects);
-            self.run(effects);
-        }
+        effects.work.into_iter().for_each(|work| self.seal(work));
+    }
+
+    /// Has a codec seal a batch.
+    pub(super) fn seal(&mut self, work: SealWork) {
+        let (id, sealed) = work.run(&Arc::clone(&self.queue.terms));
+        self.finish_seal(id, sealed);
+    }
+
+    pub(super) fn finish_seal(&mut self, id: u64, sealed: Sealed) {
+        let mut effects = Effects::default();
+        self.queue.finish_seal(id, sealed, &mut effects);
+        self.run(effects);
     }
 
     pub(super) fn next(&mut self) -> NextSend {
