@@ -45,7 +45,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Builds what it needs. A client that cannot be built is named and left out. A run that was
 /// interrupted goes on where it was when it is started again in the same way. A whole run, or one
-/// with --gate, writes RESULTS.md and charts/.
+/// with --gate, writes RESULTS.md and charts/; one with --rest writes what these two do not share.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -57,6 +57,9 @@ struct Arguments {
     /// unless all of them are passed
     #[arg(long)]
     gate: bool,
+    /// Only the cases that no gate is on, and nothing counted beside the time
+    #[arg(long, conflicts_with_all = ["gate", "quick"])]
+    rest: bool,
     /// Only these cases; a prefix such as `consume/100` names several
     #[arg(long, num_args = 1.., value_name = "NAME")]
     case: Vec<String>,
@@ -96,10 +99,11 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Whether every client was asked to do everything in full length.
+    /// Whether every client was asked to do everything in full length; what has no gate is also of use
+    /// with some of the clients.
     fn is_for_publication(&self) -> bool {
         let in_full = !self.quick && self.records.is_none() && self.dead.is_none();
-        in_full && self.case.is_empty() && self.client.is_empty()
+        in_full && self.case.is_empty() && (self.client.is_empty() || self.rest)
     }
 }
 
@@ -151,10 +155,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         })?;
     }
     let mut journal = Journal::open(&path, &identity)?;
-    let failed = measure_all(&jobs, &commands, &bench, &mut journal)?;
+    let counts = bench.records.is_none() && !arguments.rest;
+    let failed = measure_all(&jobs, &commands, &bench, counts, &mut journal)?;
     // Finished: what comes next is another run.
     fs::rename(&path, path.with_file_name("last-run.jsonl"))?;
-    let everything = arguments.is_for_publication() && !arguments.gate;
+    let everything = arguments.is_for_publication() && !arguments.gate && !arguments.rest;
     let footprints =
         if arguments.builds || everything { footprint::measure_all(&workshop) } else { Vec::new() };
     let surroundings = Surroundings {
@@ -185,13 +190,11 @@ fn chosen_cases(arguments: &Arguments) -> Result<Vec<Case>, Failure> {
     let all = match (arguments.quick, arguments.gate, arguments.case.is_empty()) {
         (true, _, true) => cases::quick(),
         (_, true, true) => cases::gated(),
+        _ if arguments.rest => cases::rest(),
         _ => cases::all(),
     };
-    let on_kafka = if arguments.kafka.is_some() && !arguments.quick && !arguments.gate {
-        cases::kafka()
-    } else {
-        Vec::new()
-    };
+    let is_part = arguments.quick || arguments.gate || arguments.rest;
+    let on_kafka = if arguments.kafka.is_some() && !is_part { cases::kafka() } else { Vec::new() };
     let all = [all, on_kafka].concat();
     let is_wanted = |case: &Case| {
         let name = case.to_string();
@@ -283,17 +286,19 @@ fn identity(
     }
 }
 
-/// Runs what the journal does not have yet. Returns what failed, each in a sentence.
+/// Runs what the journal does not have yet, and `counts` in the first round. Returns what failed, each
+/// in a sentence.
 fn measure_all(
     jobs: &[Job],
     commands: &BTreeMap<Driver, Vec<String>>,
     bench: &Bench,
+    counts: bool,
     journal: &mut Journal,
 ) -> Result<Vec<String>, Failure> {
     let names: Vec<String> = jobs.iter().map(|job| job.case.to_string()).collect();
     let mut failed: Vec<(String, &str, String)> = Vec::new();
     let mut pace = Pace::default();
-    let traces = bench.records.is_none() && counted::can_trace();
+    let traces = counts && counted::can_trace();
     if !journal.done.is_empty() {
         eprintln!("-- going on after {} runs", journal.done.len());
     }
@@ -307,7 +312,7 @@ fn measure_all(
         let began = Instant::now();
         let mut outcome = bench.run(job, command);
         if let Ok(measured) = &mut outcome
-            && bench.records.is_none()
+            && counts
             && job.round == 0
         {
             counted::add(measured, bench, job, command, traces);
@@ -355,7 +360,7 @@ fn conclude(
         fs::write(path, serde_json::to_string_pretty(&results.rows)? + "\n")?;
     }
     if arguments.is_for_publication() {
-        publish(workshop.benchmarks(), results, surroundings)?;
+        publish(workshop.benchmarks(), arguments.rest, results, surroundings)?;
     }
     let gates_hold = !arguments.gate || all_gates_pass(results, arguments.is_for_publication());
     // A client that was asked for by name must not be missing; of all there are, some may be.
@@ -365,14 +370,26 @@ fn conclude(
     Ok(if gates_hold && everything_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Writes the sections of `RESULTS.md` in `folder` and of the README above it, and the charts.
-fn publish(folder: &Path, results: &Results, surroundings: &Surroundings) -> Result<(), Failure> {
+/// Writes the section of `RESULTS.md` in `folder` that these results are of, its charts, and, unless
+/// they are the `rest`, the section of the README above it.
+fn publish(
+    folder: &Path,
+    rest: bool,
+    results: &Results,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let insert = |page: PathBuf, marks, section: String| {
+        let before = fs::read_to_string(&page)?;
+        fs::write(&page, markdown::insert(&before, marks, &section))
+    };
     let page = folder.join("RESULTS.md");
-    let before = fs::read_to_string(&page)?;
-    fs::write(&page, markdown::insert(&before, &markdown::section(results, surroundings)))?;
-    let page = folder.with_file_name("README.md");
-    let before = fs::read_to_string(&page)?;
-    fs::write(&page, markdown::insert(&before, &readme::section(results, surroundings)))?;
+    if rest {
+        insert(page, markdown::REST, markdown::rest(results, surroundings))?;
+    } else {
+        insert(page, markdown::ALL, markdown::section(results, surroundings))?;
+        let section = readme::section(results, surroundings);
+        insert(folder.with_file_name("README.md"), markdown::ALL, section)?;
+    }
     let charts = folder.join("charts");
     fs::create_dir_all(&charts)?;
     for case in results.cases().into_iter().filter(|case| report::chart::is_drawn(case)) {
@@ -421,13 +438,18 @@ mod tests {
         fs::write(above.join("README.md"), "# ottla\n").unwrap();
         fs::write(folder.join("RESULTS.md"), "# Results\n").unwrap();
         let measured = report::tests::measurement("consume/100/none/p1", "java", 0, 400.0);
-        publish(&folder, &Results::of(&[measured]), &Surroundings::default()).unwrap();
+        publish(&folder, false, &Results::of(&[measured]), &Surroundings::default()).unwrap();
         let page = fs::read_to_string(folder.join("RESULTS.md")).unwrap();
         let chart = "charts/consume-100-none-p1.svg";
         assert!(page.starts_with("# Results\n") && page.contains(chart), "{page}");
         assert!(fs::read_to_string(folder.join(chart)).unwrap().contains("java"));
         let readme = fs::read_to_string(above.join("README.md")).unwrap();
         assert!(readme.starts_with("# ottla\n") && readme.contains("| java | 400 |"), "{readme}");
+        let other = report::tests::measurement("cold-consume/100/none/p1", "java", 0, 9.0);
+        publish(&folder, true, &Results::of(&[other]), &Surroundings::default()).unwrap();
+        let both = fs::read_to_string(folder.join("RESULTS.md")).unwrap();
+        assert!(both.starts_with(&page) && both.contains("### cold-consume/100"), "{both}");
+        assert_eq!(fs::read_to_string(above.join("README.md")).unwrap(), readme);
         fs::remove_dir_all(&above).unwrap();
     }
 
@@ -442,6 +464,17 @@ mod tests {
     fn a_full_name_means_that_case_alone() {
         check(&["produce/100/none/p1"], 1);
         check(&["produce/100/none/p1/keyed", "produce/100/none/p1"], 2);
+    }
+
+    #[test]
+    fn the_rest_is_what_no_gate_is_on_and_may_be_of_some_clients() {
+        let parse = |line: &str| Arguments::parse_from(line.split(' '));
+        let [all, gated, rest] = ["bench", "bench --gate", "bench --rest"]
+            .map(|line| chosen_cases(&parse(line)).unwrap());
+        assert_eq!(all, [gated, rest].concat());
+        assert!(parse("bench --rest --client java").is_for_publication());
+        assert!(!parse("bench --gate --client java").is_for_publication());
+        assert!(!parse("bench --rest --records 9").is_for_publication());
     }
 
     #[track_caller]

@@ -43,6 +43,12 @@ pub fn gated() -> Vec<Case> {
     ]
 }
 
+/// Those that no gate is on.
+pub fn rest() -> Vec<Case> {
+    let gated = gated();
+    all().into_iter().filter(|case| !gated.contains(case)).collect()
+}
+
 /// Those on Apache Kafka.
 pub fn kafka() -> Vec<Case> {
     let cases = [transactions(100), transactions(1_000), end_to_end(1_000), end_to_end(0)];

@@ -5,7 +5,7 @@ mod op;
 
 use std::fmt;
 
-pub use list::{all, gated, kafka, quick};
+pub use list::{all, gated, kafka, quick, rest};
 pub use op::{Op, Site};
 
 /// One line of the results, of which every client has a figure.
@@ -72,9 +72,10 @@ impl Case {
         if self.partitions >= 1_000 { by_size / 5 } else { by_size }
     }
 
-    /// Rounds in which it is worth measuring: what is watched for minutes, and is not a time, once.
+    /// Rounds in which it is worth measuring: what is watched for minutes, and is not a time, once; and
+    /// so what some clients need minutes for.
     pub fn most_rounds(&self) -> usize {
-        if self.op.is_watched() { 1 } else { usize::MAX }
+        if self.op.is_watched() || self.partitions >= 10_000 { 1 } else { usize::MAX }
     }
 
     /// Records before those, which are not counted. A JVM compiles what it has seen often.

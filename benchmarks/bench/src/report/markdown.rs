@@ -24,9 +24,24 @@ pub struct Surroundings {
 
 /// All that is between the marks.
 pub fn section(results: &Results, surroundings: &Surroundings) -> String {
-    let mut out = String::new();
-    let Surroundings { machine, command, missing, failed, footprints } = surroundings;
-    out.push_str("## Clients beside one another\n\n");
+    let mut out = measured("## Clients beside one another", results, surroundings);
+    out.push_str(&footprint::section(&surroundings.footprints));
+    out.push_str(&gates(results));
+    out.push_str(SETTINGS);
+    out
+}
+
+/// All that is between the marks of the cases that no gate is on; the settings stand with the others.
+pub fn rest(results: &Results, surroundings: &Surroundings) -> String {
+    let mut out = measured("## The cases that no gate is on", results, surroundings);
+    out.push_str(OF_THE_REST);
+    out
+}
+
+/// Who was measured with what, and the figures of each case.
+fn measured(head: &str, results: &Results, surroundings: &Surroundings) -> String {
+    let mut out = format!("{head}\n\n");
+    let Surroundings { machine, command, missing, failed, footprints: _ } = surroundings;
     let _ = writeln!(out, "{machine}\n\n```console\n$ {command}\n```\n");
     for (client, why) in missing {
         let _ = writeln!(out, "- **{client} was not measured**: {why}");
@@ -44,25 +59,28 @@ pub fn section(results: &Results, surroundings: &Surroundings) -> String {
             let _ = writeln!(out, "![{case}](charts/{})\n", chart::file_name(case));
         }
     }
-    out.push_str(&footprint::section(footprints));
-    out.push_str(&gates(results));
-    out.push_str(SETTINGS);
     out
 }
 
-/// Puts the section between the marks of a page, or at its end where it has none.
-pub fn insert(page: &str, section: &str) -> String {
-    let marked = format!("{BEGIN}\n{section}{END}\n");
-    let (Some(begin), Some(end)) = (page.find(BEGIN), page.find(END)) else {
+/// What a section begins and ends with.
+pub type Marks = (&'static str, &'static str);
+
+/// Of the section of a whole run, or of the gated cases.
+pub const ALL: Marks = ("<!-- written by bench -->", "<!-- until here -->");
+
+/// Of the section of the cases that no gate is on.
+pub const REST: Marks = ("<!-- written by bench --rest -->", "<!-- until here, --rest -->");
+
+/// Puts the section between its marks of a page, or at the end where it has none.
+pub fn insert(page: &str, (mark, last): Marks, section: &str) -> String {
+    let marked = format!("{mark}\n{section}{last}\n");
+    let (Some(begin), Some(end)) = (page.find(mark), page.find(last)) else {
         return format!("{}\n\n{marked}", page.trim_end());
     };
-    let after = page[end + END.len()..].trim_start_matches('\n');
+    let after = page[end + last.len()..].trim_start_matches('\n');
     let gap = if after.is_empty() { "" } else { "\n" };
     format!("{}{marked}{gap}{after}", &page[..begin])
 }
-
-const BEGIN: &str = "<!-- written by bench -->";
-const END: &str = "<!-- until here -->";
 
 fn versions(results: &Results) -> String {
     let mut seen: Vec<(&str, &str)> = Vec::new();
@@ -120,6 +138,11 @@ fn said(verdict: Verdict) -> String {
     }
 }
 
+const OF_THE_REST: &str = "\
+Settings, and how to read it, are those of the gated cases. A client that the command does not name was \
+left out, as were counts of system calls and of allocations. 10,000 partitions were measured in one round.
+";
+
 const SETTINGS: &str = "\
 **How to read it.** CPU is user and system time of the client's process for each record, median over \
 the rounds with the range; clients took turns in every round. `ratio` is to our dearest row, or to \
@@ -167,11 +190,12 @@ mod tests {
 
     #[test]
     fn what_was_written_before_is_replaced_and_the_rest_stays() {
-        let once = insert("# Results\n\nMine.\n", "one\n");
-        let twice = insert(&format!("{once}\nAfter.\n"), "two\n");
-        assert_eq!(once, format!("# Results\n\nMine.\n\n{BEGIN}\none\n{END}\n"));
-        assert_eq!(twice, format!("# Results\n\nMine.\n\n{BEGIN}\ntwo\n{END}\n\nAfter.\n"));
-        assert_eq!(insert(&twice, "two\n"), twice);
+        let (begin, end) = ALL;
+        let once = insert("# Results\n\nMine.\n", ALL, "one\n");
+        let twice = insert(&format!("{once}\nAfter.\n"), ALL, "two\n");
+        assert_eq!(once, format!("# Results\n\nMine.\n\n{begin}\none\n{end}\n"));
+        assert_eq!(twice, format!("# Results\n\nMine.\n\n{begin}\ntwo\n{end}\n\nAfter.\n"));
+        assert_eq!(insert(&twice, ALL, "two\n"), twice);
     }
 
     #[test]
