@@ -63,7 +63,7 @@ struct Arguments {
     /// Only these cases; a prefix such as `consume/100` names several
     #[arg(long, num_args = 1.., value_name = "NAME")]
     case: Vec<String>,
-    /// Only these clients
+    /// Only these clients; the name of a driver means all its ways, unless some of them are named
     #[arg(long, num_args = 1.., value_name = "NAME")]
     client: Vec<String>,
     /// Write the results as a list of objects
@@ -217,14 +217,19 @@ fn chosen_cases(arguments: &Arguments) -> Result<Vec<Case>, Failure> {
     Ok(chosen)
 }
 
+/// A driver's name means all its ways, unless some of them are named.
 fn wanted_clients(case: &Case, arguments: &Arguments) -> Vec<Client> {
+    let all = clients::of(case.op);
+    let is_named = |client: &Client| arguments.client.iter().any(|name| name == client.name);
     let wanted = |client: &&Client| {
-        let by_name = |name: &String| name == client.name || name == client.driver.name();
-        let asked_for = arguments.client.is_empty() || arguments.client.iter().any(by_name);
+        let driver = client.driver;
+        let one_is_named = all.iter().any(|other| other.driver == driver && is_named(other));
+        let by_driver = !one_is_named && arguments.client.iter().any(|name| name == driver.name());
+        let asked_for = arguments.client.is_empty() || is_named(client) || by_driver;
         let gated = !arguments.gate || gates::measures(&case.to_string(), client.name);
         asked_for && gated && client.takes_part_in(case)
     };
-    clients::of(case.op).iter().filter(wanted).copied().collect()
+    all.iter().filter(wanted).copied().collect()
 }
 
 fn list(cases: &[Case], arguments: &Arguments) {
@@ -475,6 +480,18 @@ mod tests {
         assert!(parse("bench --rest --client java").is_for_publication());
         assert!(!parse("bench --gate --client java").is_for_publication());
         assert!(!parse("bench --rest --records 9").is_for_publication());
+    }
+
+    #[test]
+    fn a_drivers_name_means_all_its_ways_unless_some_are_named() {
+        let case = Case::new(cases::Op::Consume, 100, "none", 1);
+        let named = |line: &str| -> Vec<&str> {
+            let arguments = Arguments::parse_from(line.split(' '));
+            wanted_clients(&case, &arguments).iter().map(|client| client.name).collect()
+        };
+        assert_eq!(named("bench --client ottla"), ["ottla-lent", "ottla-owned", "ottla-stream"]);
+        assert_eq!(named("bench --client ottla ottla-lent java"), ["ottla-lent", "java"]);
+        assert_eq!(named("bench --client librdkafka"), ["librdkafka"]);
     }
 
     #[track_caller]
