@@ -95,6 +95,7 @@ impl Bench {
             broker: counts.unwrap_or_default(),
             passed: trial.passed(),
             broker_busy,
+            stolen: 0.0,
             system_calls_per_batch: None,
         })
     }

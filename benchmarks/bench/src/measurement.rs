@@ -17,6 +17,9 @@ pub struct Measurement {
     /// Share of one core that the broker used; near 1, the broker is what was measured. 0 where it
     /// is not ours to watch.
     pub broker_busy: f64,
+    /// Share of the machine's processor time that its host took away meanwhile.
+    #[serde(default)]
+    pub stolen: f64,
     /// The client's system calls for each batch, where they were counted: in a run of its own.
     pub system_calls_per_batch: Option<f64>,
 }

@@ -147,7 +147,9 @@ const SETTINGS: &str = "\
 **How to read it.** CPU is user and system time of the client's process for each record, median over \
 the rounds with the range; clients took turns in every round. `ratio` is to our dearest row, or to \
 the cheapest where we have none. Wall rates are for orientation: broker and client share a small \
-machine. `broker busy` near 100 % means that the rate is the broker's. `calls/batch` are system calls of \
+machine. `broker busy` near 100 % means that the rate is the broker's. `stolen` is the most that the host \
+took of this machine's processor time in a round that counts: a round that lost more than 10 % was \
+measured up to three times, and the one that lost least was kept. `calls/batch` are system calls of \
 the whole process, counted by strace in runs of their own.
 
 **Settings.** acks=all, idempotence where the client has it (rskafka has not), linger 5 ms, or \

@@ -31,6 +31,8 @@ pub struct Row {
     pub fetched_per_delivered: Spread,
     /// Share of its core that the broker used.
     pub broker_busy: Spread,
+    /// Share of the machine's processor time that its host took away.
+    pub stolen: Spread,
     /// What else the case is about, by name; the unit is the name's end.
     pub figures: BTreeMap<String, Spread>,
     /// The client's system calls for each batch; none where they were not counted.
@@ -125,6 +127,7 @@ fn row(first: &Measurement, rounds: &[&Measurement]) -> Option<Row> {
         records_per_batch: spread(Measurement::records_per_batch)?,
         fetched_per_delivered: spread(Measurement::fetched_per_delivered)?,
         broker_busy: spread(|round| round.broker_busy)?,
+        stolen: spread(|round| round.stolen)?,
         figures: figures(rounds),
         system_calls_per_batch: rounds.iter().find_map(|round| round.system_calls_per_batch),
     })
@@ -165,6 +168,7 @@ pub mod tests {
             broker: Counts { requests: 9, produced: flow(0), fetched: flow(1_111) },
             passed: 1_100,
             broker_busy: 0.25,
+            stolen: 0.125,
             system_calls_per_batch: (round == 0).then_some(3.5),
         }
     }

@@ -82,6 +82,7 @@ fn process() -> Vec<Column> {
     vec![
         column("RSS MiB", |row| format!("{:.0}", row.rss_kib.median / 1_024.0)),
         column("broker busy", |row| format!("{:.0} %", row.broker_busy.median * 100.0)),
+        column("stolen", |row| format!("{:.0} %", row.stolen.max * 100.0)),
     ]
 }
 
