@@ -59,7 +59,7 @@ struct Arguments {
     /// unless all of them are passed
     #[arg(long)]
     gate: bool,
-    /// Only the cases that no gate is on, and nothing counted beside the time
+    /// Only the cases that no gate is on, half as long, and with nothing counted beside the time
     #[arg(long, conflicts_with_all = ["gate", "quick"])]
     rest: bool,
     /// Only these cases; a prefix such as `consume/100` names several
@@ -139,6 +139,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         scratch: tools.clone(),
         cores,
         records: arguments.records.or(arguments.quick.then_some(QUICK_RECORDS)),
+        halved: arguments.rest,
         quick: arguments.quick,
         dead: Duration::from_secs(dead),
     };

@@ -40,6 +40,8 @@ pub struct Bench {
     pub cores: Cores,
     /// Records measured in every case, instead of the case's own number.
     pub records: Option<u64>,
+    /// Whether half of a case's records are enough at full speed: there are many such cases.
+    pub halved: bool,
     /// Whether to be short, and the broker to verify the checksums of what is produced.
     pub quick: bool,
     /// For how long the cluster is dead in the case that is about that.
@@ -76,7 +78,7 @@ impl Bench {
                 let records = if case.rate == 0 { records } else { records.min(case.rate) };
                 Trial { records, warmup: records / 10 }
             }
-            _ => Trial { records: case.records(), warmup: job.client.warmup(case) },
+            _ => Trial { records: self.records_of(case), warmup: job.client.warmup(case) },
         };
         let mut broker = self.start_broker(job)?;
         let heap = self.heap.as_deref().filter(|_| case.op.is_watched());
@@ -98,6 +100,13 @@ impl Bench {
             stolen: 0.0,
             system_calls_per_batch: None,
         })
+    }
+
+    fn records_of(&self, case: &Case) -> u64 {
+        match self.halved && case.op.is_throughput() {
+            true => case.records() / 2,
+            false => case.records(),
+        }
     }
 
     /// As [`run`](Self::run), with another number of records, and with its heap counted by `heap`.

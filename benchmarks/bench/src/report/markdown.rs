@@ -140,7 +140,7 @@ fn said(verdict: Verdict) -> String {
 
 const OF_THE_REST: &str = "\
 Settings, and how to read it, are those of the gated cases. A client that the command does not name was \
-left out, as were counts of system calls and of allocations. 10,000 partitions were measured in one round.
+left out, as were counts of system calls and of allocations; there are half as many records. 10,000 partitions were measured in one round.
 ";
 
 const SETTINGS: &str = "\
