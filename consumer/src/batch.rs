@@ -33,6 +33,8 @@ pub struct Batch {
     header: BatchHeader,
     section: Arc<Section>,
     from: i64,
+    /// The first record that was put back, if any were.
+    until: i64,
     next: Position,
     /// The batch as it was fetched, for as long as a part of it may be put back.
     stored: Stored,
@@ -54,6 +56,8 @@ pub(crate) struct Section {
     reader: Option<ConsumerGroupMetadata>,
     /// Where its records note that they are acknowledged.
     marks: Option<Arc<MarkedPartition>>,
+    /// Behind its last offset, which its records may lie beyond.
+    end: i64,
     /// The first offset that cannot be read, once somebody has come to it.
     fault: OnceLock<i64>,
 }
@@ -98,10 +102,16 @@ impl Batch {
 
     /// Its records, lent, in the order of their offsets. There may be none: compaction can take all
     /// that were left.
+    ///
+    /// # Kafka
+    ///
+    /// As in Java, a record whose offset is not above that of the record before is passed over, and
+    /// one beyond the batch's last offset is given. Clients that wrote such offsets were wrong, but
+    /// brokers have taken them.
     #[must_use]
     pub fn records(&self) -> BatchRecords<'_> {
         let records = Records::over(&self.header, &self.section.bytes);
-        let (from, until) = (self.from, self.next.offset);
+        let (from, until) = (self.from, self.until);
         // Checked when the batch was opened.
         BatchRecords { records: records.ok(), section: &self.section, from, until }
     }
@@ -110,7 +120,7 @@ impl Batch {
     #[must_use]
     pub fn into_records(self) -> OwnedBatchRecords {
         let records = OwnedRecords::over(&self.header, Arc::clone(&self.section));
-        let (from, until) = (self.from, self.next.offset);
+        let (from, until) = (self.from, self.until);
         OwnedBatchRecords { records: records.ok(), section: self.section, from, until }
     }
 
@@ -150,16 +160,17 @@ impl Batch {
 
     /// Marks all of its records as processed, where the consumer counts acknowledgements.
     pub fn ack(&self) {
-        if let Some(marks) = &self.section.marks {
-            self.records().for_each(|record| marks.acknowledge(record.offset()));
+        if self.section.marks.is_some() {
+            self.records().for_each(|record| self.section.acknowledge(record.offset()));
         }
     }
 
     /// Notes all of its records as handed out, where the consumer counts acknowledgements.
     pub(crate) fn hand_out(&self) {
-        if let Some(marks) = &self.section.marks {
-            let epoch = self.section.leader_epoch;
-            marks.hand_out(self.records().map(|record| (record.offset(), epoch)));
+        let section = &self.section;
+        if let Some(marks) = &section.marks {
+            let mark = |record: RecordRef<'_>| section.mark_of(record.offset());
+            marks.hand_out(self.records().map(|record| (mark(record), section.leader_epoch)));
         }
     }
 
@@ -179,6 +190,10 @@ impl Batch {
     pub(crate) fn cut(mut self, most: Option<u32>, now: Instant) -> Self {
         let Some(most) = most.map(|most| most.max(1) as usize) else { return self };
         let Some(first_left) = self.records().nth(most) else { return self };
+        if first_left.offset() >= self.section.end {
+            // Beyond the batch's last offset: no fetch from there would bring it again.
+            return self;
+        }
         let at = Position { offset: first_left.offset(), leader_epoch: self.section.leader_epoch };
         let section = &self.section;
         let rest = FetchedBatch { batch: self.stored.clone(), next: self.next };
@@ -188,7 +203,7 @@ impl Batch {
                 fetcher.put_back(Origin { slot, generation, tenure }, rest, at, now);
             });
         }
-        self.next = at;
+        (self.until, self.next) = (at.offset, at);
         self
     }
 
@@ -327,13 +342,19 @@ impl Section {
 
     pub(crate) fn acknowledge(&self, offset: i64) {
         if let Some(marks) = &self.marks {
-            marks.acknowledge(offset);
+            marks.acknowledge(self.mark_of(offset));
         }
+    }
+
+    /// Where a record is marked: beyond the batch's last offset are the records of the next.
+    fn mark_of(&self, offset: i64) -> i64 {
+        offset.min(self.end.saturating_sub(1))
     }
 
     /// Takes note that the record at `offset` cannot be read: whoever polls next is told.
     #[cold]
     fn fail(&self, offset: i64, fault: RecordsError) {
+        let offset = offset.min(self.end);
         if self.fault.set(offset).is_ok()
             && let Some(shared) = self.shared.upgrade()
         {

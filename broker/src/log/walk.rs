@@ -1,8 +1,7 @@
 //! The records of a produced batch, walked as Apache Kafka walks them.
 //!
-//! The protocol crate's own reader is stricter, as a client's should be: Kafka's `LogValidator` takes
-//! offsets that do not ascend from a batch that is not compressed, and of one that is compressed it
-//! never asks whether the records are as long as they say.
+//! The protocol crate's own reader is stricter, as Java's consumer is: of a batch that is compressed,
+//! Kafka's `LogValidator` never asks whether the records are as long as they say.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::wire::varint::{self, VarintError};

@@ -48,6 +48,7 @@ impl Opener {
             taken;
         let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
         let marks = shared.marks(&partition);
+        let end = stored.next_offset();
         let section = Section {
             bytes,
             partition,
@@ -59,11 +60,12 @@ impl Opener {
             shared: Arc::downgrade(shared),
             reader,
             marks,
+            end,
             fault: OnceLock::new(),
         };
         let section = Arc::new(section);
-        let batch = Batch { header, section, from: from.offset, next, stored };
-        Ok(batch)
+        let (from, until) = (from.offset, i64::MAX);
+        Ok(Batch { header, section, from, until, next, stored })
     }
 
     /// What the rest of a batch that was cut is in.

@@ -143,7 +143,8 @@ impl Consumer {
             return Ok(None);
         };
         if let Some(returned) = &mut self.returned {
-            returned.next.offset = record.offset().saturating_add(1);
+            // A record may lie beyond its batch; what is committed must not.
+            returned.next.offset = record.offset().saturating_add(1).min(current.next.offset);
         }
         Ok(Some(record))
     }

@@ -10,12 +10,14 @@ use ottla_core::config::ClientConfig;
 use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{HostPort, NodeId, TopicPartition};
-use ottla_protocol::compression::{Codec, Compression};
+use ottla_protocol::compression::{Codec, Compression, Compressor};
 use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
-use ottla_protocol::records::{BatchBuilder, BatchHeader, NewRecord, RecordsError, SealOptions};
+use ottla_protocol::records::{
+    Attributes, BatchBuilder, BatchHeader, NewRecord, RecordBatch, RecordsError, SealOptions,
+};
 use ottla_protocol::wire::RecordChunks;
 
 pub(crate) struct Bed {
@@ -114,25 +116,27 @@ impl Bed {
         self.write_batch(partition, sealed.freeze().bytes().clone(), transactional_id).await
     }
 
-    /// Writes a batch of which brokers take the third record, and no reader does: it has the offset of
-    /// the second.
+    /// Writes a batch of which brokers take the third record, and no reader does: it says that it is
+    /// longer than it is, which brokers do not look at where records are compressed.
     pub(crate) async fn produce_unreadable(&self, partition: i32) -> i64 {
-        let mut builder = BatchBuilder::new();
-        for value in ["a", "b", "c"] {
-            builder.append(NewRecord::new(1_000, Some(b"key"), Some(value.as_bytes()))).unwrap();
+        let batch = sealed(&["a", "b", "c"]);
+        let mut records = batch.encoded_records().to_vec();
+        let third = records.len() / 3 * 2;
+        records[third] += 2;
+        self.write_batch(partition, with_records(&batch, Compression::Gzip, &records), None).await
+    }
+
+    /// Writes a batch of values of one letter, each at its offset within the batch: where records are
+    /// not compressed, brokers do not look at those.
+    pub(crate) async fn produce_at(&self, partition: i32, records: &[(&str, u8)]) -> i64 {
+        let batch = sealed(&records.iter().map(|(value, _)| *value).collect::<Vec<_>>());
+        let mut bytes = batch.encoded_records().to_vec();
+        let len = bytes.len() / records.len();
+        for (record, (_, delta)) in bytes.chunks_mut(len).zip(records) {
+            // Behind length, attributes and timestamp; zig-zagged.
+            record[3] = 2 * delta;
         }
-        let batch = builder.seal(&SealOptions::default()).freeze();
-        let mut bytes = batch.bytes().to_vec();
-        let third = BatchHeader::LEN + batch.encoded_records().len() / 3 * 2;
-        // Behind length, attributes and timestamp; zig-zagged.
-        assert_eq!(std::mem::replace(&mut bytes[third + 3], 2), 4);
-        let mut header = *batch.header();
-        let Err(RecordsError::CrcMismatch { computed, .. }) = header.verify_crc(&bytes) else {
-            unreachable!("the bytes are others than those that the checksum is of");
-        };
-        header.crc = computed;
-        bytes[..BatchHeader::LEN].copy_from_slice(&header.encode());
-        self.write_batch(partition, bytes.into(), None).await
+        self.write_batch(partition, with_records(&batch, Compression::None, &bytes), None).await
     }
 
     async fn write_batch(
@@ -166,6 +170,30 @@ impl Bed {
         assert_eq!(row.error_code, 0);
         row.base_offset
     }
+}
+
+fn sealed(values: &[&str]) -> RecordBatch {
+    let mut builder = BatchBuilder::new();
+    for value in values {
+        builder.append(NewRecord::new(1_000, Some(b"key"), Some(value.as_bytes()))).unwrap();
+    }
+    builder.seal(&SealOptions::default()).freeze()
+}
+
+/// The batch with other records, and its length and checksum put right.
+fn with_records(batch: &RecordBatch, compression: Compression, records: &[u8]) -> Bytes {
+    let mut packed = Vec::new();
+    Compressor::new().compress(compression.into(), records, &mut packed).unwrap();
+    let mut header = *batch.header();
+    header.attributes = Attributes::from_bits(compression.id().into());
+    // It counts what is behind it.
+    header.batch_length = i32::try_from(BatchHeader::LEN - 12 + packed.len()).unwrap();
+    let mut bytes = [&header.encode()[..], &packed].concat();
+    if let Err(RecordsError::CrcMismatch { computed, .. }) = header.verify_crc(&bytes) {
+        header.crc = computed;
+    }
+    bytes[..BatchHeader::LEN].copy_from_slice(&header.encode());
+    bytes.into()
 }
 
 pub(crate) async fn client(cluster: &Cluster) -> Client {

@@ -14,6 +14,7 @@ mod offsets;
 mod placing;
 mod reading;
 mod seeking;
+mod skewed;
 mod topics;
 mod transactions;
 mod unreadable;

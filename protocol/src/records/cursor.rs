@@ -20,8 +20,6 @@ pub(super) struct Cursor {
     base_timestamp: i64,
     /// Replaces every record's own timestamp.
     append_time: Option<i64>,
-    last_offset_delta: i32,
-    previous_offset_delta: i32,
     left: u32,
     at: usize,
 }
@@ -37,8 +35,6 @@ impl Cursor {
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             append_time,
-            last_offset_delta: header.last_offset_delta,
-            previous_offset_delta: -1,
             left: u32::try_from(header.record_count).unwrap_or(0),
             at: 0,
         };
@@ -82,7 +78,7 @@ impl Cursor {
     /// What follows begins where the record's length says, which is known first: the processor
     /// then reads the next record while it is still busy with the fields of this one.
     #[inline(always)]
-    fn short_record<'a>(&mut self, bytes: &'a [u8]) -> Option<(Record<'a>, &'a [u8])> {
+    fn short_record<'a>(&self, bytes: &'a [u8]) -> Option<(Record<'a>, &'a [u8])> {
         let mut window = Window::over(bytes)?;
         let record_len = window.size()? + window.taken;
         let (record, after) = bytes.split_at_checked(record_len)?;
@@ -95,10 +91,6 @@ impl Cursor {
             NO_HEADERS => Headers::default(),
             headers => some_headers(headers)?,
         };
-        if offset_delta <= self.previous_offset_delta || offset_delta > self.last_offset_delta {
-            return None;
-        }
-        self.previous_offset_delta = offset_delta;
         let (offset, timestamp) = self.absolute(offset_delta, timestamp_delta);
         Some((Record { offset, timestamp, key, value, headers }, after))
     }
@@ -126,10 +118,7 @@ impl Cursor {
 
     /// The record at the front of `fields`, and what follows it. After a fault, `fields` is at
     /// the field that was refused.
-    fn record<'a>(
-        &mut self,
-        fields: &mut Fields<'a>,
-    ) -> Result<(Record<'a>, &'a [u8]), RecordFault> {
+    fn record<'a>(&self, fields: &mut Fields<'a>) -> Result<(Record<'a>, &'a [u8]), RecordFault> {
         if fields.0.is_empty() {
             return Err(RecordFault::MissingRecords { missing: self.left + 1 });
         }
@@ -139,7 +128,7 @@ impl Cursor {
         *fields = Fields(body);
         let [_attributes] = fields.fixed()?;
         let timestamp_delta = fields.varlong()?;
-        let offset_delta = self.offset_delta(fields)?;
+        let offset_delta = fields.varint()?;
         let key_len = fields.varint()?;
         let key = fields.nullable_bytes(key_len)?;
         let value_len = fields.varint()?;
@@ -163,36 +152,13 @@ impl Cursor {
         Ok((Record { offset, timestamp, key, value, headers }, rest.0))
     }
 
-    #[inline]
-    fn offset_delta(&mut self, fields: &mut Fields<'_>) -> Result<i32, RecordFault> {
-        let before = *fields;
-        let delta = fields.varint()?;
-        let previous = self.previous_offset_delta;
-        if delta <= previous || delta > self.last_offset_delta {
-            *fields = before;
-            return Err(self.offset_order(delta));
-        }
-        self.previous_offset_delta = delta;
-        Ok(delta)
-    }
-
     /// A record's offset and timestamp.
     #[inline(always)]
     fn absolute(&self, offset_delta: i32, timestamp_delta: i64) -> (i64, i64) {
         // Java wraps around as well: full-range timestamps survive a round trip.
         let timestamp =
             self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta));
-        (self.base_offset + i64::from(offset_delta), timestamp)
-    }
-
-    #[cold]
-    fn offset_order(&self, delta: i32) -> RecordFault {
-        let offset = |delta| self.base_offset.saturating_add(i64::from(delta));
-        RecordFault::OffsetOrder {
-            offset: offset(delta),
-            previous: offset(self.previous_offset_delta),
-            last: offset(self.last_offset_delta),
-        }
+        (self.base_offset.wrapping_add(i64::from(offset_delta)), timestamp)
     }
 
     /// Gives nothing more, whatever there is.
@@ -234,10 +200,14 @@ fn some_headers(bytes: &[u8]) -> Option<Headers<'_>> {
     Some(headers)
 }
 
-/// Lends the records of one batch, in order.
+/// Lends the records of one batch, in the order they stand in.
 ///
 /// Each record is checked as it is reached. The first error is the last item: what came before it
 /// was whole, what would come after cannot be trusted.
+///
+/// Their offsets ascend and stay within the batch, as a rule. Nobody can rely on it: brokers do not
+/// ask it of records that are not compressed, and before Kafka 1.1 they took batches with more
+/// records than offsets, which clients of that time wrote.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     section: &'a [u8],
@@ -297,17 +267,15 @@ mod tests {
 
     /// Reads the section both ways, as far as it is right.
     #[track_caller]
-    fn check(start: &Cursor, section: &[u8]) {
-        let (mut cursor, mut rest) = (start.clone(), section);
+    fn check(cursor: &Cursor, section: &[u8]) {
+        let mut rest = section;
         while !rest.is_empty() {
-            let (mut short, mut any) = (cursor.clone(), cursor.clone());
-            let by_field = any.record(&mut Fields(rest)).ok();
-            if let Some(record) = short.short_record(rest) {
+            let by_field = cursor.record(&mut Fields(rest)).ok();
+            if let Some(record) = cursor.short_record(rest) {
                 assert_eq!(Some(record), by_field, "{section:?}");
-                assert_eq!(short.previous_offset_delta, any.previous_offset_delta);
             }
             let Some((_, after)) = by_field else { return };
-            (cursor, rest) = (any, after);
+            rest = after;
         }
     }
 }

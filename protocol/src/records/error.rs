@@ -78,13 +78,11 @@ pub enum BatchFault {
         /// The last offset delta; for a legacy message, 0.
         last_offset_delta: i32,
     },
-    /// The record count is negative, or more than the offsets allow.
-    #[error("{count} records with last offset delta {last_offset_delta}")]
+    /// The record count is negative.
+    #[error("{count} records")]
     RecordCount {
         /// The count field.
         count: i32,
-        /// The last offset delta.
-        last_offset_delta: i32,
     },
 }
 
@@ -122,14 +120,14 @@ pub enum RecordFault {
         /// Bytes left over.
         bytes: usize,
     },
-    /// Record offsets must ascend, and stay within the batch's last offset.
+    /// The offsets in a legacy wrapper must ascend, and stay within its own.
     #[error("offset {offset} after {previous}, in a batch that ends at {last}")]
     OffsetOrder {
-        /// The record's offset; for a legacy wrapper, what it would be.
+        /// What the record's offset would be.
         offset: i64,
-        /// The offset of the record before; one below the batch's first, if there is none.
+        /// The offset of the record before; −1 if there is none.
         previous: i64,
-        /// The batch's last offset.
+        /// The wrapper's offset.
         last: i64,
     },
     /// A message in a legacy wrapper is of another magic than the wrapper.

@@ -116,8 +116,9 @@ impl BatchHeader {
         if base_offset < 0 || last_offset_delta < 0 || last.is_none_or(|last| last == i64::MAX) {
             return Err(BatchFault::Offsets { base_offset, last_offset_delta });
         }
-        if record_count < 0 || i64::from(record_count) > i64::from(last_offset_delta) + 1 {
-            return Err(BatchFault::RecordCount { count: record_count, last_offset_delta });
+        // More records than offsets are not refused: Kafka before 1.1 took such batches, and has them.
+        if record_count < 0 {
+            return Err(BatchFault::RecordCount { count: record_count });
         }
         Ok(())
     }
