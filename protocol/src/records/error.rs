@@ -96,7 +96,7 @@ pub enum RecordFault {
     /// A varint that does not fit its type.
     #[error("a varint is too long")]
     VarintOverflow,
-    /// A length or count below 0, or below −1 where that means null.
+    /// A length or count below 0 where nothing can be null.
     #[error("length or count {length}")]
     NegativeLength {
         /// The field's value.

@@ -61,10 +61,10 @@ impl<'a> Fields<'a> {
         Ok(bytes)
     }
 
-    /// The next `len` bytes; −1 is null.
+    /// The next `len` bytes. Below 0 is null: −1 is written, and Java and its brokers take any.
     #[inline(always)]
     pub(super) fn nullable_bytes(&mut self, len: i32) -> Result<Option<&'a [u8]>, RecordFault> {
-        if len == -1 { Ok(None) } else { self.bytes(len).map(Some) }
+        if len < 0 { Ok(None) } else { self.bytes(len).map(Some) }
     }
 
     /// Refuses what is left, if anything is.

@@ -59,12 +59,21 @@ fn records_that_are_missing_are_counted() {
 fn negative_lengths_are_refused() {
     let negative = |length| RecordFault::NegativeLength { length };
     assert_eq!(fault(&with_section(1, 0, &[1, 0, 0, 0, 1, 1, 0])), (0, negative(-1)));
-    assert_eq!(fault(&with_section(1, 0, &[12, 0, 0, 0, 3, 1, 0])), (5, negative(-2)));
-    assert_eq!(fault(&with_section(1, 0, &[12, 0, 0, 0, 1, 3, 0])), (6, negative(-2)));
     assert_eq!(fault(&with_section(1, 0, &[12, 0, 0, 0, 1, 1, 1])), (7, negative(-1)));
     // A header's key cannot be null.
     let section = [16, 0, 0, 0, 1, 1, 2, 1, 1];
     assert_eq!(fault(&with_section(1, 0, &section)), (8, negative(-1)));
+}
+
+#[test]
+fn any_negative_length_of_a_key_or_a_value_is_null() {
+    for section in [[12, 0, 0, 0, 3, 1, 0], [12, 0, 0, 0, 1, 0x7f, 0]] {
+        let records = read(&with_section(1, 0, &section)).unwrap();
+        assert_eq!((records[0].key(), records[0].value()), (None, None));
+    }
+    let records = read(&with_section(1, 0, &[18, 0, 0, 0, 1, 1, 2, 2, b'h', 3])).unwrap();
+    let header = Header { key: b"h", value: None };
+    assert!(records[0].headers().iter().eq([header]));
 }
 
 #[test]
@@ -174,7 +183,7 @@ fn an_unassigned_codec_is_an_error_when_the_records_are_asked_for() {
 
 #[test]
 fn errors_say_what_and_where() {
-    let refused = read(&with_section(1, 0, &[12, 0, 0, 0, 1, 3, 0])).unwrap_err();
-    assert_eq!(refused.to_string(), "batch at offset 0, byte 6 of its records: length or count -2");
+    let refused = read(&with_section(1, 0, &[12, 0, 0, 0, 1, 1, 3])).unwrap_err();
+    assert_eq!(refused.to_string(), "batch at offset 0, byte 7 of its records: length or count -2");
     assert!(size_of::<RecordsError>() <= 48);
 }

@@ -196,7 +196,7 @@ fn damage_is_noticed() {
 #[test]
 fn fields_that_do_not_fill_the_message_are_refused() {
     let whole = plain(3, None, b"value");
-    for (at, byte) in [(21, 7), (25, 4), (25, 6), (18, 0)] {
+    for (at, byte) in [(25, 4), (25, 6), (18, 0)] {
         let mut bytes = whole.clone();
         bytes[at] = byte;
         assert!(read(&only(bytes)).is_err(), "{at}");
