@@ -98,7 +98,8 @@
 //!
 //! `gzip`, `snappy`, `lz4` and `zstd`, all on by default, bring their codec; without one, its batches
 //! are refused with an error that names the feature. `zstd-pure` is a zstd without C, several times
-//! slower; where both are on, `zstd` is used.
+//! slower, and it refuses what refers further back than 8 MiB: batches that are larger, of levels 20
+//! to 22. Where both are on, `zstd` is used.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod api;

@@ -36,6 +36,17 @@ pub enum CompressionError {
         /// What is wrong there.
         reason: &'static str,
     },
+    /// The bytes refer further back than `zstd-pure` can; the C library can read them.
+    #[error(
+        "zstd data with a window of {window} bytes, and the Cargo feature `zstd-pure` of \
+         `ottla-protocol` keeps {max}: build with the feature `zstd`"
+    )]
+    WindowTooLarge {
+        /// How far back the bytes may refer, in bytes.
+        window: u64,
+        /// How far back this build can, in bytes.
+        max: u64,
+    },
     /// The codec could not compress; out of memory is the only cause we know of.
     #[error("{compression} could not compress: {reason}")]
     Failed {

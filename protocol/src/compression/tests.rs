@@ -354,6 +354,52 @@ mod zstd {
         assert_eq!(unpacked(Compression::Zstd, &input, LIMIT).unwrap(), b"behind");
     }
 
+    /// A frame that declares a window of 128 MiB, as Java's level 22 does whatever it packs: blocks
+    /// of 128 KiB, each of one letter, and behind them three letters from `back` bytes before.
+    fn wide(letters: &[u8], back: u32) -> Vec<u8> {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3];
+        for letter in letters {
+            frame.extend([0b010, 0, 0x10, *letter]);
+        }
+        // The last block has nine bytes: no literals, and one sequence whose three codes stand for
+        // themselves: none before it, that offset, three bytes. The offset's bits end the block.
+        let offset = back + 3;
+        let code = u8::try_from(offset.ilog2()).unwrap();
+        frame.extend([0b101 | 9 << 3, 0, 0, 0, 1, 0b0101_0100, 0, code, 0]);
+        frame.extend(&offset.to_le_bytes()[..3]);
+        frame
+    }
+
+    #[test]
+    fn a_frame_of_the_largest_window_is_read_where_it_is_not_used() {
+        let mut expected = vec![b'a'; 128 << 10];
+        expected.resize(1 << 20, b'b');
+        let input = wide(b"abbbbbbb", (1 << 20) - 1);
+        expected.extend(b"aaa");
+        assert!(unpacked(Compression::Zstd, &input, 2 << 20).unwrap() == expected);
+        let limit = expected.len() - 1;
+        assert_eq!(
+            unpacked(Compression::Zstd, &input, limit),
+            Err(CompressionError::OutputTooLarge { limit })
+        );
+    }
+
+    #[test]
+    fn a_window_that_is_used_and_too_large_names_the_feature_that_reads_it() {
+        let mut letters = [b'b'; 72];
+        letters[..8].fill(b'a');
+        let input = wide(&letters, (8 << 20) + 10);
+        let read = unpacked(Compression::Zstd, &input, 16 << 20);
+        if cfg!(feature = "zstd") {
+            assert!(read.unwrap().ends_with(b"baaa"));
+            return;
+        }
+        let refused = read.unwrap_err();
+        let (window, max) = (128 << 20, 8 << 20);
+        assert_eq!(refused, CompressionError::WindowTooLarge { window, max });
+        assert!(refused.to_string().contains("build with the feature `zstd`"), "{refused}");
+    }
+
     #[test]
     fn output_larger_than_the_first_guess_is_grown_into() {
         let input = packed(Compression::Zstd, &vec![7; 900_000]);

@@ -27,8 +27,8 @@ const USUAL_RATIO: usize = 8;
 enum Attempt {
     /// The buffer was too small.
     TooSmall,
-    /// The bytes are not zstd's.
-    Corrupt(&'static str),
+    /// No buffer would help.
+    Refused(CompressionError),
 }
 
 /// Decompresses, keeping its context.
@@ -55,7 +55,7 @@ impl Decoder {
             let buffer = out.with_room(room);
             match self.context.decompress(input, buffer) {
                 Ok(()) => return Ok(()),
-                Err(Attempt::Corrupt(reason)) => return Err(corrupt(reason)),
+                Err(Attempt::Refused(error)) => return Err(error),
                 Err(Attempt::TooSmall) if buffer.capacity() >= limit => {
                     return Err(out.too_large());
                 }

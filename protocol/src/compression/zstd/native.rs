@@ -8,7 +8,7 @@ use zstd::zstd_safe::{
     zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode},
 };
 
-use super::{Attempt, Compression, CompressionError};
+use super::{Attempt, Compression, CompressionError, corrupt};
 
 /// Compresses, keeping its context.
 pub(in super::super) struct Encoder {
@@ -84,7 +84,7 @@ impl Context {
             if code.wrapping_neg() == ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize {
                 Attempt::TooSmall
             } else {
-                Attempt::Corrupt(get_error_name(code))
+                Attempt::Refused(corrupt(get_error_name(code)))
             }
         })
     }
