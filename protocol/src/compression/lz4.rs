@@ -2,7 +2,8 @@
 //! in every measurement of batches of 250 KiB, and cannot ignore a header's checksum.
 //!
 //! We write what Java writes: independent blocks of 64 KiB, no checksums, no content size. We read
-//! more than Java does: linked blocks, every checksum, concatenated frames.
+//! more than Java does: linked blocks, every checksum, concatenated frames. As Java, we pass over what
+//! follows a frame and begins no other.
 
 use lz4_flex::block::{self, CompressTable, DecompressError};
 use twox_hash::XxHash32;
@@ -93,7 +94,7 @@ pub(super) fn decompress(
         let (header, blocks) = FrameHeader::parse(rest, at, header_checksum)?;
         let mut frame = Frame { header, input, start: out.len() };
         rest = frame.decompress(blocks, out)?;
-        if rest.is_empty() {
+        if !rest.starts_with(&lz4_header::MAGIC) {
             return Ok(());
         }
     }

@@ -313,6 +313,13 @@ mod lz4 {
     }
 
     #[test]
+    fn what_follows_a_frame_and_begins_no_other_is_passed_over_as_in_java() {
+        let mut input = packed(Compression::Lz4, b"one");
+        input.extend([0; 4]);
+        assert_eq!(unpacked(Compression::Lz4, &input, LIMIT).unwrap(), b"one");
+    }
+
+    #[test]
     fn the_header_checksum_can_be_ignored_for_legacy_sets_only() {
         let mut input = packed(Compression::Lz4, b"value");
         input[6] ^= 1;
