@@ -7,6 +7,7 @@ use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
 use super::FetchError;
+use super::fetch::unreadable_kind;
 use crate::config::ConfigProblem;
 use crate::machine::commit::CommitError;
 use crate::machine::membership::GroupError;
@@ -139,7 +140,7 @@ impl ConsumerError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Fetch(FetchError::Unreadable { .. }) => ErrorKind::Corrupt,
+            Self::Fetch(FetchError::Unreadable { source, .. }) => unreadable_kind(source),
             Self::Fetch(FetchError::TopicRecreated { .. }) => ErrorKind::UnknownTopic,
             Self::Fetch(FetchError::Refused { code, .. }) => ErrorKind::of(*code),
             Self::Fetch(

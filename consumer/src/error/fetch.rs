@@ -1,6 +1,8 @@
 //! Why a partition cannot be read on.
 
+use ottla_core::error::ErrorKind;
 use ottla_core::types::TopicPartition;
+use ottla_protocol::compression::CompressionError;
 use ottla_protocol::records::RecordsError;
 use ottla_protocol::{ErrorClass, ErrorCode};
 
@@ -42,10 +44,9 @@ pub enum FetchError {
         /// The partition. It is not read until a seek.
         partition: TopicPartition,
     },
-    /// A batch cannot be read: damage on the way or on disk, or a codec that is not compiled in.
-    #[error(
-        "{partition}: the records from offset {offset} cannot be read; seek past them to go on"
-    )]
+    /// A batch cannot be read: damage on the way or on disk, more bytes than it may unpack to, or a
+    /// codec that is not compiled in.
+    #[error("{partition}: the records from offset {offset} cannot be read; {}", remedy(.source))]
     Unreadable {
         /// The partition. It is not read until a seek.
         partition: TopicPartition,
@@ -90,6 +91,61 @@ impl FetchError {
             | Self::TopicRecreated { partition }
             | Self::Unreadable { partition, .. }
             | Self::Refused { partition, .. } => partition,
+        }
+    }
+}
+
+/// Only what is damaged is for an application to pass over.
+pub(super) fn unreadable_kind(source: &RecordsError) -> ErrorKind {
+    match source {
+        RecordsError::Compression(CompressionError::OutputTooLarge { .. }) => ErrorKind::Config,
+        RecordsError::Compression(
+            CompressionError::Disabled { .. }
+            | CompressionError::UnknownCodec { .. }
+            | CompressionError::WindowTooLarge { .. },
+        ) => ErrorKind::Unsupported,
+        _ => ErrorKind::Corrupt,
+    }
+}
+
+/// What to do about records that cannot be read. Those of a sound batch need not be given up.
+fn remedy(source: &RecordsError) -> &'static str {
+    match source {
+        RecordsError::Compression(CompressionError::OutputTooLarge { .. }) => {
+            "raise max.decompressed.batch.bytes, or seek past them to go on"
+        }
+        RecordsError::Compression(
+            CompressionError::Disabled { .. } | CompressionError::WindowTooLarge { .. },
+        ) => "build with the Cargo feature that the cause names, or seek past them to go on",
+        _ => "seek past them to go on",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::compression::Compression;
+
+    use super::*;
+    use crate::error::ConsumerError;
+
+    #[test]
+    fn sound_records_that_are_not_read_come_with_what_would_read_them() {
+        let compression = Compression::Zstd;
+        let unread = |error| RecordsError::Compression(error);
+        let damaged = RecordsError::CrcMismatch { base_offset: 7, stored: 1, computed: 2 };
+        let disabled = CompressionError::Disabled { compression, feature: "zstd" };
+        let wide = CompressionError::WindowTooLarge { window: 2, max: 1 };
+        let large = CompressionError::OutputTooLarge { limit: 1 };
+        for (source, remedy, kind) in [
+            (damaged, "cannot be read; seek past them to go on", ErrorKind::Corrupt),
+            (unread(disabled), "build with the Cargo feature", ErrorKind::Unsupported),
+            (unread(wide), "build with the Cargo feature", ErrorKind::Unsupported),
+            (unread(large), "raise max.decompressed.batch.bytes", ErrorKind::Config),
+        ] {
+            let partition = TopicPartition::new("t", 0);
+            let error = FetchError::Unreadable { partition, offset: 7, source };
+            assert!(error.to_string().contains(remedy), "{error}");
+            assert_eq!(ConsumerError::from(error).kind(), kind);
         }
     }
 }
