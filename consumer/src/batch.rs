@@ -342,7 +342,7 @@ impl Section {
 
     pub(crate) fn acknowledge(&self, offset: i64) {
         if let Some(marks) = &self.marks {
-            marks.acknowledge(self.mark_of(offset));
+            marks.acknowledge(self.mark_of(offset), self.leader_epoch);
         }
     }
 

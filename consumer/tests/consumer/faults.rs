@@ -8,7 +8,8 @@ use ottla_consumer::Consumer;
 use ottla_consumer::error::{ConsumerError, FetchError};
 use ottla_protocol::{ApiKey, ErrorCode};
 
-use crate::bed::{Bed, next, t, values, within};
+use crate::bed::{Bed, next, t, value, values, within};
+use crate::groups::committed;
 
 /// The next leader of partition 0, and the one it has.
 fn leaders(bed: &Bed) -> (i32, i32) {
@@ -165,9 +166,7 @@ async fn a_broker_that_is_away_is_not_hammered() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_read_after_a_truncation_is_committed_although_the_group_was_further() {
-    let topic = TopicSpec::new("t").replicas(2).config("unclean.leader.election.enable", "true");
-    let cluster = Cluster::builder().topic(topic).config("replica.lag.time.max.ms", "5000");
-    let bed = Bed::start_with(cluster).await;
+    let bed = unclean().await;
     let mut consumer = bed.builder().group("g").assign([t(0)]).build().await.unwrap();
     let partition = bed.cluster.partition("t", 0);
     bed.produce(0, &["a"]).await;
@@ -185,6 +184,37 @@ async fn what_is_read_after_a_truncation_is_committed_although_the_group_was_fur
     assert_eq!(bed.produce(0, &["c"]).await, 1);
     assert_eq!(values(&next(&mut consumer).await), ["c"]);
     assert_eq!(committed_when_idle(&bed, &mut consumer).await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_mark_of_a_truncated_record_commits_nothing_of_the_new_one() {
+    let bed = unclean().await;
+    let builder = bed.builder().group("g").manual_commit().explicit_acks().assign([t(0)]);
+    let mut consumer = builder.build().await.unwrap();
+    let partition = bed.cluster.partition("t", 0);
+    bed.produce(0, &["a"]).await;
+    partition.pause_replication().unwrap();
+    bed.produce(0, &["b"]).await;
+    within(consumer.recv()).await.unwrap().unwrap().ack();
+    let truncated = within(consumer.recv()).await.unwrap().unwrap();
+    bed.cluster.node(partition.leader().unwrap()).kill().await;
+    partition.resume_replication().unwrap();
+    assert_eq!(bed.produce(0, &["c"]).await, truncated.offset());
+    let new = within(consumer.recv()).await.unwrap().unwrap();
+    assert_eq!(value(&new), "c");
+    truncated.ack();
+    within(consumer.commit()).await.unwrap();
+    assert_eq!(committed(&consumer, 0).await, Some(1));
+    new.ack();
+    within(consumer.commit()).await.unwrap();
+    assert_eq!(committed(&consumer, 0).await, Some(2));
+}
+
+/// Partition 0 of `t` is led by whoever is there, if need be.
+async fn unclean() -> Bed {
+    let topic = TopicSpec::new("t").replicas(2).config("unclean.leader.election.enable", "true");
+    let cluster = Cluster::builder().topic(topic).config("replica.lag.time.max.ms", "5000");
+    Bed::start_with(cluster).await
 }
 
 /// What the group has committed once all that was returned has been processed for long.

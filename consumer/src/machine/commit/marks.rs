@@ -44,13 +44,15 @@ impl Marks {
         self.open.push_back(Handed { offset, leader_epoch, acknowledged: false });
     }
 
-    /// Marks a record as processed. One that was not handed out, or was already marked, is passed
-    /// over.
-    pub fn acknowledge(&mut self, offset: i64) {
+    /// Marks the record that a leader of this epoch appended there as processed. One that was not
+    /// handed out, or was already marked, is passed over, and so is one that is gone from the log:
+    /// another may stand at its offset.
+    pub fn acknowledge(&mut self, offset: i64, leader_epoch: Option<LeaderEpoch>) {
         let Ok(at) = self.open.binary_search_by_key(&offset, |handed| handed.offset) else {
             return;
         };
-        let Some(handed) = self.open.get_mut(at) else { return };
+        let handed = self.open.get_mut(at).filter(|handed| handed.leader_epoch == leader_epoch);
+        let Some(handed) = handed else { return };
         handed.acknowledged = true;
         while let Some(first) = self.open.front().copied().filter(|first| first.acknowledged) {
             self.open.pop_front();
@@ -91,8 +93,8 @@ impl MarkedPartition {
     }
 
     /// As [`Marks::acknowledge`].
-    pub fn acknowledge(&self, offset: i64) {
-        self.with(|marks| marks.acknowledge(offset));
+    pub fn acknowledge(&self, offset: i64, leader_epoch: Option<LeaderEpoch>) {
+        self.with(|marks| marks.acknowledge(offset, leader_epoch));
     }
 
     /// As [`Marks::open`].
@@ -145,11 +147,11 @@ mod tests {
         let mut marks = Marks::new();
         for offset in 0..4 {
             marks.hand_out(offset, None);
-            marks.acknowledge(offset);
+            marks.acknowledge(offset, None);
         }
         marks.hand_out(1, None);
         assert_eq!(marks.committable(), None, "1 is unprocessed again");
-        marks.acknowledge(1);
+        marks.acknowledge(1, None);
         assert_eq!(marks.committable(), Some(&Offset::new(2)));
     }
 
@@ -158,9 +160,24 @@ mod tests {
         let mut marks = Marks::new();
         marks.hand_out(0, LeaderEpoch::from_wire(3));
         marks.hand_out(1, LeaderEpoch::from_wire(4));
-        marks.acknowledge(0);
+        marks.acknowledge(0, LeaderEpoch::from_wire(3));
         let epoch = marks.committable().and_then(|offset| offset.leader_epoch);
         assert_eq!(epoch, LeaderEpoch::from_wire(3));
+    }
+
+    #[test]
+    fn a_late_mark_of_a_truncated_record_is_not_of_the_one_that_came_in_its_place() {
+        let (old, new) = (LeaderEpoch::from_wire(3), LeaderEpoch::from_wire(4));
+        let mut marks = Marks::new();
+        marks.hand_out(0, old);
+        marks.hand_out(1, old);
+        marks.hand_out(1, new);
+        for offset in [0, 1] {
+            marks.acknowledge(offset, old);
+        }
+        assert_eq!(marks.committable(), Some(&Offset::new(1).with_leader_epoch(old)));
+        marks.acknowledge(1, new);
+        assert_eq!(marks.committable(), Some(&Offset::new(2).with_leader_epoch(new)));
     }
 
     #[track_caller]
@@ -170,7 +187,7 @@ mod tests {
             marks.hand_out(*offset, None);
         }
         for offset in acknowledged {
-            marks.acknowledge(*offset);
+            marks.acknowledge(*offset, None);
         }
         assert_eq!(marks.committable().map(|offset| offset.offset), committable);
     }

@@ -244,12 +244,12 @@ fn the_store_goes_ahead_only() {
 fn the_store_follows_the_marks_where_there_are_any() {
     let mut store = OffsetStore::default();
     let marks = store.track_marks(&partition("t-0"));
-    marks.hand_out((0..4).map(|offset| (offset, LeaderEpoch::from_wire(1))));
+    let epoch = LeaderEpoch::from_wire(1);
+    marks.hand_out((0..4).map(|offset| (offset, epoch)));
     store.store(&partition("t-0"), Offset::new(4));
     assert_eq!(store.uncommitted(None), offsets(""), "returned is not processed");
-    marks.acknowledge(1);
-    marks.acknowledge(0);
-    let epoch = LeaderEpoch::from_wire(1);
+    marks.acknowledge(1, epoch);
+    marks.acknowledge(0, epoch);
     let expected = Offsets::from([(partition("t-0"), Offset::new(2).with_leader_epoch(epoch))]);
     assert_eq!(store.uncommitted(None), expected);
 }
