@@ -169,9 +169,12 @@ impl Shared {
         &self.reader
     }
 
-    /// Who waits for records of one partition.
+    /// Where a new stream of one partition waits for its records. One of what had the slot before
+    /// keeps its own place: who comes back to it late must not be woken instead.
     pub(crate) fn stream_cell(&self, slot: Slot) -> Arc<WakeCell> {
-        Arc::clone(lock(&self.streams).entry(slot).or_default())
+        let cell = Arc::<WakeCell>::default();
+        lock(&self.streams).insert(slot, Arc::clone(&cell));
+        cell
     }
 
     /// Ends polls, once what they have is delivered.

@@ -568,3 +568,19 @@ async fn a_partition_stream_ends_when_its_partition_is_given_up() {
     consumer.assign([t(0), t(1)]).await.unwrap();
     assert!(within(first.next_batch()).await.unwrap().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_comes_to_its_end_late_is_not_woken_in_place_of_the_next() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    let mut former = within(consumer.partitions().next()).await.unwrap();
+    // Another partition takes its slot while its last batch is processed, say.
+    consumer.assign([t(1)]).await.unwrap();
+    let mut stream = within(consumer.partitions().next()).await.unwrap();
+    let waiting = tokio::spawn(async move { stream.next_batch().await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(within(former.next_batch()).await.unwrap().is_none());
+    bed.produce(1, &["x"]).await;
+    let batch = within(waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(values(&batch), ["x"]);
+}
