@@ -9,7 +9,7 @@ use super::{Cluster, bind};
 use crate::fault::RuleId;
 use crate::log::Log;
 use crate::log::batch::Batch;
-use crate::net::{Listener, Power};
+use crate::net::{Listener, Power, watch};
 use crate::partition::Partition;
 use crate::world::NodeId;
 use crate::world::catalog::TopicKey;
@@ -36,6 +36,8 @@ impl<'a> NodeHandle<'a> {
         let accepting = self.cluster.with_nodes(|nodes| {
             let node = nodes.get_mut(&self.id)?;
             node.power.change(|_| Some(Power::Down));
+            // Who has not looked before the broker starts again finds it down all the same.
+            node.power = watch::Sender::new(Power::Down);
             if let Some(memory) = &self.cluster.connector.memory {
                 memory.close(&node.host, node.port);
             }

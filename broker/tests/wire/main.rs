@@ -141,6 +141,24 @@ async fn a_client_that_hangs_up_while_it_waits_leaves_nothing_behind() {
     assert_eq!(high_watermark(&mut other).await, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_connection_survives_a_restart_however_quick_it_is() {
+    let cluster = in_memory().start().await.unwrap();
+    let leader = cluster.partition("t", 0).leader().unwrap();
+    let mut wire = Wire::new(cluster.connect(leader).await.unwrap());
+    assert_eq!(high_watermark(&mut wire).await, 0);
+    // The broker is down from the first poll on, and nobody else runs before it is up again.
+    tokio::select! {
+        biased;
+        () = cluster.node(leader).kill() => {}
+        () = std::future::ready(()) => {}
+    }
+    cluster.node(leader).start().await.unwrap();
+    timeout(Duration::from_secs(10), wire.closed()).await.unwrap();
+    let mut again = Wire::new(cluster.connect(leader).await.unwrap());
+    again.call(&ApiVersionsRequest::default(), 2).await;
+}
+
 async fn bad_bytes_lose_only_their_own_connection(cluster: Cluster) {
     let mut good = leader(&cluster).await;
     for bytes in [
