@@ -438,10 +438,11 @@ impl AckWait {
         world.park(&keys, Some(until), Resume::Acks(self))
     }
 
+    /// Kafka tells where the records went all the same: they are in the leader's log.
     fn fail(&mut self, (topic, row): (usize, usize), code: ErrorCode) {
         let rows = self.response.responses.get_mut(topic).map(|t| &mut t.partition_responses);
         if let Some(row) = rows.and_then(|rows| rows.get_mut(row)) {
-            *row = refused(row.index, code.into());
+            row.error_code = code.code();
         }
     }
 

@@ -351,6 +351,26 @@ fn a_producer_that_waits_too_long_is_told_so_and_its_record_stays() {
 }
 
 #[test]
+fn a_producer_that_waits_in_vain_is_told_where_its_records_are() {
+    let moved = ErrorCode::NotLeaderOrFollower;
+    for (moves, code) in [(false, ErrorCode::RequestTimedOut), (true, moved)] {
+        let mut test = Test::without_topics(3, &[]);
+        test.topic("t", &[("message.timestamp.type", "LogAppendTime")]);
+        test.produce(-1, batch(&["a", "b"]));
+        test.world.pause_replication("t", 0, true, test.now).unwrap();
+        let waiting = parked(test.send(1, 9, produce_request("t", -1, batch(&["c"]))));
+        if moves {
+            test.world.move_leader("t", 0, NodeId(2), test.now).unwrap();
+        }
+        test.pass(Duration::from_secs(1));
+        let row = produced(test.resume(1, 9, waiting, Why::Expired));
+        assert_eq!(ErrorCode::from_code(row.error_code), code);
+        let told = (row.base_offset, row.log_append_time_ms, row.log_start_offset);
+        assert_eq!((told, row.error_message), ((2, START, 0), None));
+    }
+}
+
+#[test]
 fn a_producer_whose_leader_goes_while_it_waits_is_sent_away() {
     let mut test = Test::new();
     test.world.pause_replication("t", 0, true, test.now).unwrap();
