@@ -1,5 +1,7 @@
 //! Produce: checks, append, acknowledgement.
 
+mod whole;
+
 use std::collections::BTreeSet;
 
 use ottla_protocol::messages::produce::{
@@ -114,23 +116,6 @@ impl Checked {
     }
 }
 
-impl Checked {
-    /// What refuses the request as a whole: Kafka looks through the first batches of the partitions
-    /// for one that belongs to a transaction before it looks at anything else.
-    fn check_whole(&self) -> Result<(), Refusal> {
-        for row in self.topics.iter().flat_map(|topic| &topic.partitions) {
-            if let Err(NoBatch::Unreadable(refusal)) = &row.carried.batch {
-                return Err(refusal.clone());
-            }
-            if row.carried.header.is_some_and(|header| header.attributes.is_transactional()) {
-                let unnamed = ErrorCode::TransactionalIdAuthorizationFailed;
-                return self.transactional_id.as_ref().map(drop).ok_or_else(|| unnamed.into());
-            }
-        }
-        Ok(())
-    }
-}
-
 impl CheckedPartition {
     fn new(
         data: PartitionProduceData,
@@ -184,7 +169,7 @@ pub(crate) fn produce(world: &mut World, cx: &Context, mut request: Checked) -> 
         response: ProduceResponse::default(),
         acknowledgements: Acknowledgements::new(cx.deadline(request.timeout_ms)),
     };
-    let whole = request.check_whole();
+    let whole = request.check_whole(world, cx);
     for topic in &request.topics {
         let key = topic.key(cx.version);
         let append = |row: &CheckedPartition| match &whole {

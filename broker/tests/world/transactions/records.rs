@@ -1,6 +1,7 @@
 //! What `Produce` asks of the transaction of a batch (KIP-890).
 
 use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
+use ottla_protocol::messages::produce::TopicProduceResponse;
 use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
 use super::super::malformed::cases::{Batch, SOUND, TWO, transactional};
@@ -107,6 +108,37 @@ fn records_of_a_transaction_name_it() {
     let request = produce_request("t", -1, producer.batch(0, "x"));
     let row = produced(test.send(1, 12, request));
     assert_eq!(error(row.error_code), ErrorCode::TransactionalIdAuthorizationFailed);
+}
+
+#[test]
+fn records_of_two_transactional_producers_refuse_the_whole_request() {
+    let mut test = Test::with_topics();
+    test.world.move_leader("u", 0, NodeId(1), test.now).unwrap();
+    let producer = Producer::new(&mut test, "a", Protocol::Two);
+    let request = |topics: &[&str], other: &Producer| {
+        let mut request = produce_request("t", -1, producer.batch(0, "x"));
+        let more = |topic: &&str| produce_request(topic, -1, other.batch(0, "y")).topic_data;
+        request.topic_data.extend(topics.iter().flat_map(more));
+        ProduceRequest { transactional_id: Some("a".into()), ..request }
+    };
+    let mut send = |request: ProduceRequest| {
+        let response: ProduceResponse = reply(test.send(1, 12, request));
+        let row = |topic: &TopicProduceResponse| error(topic.partition_responses[0].error_code);
+        response.responses.iter().map(row).collect::<Vec<_>>()
+    };
+    let refused = ErrorCode::InvalidProducerIdMapping;
+    let (of_its_own, unknown) = (ErrorCode::None, ErrorCode::UnknownTopicOrPartition);
+    let other_id = Producer { id: producer.id + 1, ..producer.clone() };
+    let other_epoch = Producer { epoch: producer.epoch + 1, ..producer.clone() };
+    for other in [&other_id, &other_epoch] {
+        assert_eq!(send(request(&["u", "nope"], other)), [refused; 3]);
+        // What is sent to no partition at all is looked at by nobody.
+        assert_eq!(send(request(&["nope"], other)), [of_its_own, unknown]);
+    }
+    assert_eq!(send(request(&["u"], &producer)), [of_its_own; 2]);
+    let closed = ProduceRequest { acks: 0, ..request(&["u"], &other_id) };
+    assert!(matches!(test.send(1, 12, closed), Flow::Close));
+    assert_eq!((&*test.written("t"), &*test.written("u")), ("x", "y"));
 }
 
 #[test]
