@@ -7,29 +7,25 @@ use bytes::{Bytes, BytesMut};
 use ottla_protocol::wire::RecordChunks;
 use ottla_protocol::{AnyResponse, ApiKey, ErrorCode};
 
-use super::{Act, Active, Damage, Edit, Hits, Injection, Rule, RuleId, Then};
+use super::{Act, Damage, Edit, Hits, Injection, Rule, RuleId, Then};
 use crate::world::catalog::{Catalog, TopicKey};
 use crate::world::{Context, Flow, Prepared, Reply, Resume, WaitKey, Why, World};
 
 impl World {
     /// Adds a rule behind those that are there.
     pub fn add_rule(&mut self, rule: Rule) -> RuleId {
-        self.faults.rules.push(Active { rule, hits: 0, removed: false });
-        RuleId(self.faults.rules.len() as u64 - 1)
+        RuleId(self.faults.add(rule))
     }
 
     /// Takes a rule away. Requests that it holds stay held until their gate opens.
     pub fn remove_rule(&mut self, id: RuleId) {
-        if let Some(active) = self.faults.get_mut(id.0) {
-            active.removed = true;
-        }
+        self.faults.remove(id.0);
     }
 
-    /// How many requests a rule has acted on.
+    /// How many requests a rule has acted on, though it may be gone by now.
     #[must_use]
     pub fn hits(&self, id: RuleId) -> u32 {
-        let at = usize::try_from(id.0).ok();
-        at.and_then(|at| self.faults.rules.get(at)).map_or(0, |active| active.hits)
+        self.faults.hits(id.0)
     }
 
     /// Lets the requests go on that an [`Act::Hold`] rule holds, and takes the rule away.
@@ -72,13 +68,11 @@ impl World {
         id: u64,
         code: ErrorCode,
     ) -> Flow {
-        let injection = self.faults.get_mut(id).map(|active| active.injection(code));
+        let injection = self.faults.injection(id, code);
         let cx = Context { injection, ..cx.clone() };
         let flow = self.serve_reading(&cx, request);
-        if cx.injection.is_some_and(|injection| injection.met.load(Ordering::Relaxed))
-            && let Some(active) = self.faults.get_mut(id)
-        {
-            active.count();
+        if cx.injection.is_some_and(|injection| injection.met.load(Ordering::Relaxed)) {
+            self.faults.count(id);
         }
         flow
     }
@@ -86,7 +80,7 @@ impl World {
     /// First the items that the rule is meant for are done and nobody is told, then the others,
     /// while the first are said to have failed: each is done once.
     fn serve_twice(&mut self, cx: &Context, request: Prepared, id: u64, code: ErrorCode) -> Flow {
-        let injection = self.faults.get_mut(id).map(|active| active.injection(code));
+        let injection = self.faults.injection(id, code);
         let applies = injection.filter(|injection| injection.hits == Hits::Meant);
         // A fetch that is read twice would advance its session twice.
         let applies = applies.filter(|_| request.api() != ApiKey::Fetch);
@@ -144,13 +138,11 @@ impl World {
         Flow::Reply(reply)
     }
 
-    /// Flips a bit of the first records that the rule is meant for, if it is not used up by now.
+    /// Flips a bit of the first records that the rule is meant for, if it is not gone by now.
     fn corrupt_records(&mut self, id: u64, response: &mut AnyResponse) {
-        let Some(active) = self.faults.get_mut(id).filter(|a| a.rule.times != Some(0)) else {
-            return;
-        };
-        if let Some(records) = fetched(response, &active.rule, &self.catalog)
-            && active.count()
+        let Some(rule) = self.faults.rules.get(&id) else { return };
+        if let Some(records) = fetched(response, rule, &self.catalog)
+            && self.faults.count(id)
         {
             flip_last_bit(records);
         }

@@ -2,6 +2,7 @@
 
 mod acting;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,14 +158,10 @@ pub enum Damage {
 /// The rules of a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    rules: Vec<Active>,
-}
-
-#[derive(Debug)]
-struct Active {
-    rule: Rule,
-    hits: u32,
-    removed: bool,
+    /// Those that may still act, by their numbers, and so in the order they were added.
+    rules: BTreeMap<u64, Rule>,
+    /// How many requests each rule has acted on, by its number. All that is kept of one that is gone.
+    hits: Vec<u32>,
 }
 
 impl Rule {
@@ -222,7 +219,6 @@ impl Rule {
         self.api.is_none_or(|wanted| wanted == api)
             && self.node.is_none_or(|node| node == cx.node)
             && self.client_id.as_ref().is_none_or(|id| **id == *cx.client_id)
-            && self.times != Some(0)
     }
 
     fn is_meant_for(&self, topic: &str, partition: i32) -> bool {
@@ -254,39 +250,60 @@ impl Injection {
 }
 
 impl Faults {
+    fn add(&mut self, rule: Rule) -> u64 {
+        let id = self.hits.len() as u64;
+        self.hits.push(0);
+        if rule.times != Some(0) {
+            self.rules.insert(id, rule);
+        }
+        id
+    }
+
+    fn remove(&mut self, id: u64) {
+        self.rules.remove(&id);
+    }
+
+    fn hits(&self, id: u64) -> u32 {
+        let at = usize::try_from(id).ok();
+        at.and_then(|at| self.hits.get(at)).copied().unwrap_or(0)
+    }
+
     /// The first rule that acts on a request. Acts on items are counted when they meet one, all
     /// others at once.
     fn pick(&mut self, cx: &Context, api: ApiKey) -> Option<(u64, Act)> {
-        let fits = |(_, active): &(u64, &mut Active)| !active.removed && active.rule.fits(cx, api);
-        for (id, active) in (0..).zip(&mut self.rules).filter(fits) {
-            let act = active.rule.act.clone();
-            if act.is_on_items() || active.count() {
+        let mut from = 0;
+        loop {
+            let mut rest = self.rules.range(from..);
+            let (id, rule) = rest.find(|(_, rule)| rule.fits(cx, api))?;
+            let (id, act) = (*id, rule.act.clone());
+            if act.is_on_items() || self.count(id) {
                 return Some((id, act));
             }
+            from = id + 1;
         }
-        None
     }
 
-    fn get_mut(&mut self, id: u64) -> Option<&mut Active> {
-        usize::try_from(id).ok().and_then(|at| self.rules.get_mut(at))
-    }
-}
-
-impl Active {
-    /// Counts a request; returns whether the rule acts on it.
-    fn count(&mut self) -> bool {
-        if let Some(fewer) = self.rule.skip.checked_sub(1) {
-            self.rule.skip = fewer;
+    /// Counts a request; returns whether the rule acts on it. One that is used up by that is gone.
+    fn count(&mut self, id: u64) -> bool {
+        let Some(rule) = self.rules.get_mut(&id) else { return false };
+        if let Some(fewer) = rule.skip.checked_sub(1) {
+            rule.skip = fewer;
             return false;
         }
-        self.rule.times = self.rule.times.map(|times| times.saturating_sub(1));
-        self.hits += 1;
+        rule.times = rule.times.map(|times| times.saturating_sub(1));
+        if rule.times == Some(0) {
+            self.rules.remove(&id);
+        }
+        if let Some(hits) = usize::try_from(id).ok().and_then(|at| self.hits.get_mut(at)) {
+            *hits += 1;
+        }
         true
     }
 
-    fn injection(&self, code: ErrorCode) -> Injection {
-        let (topic, partition) = (self.rule.topic.clone(), self.rule.partition);
-        let hits = if self.rule.skip > 0 { Hits::None } else { Hits::Meant };
-        Injection { code, topic, partition, hits, met: Arc::default() }
+    fn injection(&self, id: u64, code: ErrorCode) -> Option<Injection> {
+        let rule = self.rules.get(&id)?;
+        let (topic, partition) = (rule.topic.clone(), rule.partition);
+        let hits = if rule.skip > 0 { Hits::None } else { Hits::Meant };
+        Some(Injection { code, topic, partition, hits, met: Arc::default() })
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_broker::fault::{Act, Rule};
@@ -184,6 +185,27 @@ fn an_answer_is_edited_before_it_is_sent() {
         let told: MetadataResponse = test.ask(12, MetadataRequest::default());
         assert_eq!(told.brokers.len(), expected);
     }
+}
+
+#[test]
+fn of_a_rule_that_is_gone_only_the_count_is_kept() {
+    let mut test = Test::new();
+    let held = Arc::new(());
+    let rule = || {
+        let held = Arc::clone(&held);
+        Rule::new(ApiKey::Metadata, Act::edit(move |_| drop(Arc::clone(&held))))
+    };
+    let used_up = test.world.add_rule(rule().times(2));
+    let never = test.world.add_rule(rule().times(0));
+    let taken_away = test.world.add_rule(rule());
+    for _ in 0..3 {
+        test.ask::<MetadataResponse>(12, MetadataRequest::default());
+    }
+    assert_eq!(Arc::strong_count(&held), 2, "the last one may still act");
+    test.world.remove_rule(taken_away);
+    test.ask::<MetadataResponse>(12, MetadataRequest::default());
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert_eq!([used_up, never, taken_away].map(|rule| test.world.hits(rule)), [2, 0, 1]);
 }
 
 #[test]
