@@ -19,7 +19,7 @@ pub use handles::{FaultHandle, NodeHandle, PartitionHandle};
 
 use crate::clock::spawn;
 use crate::fault::Rule;
-use crate::net::{BoxStream, Listener, Memory, Power, Shell, down, serve, watch};
+use crate::net::{BoxStream, Limits, Listener, Memory, Power, Shell, down, serve, watch};
 use crate::world::catalog::CoordinatorType;
 use crate::world::{NodeId, Now, Seen, World};
 
@@ -31,7 +31,7 @@ pub struct Cluster {
     connector: Connector,
     /// Std, and never held across an await.
     nodes: Mutex<BTreeMap<NodeId, Running>>,
-    frame_limit: usize,
+    limits: Limits,
     /// Stops the timers when it is dropped.
     _alive: watch::Sender<()>,
 }
@@ -193,8 +193,7 @@ impl Cluster {
         power: &watch::Sender<Power>,
     ) -> JoinHandle<()> {
         let (shell, power) = (Arc::clone(&self.shell), power.subscribe());
-        let frame_limit = self.frame_limit;
-        spawn(accept(shell, node, listener, power, frame_limit))
+        spawn(accept(shell, node, listener, power, self.limits))
     }
 }
 
@@ -212,7 +211,7 @@ async fn accept(
     node: NodeId,
     mut listener: Listener,
     mut power: watch::Receiver<Power>,
-    frame_limit: usize,
+    limits: Limits,
 ) {
     let serving = power.clone();
     loop {
@@ -222,7 +221,7 @@ async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok(from) => {
                     let (shell, power) = (Arc::clone(&shell), serving.clone());
-                    spawn(serve(shell, node, from, power, frame_limit));
+                    spawn(serve(shell, node, from, power, limits));
                 }
                 // A connection that died before it was accepted, or too many files: others may
                 // fare better, and later.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::{Cluster, Connector, Running, bind};
 use crate::api::Refused;
 use crate::clock::Clock;
-use crate::net::{Listener, Memory, Power, Shell, watch};
+use crate::net::{Limits, Listener, Memory, Power, Shell, watch};
 use crate::world::catalog::Node;
 use crate::world::config::{ConfigError, RACK_AWARE, Settings};
 use crate::world::{MAX_TRANSACTION_VERSION, NodeId, World};
@@ -213,7 +214,7 @@ impl ClusterBuilder {
     pub async fn start(self) -> Result<Cluster, StartError> {
         let settings = self.settings()?;
         let memory = self.listen.is_none().then(Memory::default);
-        let limit = usize::try_from(settings.number("socket.request.max.bytes"));
+        let limits = limits(&settings);
         let mut world = World::new(self.seed, settings);
         world.keep_requests(self.keep_requests);
         world.set_transaction_version(self.transaction_version);
@@ -232,7 +233,7 @@ impl ClusterBuilder {
             shell,
             connector: Connector { memory },
             nodes: Mutex::new(BTreeMap::new()),
-            frame_limit: limit.unwrap_or(usize::MAX),
+            limits,
             _alive: alive,
         };
         for (id, listener, mut running) in listeners {
@@ -301,6 +302,13 @@ impl ClusterBuilder {
         }
         Ok(())
     }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let frame = usize::try_from(settings.number("socket.request.max.bytes"));
+    // Below 0 a connection is never idle, in Kafka as well.
+    let idle = u64::try_from(settings.number("connections.max.idle.ms"));
+    Limits { frame: frame.unwrap_or(usize::MAX), idle: idle.ok().map(Duration::from_millis) }
 }
 
 fn node(at: u16, running: &Running, settings: &Settings) -> Node {

@@ -10,6 +10,7 @@ use ottla_protocol::wire::Frame;
 use ottla_protocol::{AnyResponse, ApiKey, ByteString};
 use tokio::io::AsyncWriteExt;
 
+use super::idle::Idle;
 use super::inbox::Inbox;
 use super::{BoxStream, Shell, Step, watch};
 use crate::api::{Admission, admit};
@@ -28,17 +29,27 @@ pub(crate) enum Power {
     Down,
 }
 
+/// What bounds a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of the largest request (`socket.request.max.bytes`).
+    pub(crate) frame: usize,
+    /// How long it may stay unused (`connections.max.idle.ms`); `None` for ever.
+    pub(crate) idle: Option<Duration>,
+}
+
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(
     shell: Arc<Shell>,
     node: NodeId,
     (stream, client_address): (BoxStream, Option<IpAddr>),
     power: watch::Receiver<Power>,
-    frame_limit: usize,
+    limits: Limits,
 ) {
     let id = shell.new_connection();
-    let inbox = Inbox::new(frame_limit);
-    let mut connection = Connection { shell, node, id, client_address, stream, power, inbox };
+    let inbox = Inbox::new(limits.frame);
+    let idle = Idle::new(shell.clock(), limits.idle);
+    let mut connection = Connection { shell, node, id, client_address, stream, power, inbox, idle };
     let why = connection.run().await;
     tracing::debug!(connection = id, node = node.0, ?why, "connection closed");
 }
@@ -49,6 +60,8 @@ enum Closed {
     ByPeer,
     /// The broker wanted it so.
     ByBroker,
+    /// Nobody used it.
+    Idle,
     /// The node went down.
     NodeDown,
 }
@@ -61,6 +74,7 @@ struct Connection {
     stream: BoxStream,
     power: watch::Receiver<Power>,
     inbox: Inbox,
+    idle: Idle,
 }
 
 /// A request that is being served.
@@ -168,6 +182,8 @@ impl Connection {
             _ = woken => Ok(Why::Woken),
             () = clock.sleep_until(parked.until) => Ok(Why::Expired),
             () = hung_up(&mut self.stream, &mut self.inbox) => Err(Closed::ByPeer),
+            // Kafka does not ask whether a request is being served.
+            () = self.idle.passed() => self.leave_idle().await,
         }
     }
 
@@ -183,11 +199,18 @@ impl Connection {
                 biased;
                 () = down(&mut self.power) => return Err(Closed::NodeDown),
                 read = self.inbox.read_from(&mut self.stream) => match read {
-                    Ok(1..) => {}
+                    Ok(1..) => self.idle.note_use(self.shell.clock().now().mono),
                     Ok(0) | Err(_) => return Err(Closed::ByPeer),
                 },
+                () = self.idle.passed() => return self.leave_idle().await,
             }
         }
+    }
+
+    /// The connection is closed, by a paused node as soon as that goes on.
+    async fn leave_idle<T>(&mut self) -> Result<T, Closed> {
+        self.until_up().await?;
+        Err(Closed::Idle)
     }
 
     /// A paused node takes nothing up.
@@ -243,6 +266,7 @@ impl Connection {
             () = down(&mut self.power) => return Err(Closed::NodeDown),
             sent = self.stream.write_all_buf(&mut frame) => sent.map_err(|_| Closed::ByPeer)?,
         }
+        self.idle.note_use(call.cx.now.mono);
         if matches!(damage, Some(Damage::Cut(_))) { Err(Closed::ByBroker) } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! The shell: it moves bytes and time between the world and its clients, and decides nothing.
 
 mod connection;
+mod idle;
 mod inbox;
 mod transport;
 pub(crate) mod watch;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-pub(crate) use connection::{Power, down, serve};
+pub(crate) use connection::{Limits, Power, down, serve};
 pub use transport::{BoxStream, Stream};
 pub(crate) use transport::{Listener, Memory};
 

@@ -159,6 +159,60 @@ async fn no_connection_survives_a_restart_however_quick_it_is() {
     again.call(&ApiVersionsRequest::default(), 2).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_nobody_uses_is_closed() {
+    let cluster = in_memory().config("connections.max.idle.ms", "5000").start().await.unwrap();
+    let mut wire = leader(&cluster).await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        high_watermark(&mut wire).await;
+    }
+    // Part of a frame is a use as well.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    wire.write(b"\x00\x00").await;
+    assert!((5000..5010).contains(&closed_after_ms(wire).await));
+    let unused = leader(&cluster).await;
+    assert!((5000..5010).contains(&closed_after_ms(unused).await));
+    let mut waits = leader(&cluster).await;
+    waits.send(&FetchRequest { max_wait_ms: 8000, ..fetch(0) }, 12).await;
+    assert!((5000..5010).contains(&closed_after_ms(waits).await), "though its request was served");
+}
+
+async fn closed_after_ms(mut wire: Wire) -> u128 {
+    let begun = Instant::now();
+    timeout(Duration::from_secs(60), wire.closed()).await.unwrap();
+    begun.elapsed().as_millis()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_broker_closes_nothing() {
+    let cluster = in_memory().config("connections.max.idle.ms", "5000").start().await.unwrap();
+    let node = cluster.partition("t", 0).leader().unwrap();
+    let mut idle = leader(&cluster).await;
+    let mut waits = leader(&cluster).await;
+    waits.send(&FetchRequest { max_wait_ms: 60_000, ..fetch(0) }, 12).await;
+    cluster.seen(|seen| seen.api == ApiKey::Fetch).await;
+    cluster.node(node).pause();
+    for wire in [&mut idle, &mut waits] {
+        let closed = timeout(Duration::from_secs(20), wire.closed()).await;
+        assert!(closed.is_err(), "it is paused");
+    }
+    cluster.node(node).unpause();
+    for wire in [&mut idle, &mut waits] {
+        timeout(Duration::from_secs(1), wire.closed()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_stay_unused_for_as_long_as_it_is_told() {
+    for (millis, stays) in [("-1", true), ("600000", false)] {
+        let cluster = in_memory().config("connections.max.idle.ms", millis).start().await.unwrap();
+        let mut wire = leader(&cluster).await;
+        let closed = timeout(Duration::from_secs(700), wire.closed()).await;
+        assert_eq!(closed.is_err(), stays, "{millis}");
+    }
+}
+
 async fn bad_bytes_lose_only_their_own_connection(cluster: Cluster) {
     let mut good = leader(&cluster).await;
     for bytes in [
