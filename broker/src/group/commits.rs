@@ -178,8 +178,8 @@ impl Groups {
             expires_at: commit.expires_at,
         };
         match &commit.transaction {
-            None => group.offsets.commit(name.clone(), partition, offset),
-            Some((id, _)) => group.offsets.commit_pending(*id, name.clone(), partition, offset),
+            None => group.offsets.commit(name, partition, offset),
+            Some((id, _)) => group.offsets.commit_pending(*id, name, partition, offset),
         }
         Ok(())
     }

@@ -208,14 +208,16 @@ impl Groups {
         }
     }
 
-    fn create_missing(&mut self, id: &ByteString, now: Duration) {
+    fn create_missing(&mut self, id: &str, now: Duration) {
         let interval = self.config.offsets_retention_check_interval;
         self.sweep_at.get_or_insert(now + interval);
-        self.groups.entry(id.clone()).or_insert_with(|| Group {
-            classic: ClassicGroup::new(self.config, now),
-            offsets: Offsets::default(),
-            deadline: None,
-        });
+        if self.groups.contains_key(id) {
+            return;
+        }
+        let classic = ClassicGroup::new(self.config, now);
+        let group = Group { classic, offsets: Offsets::default(), deadline: None };
+        // Copied, because an id in a request is a slice of the whole request.
+        self.groups.insert(id.into(), group);
     }
 
     /// Acts on a group, and then does what is due by that: passes on its answers and notes its

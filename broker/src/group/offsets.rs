@@ -54,22 +54,22 @@ struct Entry {
 
 impl Offsets {
     /// Takes an offset, in place of the one before.
-    pub(crate) fn commit(&mut self, topic: ByteString, partition: i32, offset: CommittedOffset) {
+    pub(crate) fn commit(&mut self, topic: &str, partition: i32, offset: CommittedOffset) {
         let entry = self.entry(offset);
-        self.committed.entry(topic).or_default().insert(partition, entry);
+        self.committed.entry(topic.into()).or_default().insert(partition, entry);
     }
 
     /// Takes an offset that counts once the transaction of `producer_id` is committed (KIP-98).
     pub(crate) fn commit_pending(
         &mut self,
         producer_id: i64,
-        topic: ByteString,
+        topic: &str,
         partition: i32,
         offset: CommittedOffset,
     ) {
         let entry = self.entry(offset);
         let pending = self.pending.entry(producer_id).or_default();
-        pending.entry(topic).or_default().insert(partition, entry);
+        pending.entry(topic.into()).or_default().insert(partition, entry);
     }
 
     /// The transaction of `producer_id` has ended.
@@ -144,9 +144,11 @@ impl Offsets {
         self.committed.is_empty() && self.pending.is_empty()
     }
 
+    /// With texts of its own: those of a request are slices of the whole request.
     fn entry(&mut self, offset: CommittedOffset) -> Entry {
         self.commits += 1;
-        Entry { offset, nth: self.commits }
+        let metadata = ByteString::from(&*offset.metadata);
+        Entry { offset: CommittedOffset { metadata, ..offset }, nth: self.commits }
     }
 
     fn retain(&mut self, keep: impl Fn(&ByteString, i32, &CommittedOffset) -> bool) {

@@ -93,7 +93,8 @@ impl Carried {
     /// what Kafka asks of it before it looks at `acks` and at the log.
     ///
     /// `frame_len` is the size of the request in bytes: a batch that is a small part of it is
-    /// copied, so that a log never pins a frame for the sake of a few records.
+    /// copied, so that a log never pins a frame for the sake of a few records. So is a small batch,
+    /// for the sake of which it would pin other frames: those that were received with its own.
     #[must_use]
     pub fn new(records: Option<RecordChunks>, version: i16, frame_len: usize) -> Self {
         let bytes = records.unwrap_or_default().into_bytes();
@@ -139,7 +140,8 @@ impl Incoming {
         };
         let batch = RecordBatch::parse(bytes.clone())
             .map_err(|fault| NoBatch::Contradictory(contradiction(header, &bytes, fault)))?;
-        let pins_too_much = batch.bytes().len().saturating_mul(4) < frame_len;
+        let len = batch.bytes().len();
+        let pins_too_much = len < COPY_BELOW || len.saturating_mul(4) < frame_len;
         Ok(Self::trusted(if pins_too_much { batch.to_sealed().freeze() } else { batch }))
     }
 
@@ -474,6 +476,9 @@ const LEAST_LENGTH: i32 = 14;
 const MAGIC_AT: usize = 16;
 
 const CURRENT_MAGIC: i8 = 2;
+
+/// Batches below this size in bytes are copied.
+const COPY_BELOW: usize = 4096;
 
 /// What Kafka answers where it fails on what it is not prepared for, such as an unknown codec.
 const UNPREPARED: ErrorCode = ErrorCode::UnknownServerError;

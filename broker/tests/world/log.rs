@@ -1,4 +1,4 @@
-use ottla_broker::log::incoming::Incoming;
+use ottla_broker::log::incoming::{Carried, Incoming};
 use ottla_broker::log::producers::Aborted;
 use ottla_broker::log::{Log, Roll};
 use ottla_protocol::ErrorCode;
@@ -160,4 +160,16 @@ fn who_keeps_no_bytes_keeps_none() {
     assert!(log.retain(None, Some(0), START));
     assert_eq!((log.start(), log.end(), log.bytes()), (2, 2, 0));
     assert_eq!(append(&mut log, seal(&[(START, "c")], &SealOptions::default())), 2);
+}
+
+#[test]
+fn a_small_batch_lets_go_of_what_was_received_with_it() {
+    for (records, lets_go) in [(1, true), (500, false)] {
+        let sent = batch(&vec!["a"; records]).into_bytes();
+        // What a connection reads at a time is one piece of memory, of many frames.
+        let received = Bytes::from([&sent[..], &[0; 100_000]].concat());
+        let carried = Carried::new(Some(received.slice(..sent.len()).into()), 9, sent.len());
+        assert_eq!(received.is_unique(), lets_go, "{} bytes", sent.len());
+        assert_eq!(carried.batch.unwrap().len(), sent.len());
+    }
 }

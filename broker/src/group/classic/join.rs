@@ -171,7 +171,8 @@ impl ClassicGroup {
             delay.newcomer = true;
         }
         if self.roster.is_empty() {
-            self.protocol_type = Some(attempt.protocol_type);
+            // Copied: it stays when the member has gone, and is a slice of its whole request.
+            self.protocol_type = Some(ByteString::from(&*attempt.protocol_type));
         }
         self.pending.remove(&id);
         let member = Member {

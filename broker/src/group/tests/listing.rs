@@ -45,7 +45,7 @@ impl Fixture {
     /// A group with an offset and without members, ever.
     fn with_simple_group(group: &str) -> Self {
         let mut fixture = Self::new();
-        fixture.groups.create_missing(&group.into(), fixture.now);
+        fixture.groups.create_missing(group, fixture.now);
         fixture
     }
 }
@@ -111,7 +111,7 @@ fn groups_are_listed_in_every_version() {
 #[test]
 fn groups_are_listed_by_state_and_type_in_any_letter_case() {
     let (mut fixture, _) = Fixture::with_member();
-    fixture.groups.create_missing(&"simple".into(), fixture.now);
+    fixture.groups.create_missing("simple", fixture.now);
     let simple = "simple \"classic\" \"Empty\" \"\"";
     assert_eq!(fixture.list(5, &["empty"], &[]), [simple]);
     assert_eq!(fixture.list(5, &[" EMPTY "], &["Classic"]), [simple]);
@@ -124,7 +124,7 @@ fn groups_are_listed_by_state_and_type_in_any_letter_case() {
 #[test]
 fn only_the_coordinator_lists_a_group() {
     let mut fixture = Fixture::with_simple_group("mine");
-    fixture.groups.create_missing(&"other".into(), fixture.now);
+    fixture.groups.create_missing("other", fixture.now);
     fixture.cluster.elsewhere = Some(ErrorCode::NotCoordinator);
     assert_eq!(fixture.list(5, &[], &[]).len(), 1);
 }

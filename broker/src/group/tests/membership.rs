@@ -1,5 +1,9 @@
 //! `JoinGroup`, `SyncGroup`, Heartbeat and `LeaveGroup`.
 
+use ottla_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+
 use super::*;
 
 #[test]
@@ -265,4 +269,37 @@ fn sessions_of_different_groups_end_in_their_turn() {
     assert!(fixture.groups.groups["h"].classic.is_empty());
     assert!(!fixture.groups.groups["g"].classic.is_empty());
     assert_eq!(fixture.groups.next_timeout(), Some(Duration::from_secs(20)));
+}
+
+/// A message as slices of the bytes that it came in, and these.
+fn received<M: Message>(message: &M, version: i16) -> (M, Bytes) {
+    let frame = Bytes::from(message.encode(version).unwrap().into_bytes().to_vec());
+    (M::decode(&frame, version).unwrap(), frame)
+}
+
+#[test]
+fn what_is_left_of_a_group_holds_no_request_in_memory() {
+    let mut fixture = Fixture::new();
+    let (request, first) = received(&join("g"), 3);
+    let member_id = fixture.join(3, request).member_id;
+    fixture.sync(3, sync("g", &member_id, 1, b"all"));
+    fixture.leave(&member_id);
+    let partitions = vec![OffsetCommitRequestPartition {
+        committed_metadata: Some("mine".into()),
+        ..Default::default()
+    }];
+    let topics =
+        vec![OffsetCommitRequestTopic { name: "t".into(), partitions, ..Default::default() }];
+    let mut commit = |group_id: &str| {
+        let group_id = group_id.into();
+        let topics = topics.clone();
+        let request = OffsetCommitRequest { group_id, topics, ..Default::default() };
+        let (request, frame) = received(&request, 8);
+        let told = fixture.call(8, |groups, caller| groups.offset_commit(caller, request));
+        assert_eq!(told.topics[0].partitions[0].error_code, 0);
+        frame
+    };
+    let frames = [first, commit("g"), commit("simple")];
+    assert!(frames.iter().all(Bytes::is_unique), "a frame of many may be pinned by a name");
+    assert_eq!(fixture.group_ids(), ["g", "simple"]);
 }
