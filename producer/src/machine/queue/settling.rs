@@ -121,6 +121,13 @@ impl PartitionQueue {
         if self.settle_written(index, effects) {
             return;
         }
+        if self.abandoned.is_some() {
+            // Its parts would wait behind what is missing for as long as deliveries may take.
+            if let Some(whole) = self.batches.get_mut(index) {
+                whole.place = Place::Waiting;
+            }
+            return self.fail(index, effects, Self::given_up);
+        }
         let Some(whole) = self.batches.get(index) else { return };
         match batch::split(whole, &self.terms).filter(|_| !whole.resolved) {
             Some((finished, mut parts)) => {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use ottla_core::error::ErrorCode;
 
 use super::super::*;
-use super::steps::{Fixture, sequences, single};
+use super::steps::{Fixture, identity, sequences, single};
 use crate::config::ProducerConfig;
+use crate::error::AbortCause;
 
 #[test]
 fn a_batch_that_another_has_overtaken_fails_and_is_not_written_behind_it() {
@@ -142,4 +143,31 @@ fn a_record_is_not_said_to_be_refused_where_an_attempt_before_may_have_written_i
     let failure = BatchFailure { error, refused: [(0, None)].into(), body: None };
     fixture.answer(again.attempt, Answered::Refused { failure, certainty });
     assert_eq!(fixture.error(&a).unwrap().certainty(), Certainty::PossiblyWritten);
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_given_up_with_its_transaction() {
+    let transactional_id = Some("billing".into());
+    let config =
+        ProducerConfig { linger: Duration::ZERO, transactional_id, ..ProducerConfig::default() };
+    let mut fixture = Fixture::new(&config);
+    fixture.queue.admit(identity().current().unwrap(), &mut Effects::default());
+    fixture.append("first");
+    let first = fixture.send().unwrap();
+    fixture.acknowledge(first.attempt, 0);
+    fixture.append("a");
+    let a = fixture.send().unwrap();
+    let b = ["b", "c"].map(|value| fixture.append(value));
+    let both = fixture.send().unwrap();
+    fixture.refuse(a.attempt);
+    let (why, mut effects) = (Arc::new(AbortCause::GivenUp), Effects::default());
+    fixture.queue.abandon(&Abandonment::Aborted(why), &mut effects);
+    fixture.run(effects);
+    fixture.answer(both.attempt, Answered::TooLarge);
+    assert!(fixture.queue.is_empty(), "nobody would give its parts up");
+    for record in b {
+        let error = fixture.error(&record).unwrap();
+        assert!(matches!(error, SendError::TransactionAborted { .. }), "{error}");
+        assert_eq!(error.certainty(), Certainty::NotWritten);
+    }
 }
