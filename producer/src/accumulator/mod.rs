@@ -232,8 +232,7 @@ impl Accumulator {
 
     /// Gives up on everything that is not settled, and takes nothing any more.
     pub(crate) fn fail_all(&self) {
-        // A topic that is learnt from now on is born closed; the others are on the list.
-        self.common.close();
+        self.close();
         for topic in self.all_topics() {
             for partition in topic.all() {
                 partition.with(&self.common, |slot, effects| {
@@ -247,6 +246,14 @@ impl Accumulator {
             }
         }
         self.links.lock().clear();
+    }
+
+    /// Takes no records and no snapshots any more.
+    fn close(&self) {
+        // A snapshot that is being taken is taken to its end, so that its links are there to be
+        // closed; and the topics that it adds partitions to are on the list.
+        let _seen = self.seen.lock();
+        self.common.close();
     }
 
     /// Takes note that no producer id is to be had: whatever needs one fails.
@@ -307,6 +314,10 @@ impl Accumulator {
     }
 
     fn route(&self, partition: &Arc<Partition>, info: &PartitionInfo) {
+        if self.common.is_closed() {
+            // Nobody would close another link, and the client lives for as long as there is one.
+            return;
+        }
         if partition.leader() == info.leader && partition.has_link_or_leaderless() {
             return;
         }

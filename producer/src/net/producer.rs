@@ -172,7 +172,7 @@ impl Producer {
     /// Cancel safe.
     pub async fn topic(&self, name: impl Into<TopicName> + Send) -> Result<TopicHandle, SendError> {
         let name = name.into();
-        let topic = self.shared().topic(&name, self.shared().deadline()).await?;
+        let topic = self.load(&name, self.shared().deadline()).await?;
         Ok(TopicHandle::new(self.clone(), topic))
     }
 

@@ -8,6 +8,7 @@ use ottla_core::net::{Client, Runtime, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::HostPort;
 use ottla_producer::{Producer, ProducerBuilder, Record};
+use ottla_protocol::Request;
 use ottla_protocol::messages::CreateTopicsRequest;
 use ottla_protocol::messages::create_topics::CreatableTopic;
 
@@ -54,9 +55,20 @@ impl Bed {
             timeout_ms: 10_000,
             ..CreateTopicsRequest::default()
         };
-        let soon = Deadline::after(self.client.runtime().now(), Duration::from_secs(10));
-        let answer = self.client.call(&Target::Controller, &request, soon).await.unwrap();
+        let answer = self.ask(&request).await;
         assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+    }
+
+    async fn ask<R>(&self, request: &R) -> R::Response
+    where
+        R: Request + Clone + Send + Sync + 'static,
+        R::Response: Send + 'static,
+    {
+        self.client.call(&Target::Controller, request, self.soon()).await.unwrap()
+    }
+
+    pub(crate) fn soon(&self) -> Deadline {
+        Deadline::after(self.client.runtime().now(), Duration::from_secs(10))
     }
 
     /// The values in a partition, as text.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use ottla_broker::fault::{Act, Rule};
+use ottla_core::config::ClientConfig;
 use ottla_core::error::Certainty;
-use ottla_producer::SendError;
 use ottla_producer::net::AlreadyClosed;
+use ottla_producer::{Producer, SendError};
 use ottla_protocol::ApiKey;
 
-use super::bed::{Bed, numbers, one};
+use super::bed::{Bed, connect_with, numbers, one};
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_does_not_linger_and_waits_for_all_that_came_before() {
@@ -33,6 +34,7 @@ async fn closing_delivers_what_was_taken_and_takes_nothing_more() {
     let late = producer.send(one("b")).await.unwrap_err();
     assert!(matches!(late.error(), SendError::Closed { .. }));
     assert_eq!(late.into_record(), Some(one("b")));
+    assert!(matches!(producer.topic("t").await, Err(SendError::Closed { .. })));
     assert!(matches!(producer.close(Duration::ZERO).await, Err(AlreadyClosed)));
 }
 
@@ -85,6 +87,22 @@ async fn nothing_runs_on_behind_a_close_that_was_given_up_once_the_last_clone_is
     assert_eq!(bed.values("one", 0), ["a", "b"]);
     let after = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     assert!(after < before, "{after} of {before} tasks are left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_producer_follows_no_leader_and_keeps_no_client_open() {
+    let bed = Bed::start().await;
+    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let client = connect_with(&bed.cluster, ClientConfig::default()).await;
+    let producer = Producer::builder(&client).build().await.unwrap();
+    producer.send(one("a")).await.unwrap();
+    assert_eq!(producer.close(Duration::from_secs(10)).await.unwrap().delivered, 1);
+    bed.cluster.partition("one", 0).move_leader(bed.leader("one", 0) % 3 + 1).unwrap();
+    client.refreshed(bed.soon()).await.unwrap();
+    drop((producer, client));
+    bed.sleep(Duration::from_secs(5)).await;
+    let after = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(after <= before, "{after} tasks, and {before} before there was that client");
 }
 
 #[tokio::test(start_paused = true)]
