@@ -99,7 +99,7 @@ impl Topic {
             common.choice.by_key(self.name(), key, count)
         };
         let wanted = parts.partition.or_else(by_key);
-        let index = wanted.unwrap_or_else(|| self.stick(common));
+        let index = wanted.unwrap_or_else(|| self.stick(common, count));
         let chosen = self.partition(index).filter(|_| index < count);
         chosen.ok_or_else(|| SendError::NoSuchPartition {
             topic: self.name().clone(),
@@ -109,9 +109,10 @@ impl Topic {
     }
 
     #[inline]
-    fn stick(&self, common: &Common) -> i32 {
-        let sticky = &self.shared.sticky;
-        sticky.current().unwrap_or_else(|| self.stick_anew(common))
+    fn stick(&self, common: &Common, count: i32) -> i32 {
+        // A topic that was made anew may have fewer partitions than when the choice was made.
+        let current = self.shared.sticky.current().filter(|current| *current < count);
+        current.unwrap_or_else(|| self.stick_anew(common))
     }
 
     #[cold]

@@ -9,8 +9,9 @@ use ottla_core::retry::Deadline;
 use ottla_core::types::HostPort;
 use ottla_producer::{Producer, ProducerBuilder, Record};
 use ottla_protocol::Request;
-use ottla_protocol::messages::CreateTopicsRequest;
 use ottla_protocol::messages::create_topics::CreatableTopic;
+use ottla_protocol::messages::delete_topics::DeleteTopicState;
+use ottla_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest};
 
 pub(crate) struct Bed {
     pub(crate) cluster: Cluster,
@@ -57,6 +58,17 @@ impl Bed {
         };
         let answer = self.ask(&request).await;
         assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+    }
+
+    pub(crate) async fn delete(&self, topic: &str) {
+        let topic = DeleteTopicState { name: Some(topic.into()), ..DeleteTopicState::default() };
+        let request = DeleteTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 10_000,
+            ..DeleteTopicsRequest::default()
+        };
+        let answer = self.ask(&request).await;
+        assert!(answer.responses.iter().all(|topic| topic.error_code == 0));
     }
 
     async fn ask<R>(&self, request: &R) -> R::Response

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ottla_broker::cluster::Cluster;
+use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_core::config::ClientConfig;
 use ottla_core::types::ErrorCode;
 use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
@@ -56,6 +56,20 @@ async fn a_partition_of_ones_own_is_kept_and_one_that_is_not_there_is_refused() 
     let refused = producer.send(Record::to("t").value("v").partition(3)).await.unwrap_err();
     assert_eq!(refused.to_string(), "send t: no partition 3, it has 3");
     assert_eq!(refused.into_record(), Some(Record::to("t").value("v").partition(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_without_a_key_stay_within_a_topic_that_was_made_again_with_fewer_partitions() {
+    let bed = Bed::with([TopicSpec::new("again").partitions(3).replicas(3)]).await;
+    let producer = bed.producer().await;
+    let record = || Record::to("again").value("x".repeat(30_000));
+    // Until the choice, which a few of these end, is a partition that there will not be.
+    while producer.send(record()).await.unwrap().partition == 0 {}
+    bed.delete("again").await;
+    bed.create("again").await;
+    bed.client.refreshed(bed.soon()).await.unwrap();
+    let sent = producer.send(record()).await.unwrap();
+    assert_eq!((sent.partition, sent.offset.known()), (0, Some(0)));
 }
 
 #[tokio::test(start_paused = true)]
