@@ -90,7 +90,8 @@ impl Producer {
     /// # Errors
     ///
     /// [`Undelivered`], with the record, when it was not taken: within `max.block.ms` its topic
-    /// could not be learnt or there was no room, or it cannot be sent at all.
+    /// could not be learnt or there was no room, or it cannot be sent at all. A partition that is not
+    /// known is asked for first, as it may have been added.
     ///
     /// # Cancel safety
     ///
@@ -222,18 +223,24 @@ impl Producer {
         let topic = self.shared().accumulator.topic(record.topic())?;
         match self.append(&topic, &record.parts(), want) {
             Ok(taken) => Some(taken.delivery()),
+            Err(Refusal::NoRoom(_) | Refusal::Error(SendError::NoSuchPartition { .. })) => None,
             Err(Refusal::Error(error)) => Some(Err(error)),
-            Err(Refusal::NoRoom(_)) => None,
         }
     }
 
-    /// Takes a record once its topic is known and there is memory. Box it: a future is moved to
-    /// where it is awaited, with all that it may become, and this one seldom becomes anything.
+    /// Takes a record once its topic and partition are known and there is memory. Box it: a future is
+    /// moved to where it is awaited, with all that it may become, and this one seldom becomes anything.
     async fn take_later(&self, record: Record, want: Want) -> Result<Delivery, Undelivered> {
         let taken = async {
             let deadline = self.shared().deadline();
             let topic = self.load(record.topic(), deadline).await?;
-            match self.append(&topic, &record.parts(), want) {
+            let mut taken = self.append(&topic, &record.parts(), want);
+            if let Err(Refusal::Error(SendError::NoSuchPartition { partition, .. })) = taken
+                && self.shared().finds_partition(&topic, partition, deadline).await
+            {
+                taken = self.append(&topic, &record.parts(), want);
+            }
+            match taken {
                 Ok(taken) => taken.delivery(),
                 Err(Refusal::Error(error)) => Err(error),
                 Err(Refusal::NoRoom(bytes)) => {
@@ -314,9 +321,18 @@ impl Producer {
         want: Want,
     ) -> Result<Taken<'a>, SendError> {
         self.append(topic, parts, want).map_err(|refusal| match refusal {
-            Refusal::Error(error) => error,
+            Refusal::Error(error) => self.refused(error),
             Refusal::NoRoom(_) => self.buffer_full(topic),
         })
+    }
+
+    #[cold]
+    fn refused(&self, error: SendError) -> SendError {
+        if matches!(error, SendError::NoSuchPartition { .. }) {
+            // It may have been added since, and be known when it is tried again.
+            self.shared().client.request_refresh();
+        }
+        error
     }
 
     #[cold]

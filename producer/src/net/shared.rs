@@ -145,6 +145,25 @@ impl Shared {
         }
     }
 
+    /// Whether the topic has a partition that it was not known to have. Asked a few times, as a broker
+    /// may not have heard yet of one that was added.
+    pub(super) async fn finds_partition(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        deadline: Deadline,
+    ) -> bool {
+        let asks = if partition < 0 { 0 } else { DENIALS };
+        for _ in 0..asks {
+            let Ok(snapshot) = self.client.refreshed(deadline).await else { return false };
+            self.accumulator.handle_snapshot(&snapshot);
+            if partition < topic.count() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Waits for memory. Whoever lingers goes meanwhile.
     pub(super) async fn room(
         &self,
@@ -167,6 +186,10 @@ impl Shared {
         }
     }
 }
+
+/// How often a partition is denied before that is believed. With the default backoff that is 1.5 s,
+/// in which one that was just added is known everywhere.
+const DENIALS: u32 = 5;
 
 /// Gives up on batches that are too old, when they are.
 async fn expire(shared: Arc<Shared>) {

@@ -9,9 +9,10 @@ use ottla_core::retry::Deadline;
 use ottla_core::types::HostPort;
 use ottla_producer::{Producer, ProducerBuilder, Record};
 use ottla_protocol::Request;
+use ottla_protocol::messages::create_partitions::CreatePartitionsTopic;
 use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
-use ottla_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest};
+use ottla_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
 
 pub(crate) struct Bed {
     pub(crate) cluster: Cluster,
@@ -69,6 +70,19 @@ impl Bed {
         };
         let answer = self.ask(&request).await;
         assert!(answer.responses.iter().all(|topic| topic.error_code == 0));
+    }
+
+    /// Adds partitions to a topic, until there are `count`.
+    pub(crate) async fn grow(&self, topic: &str, count: i32) {
+        let name = topic.into();
+        let topic = CreatePartitionsTopic { name, count, assignments: None, ..Default::default() };
+        let request = CreatePartitionsRequest {
+            topics: vec![topic],
+            timeout_ms: 10_000,
+            ..CreatePartitionsRequest::default()
+        };
+        let answer = self.ask(&request).await;
+        assert!(answer.results.iter().all(|topic| topic.error_code == 0));
     }
 
     async fn ask<R>(&self, request: &R) -> R::Response

@@ -59,6 +59,31 @@ async fn a_partition_of_ones_own_is_kept_and_one_that_is_not_there_is_refused() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_was_just_added_is_found() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    producer.send(one("a")).await.unwrap();
+    bed.grow("one", 2).await;
+    let begun = bed.client.runtime().now();
+    producer.send(one("b").partition(1)).await.unwrap();
+    assert!(bed.passed(begun) < Duration::from_secs(1), "{:?}", bed.passed(begun));
+    assert_eq!(bed.values("one", 1), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_was_just_added_is_found_when_it_is_tried_again() {
+    let bed = Bed::start().await;
+    let producer = bed.producer().await;
+    producer.send(one("a")).await.unwrap();
+    bed.grow("one", 2).await;
+    let refused = producer.try_enqueue(one("b").partition(1)).unwrap_err();
+    assert!(matches!(refused.error(), SendError::NoSuchPartition { .. }), "{refused}");
+    bed.sleep(Duration::from_secs(1)).await;
+    producer.try_enqueue(refused.into_record().unwrap()).unwrap().await.unwrap();
+    assert_eq!(bed.values("one", 1), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_without_a_key_stay_within_a_topic_that_was_made_again_with_fewer_partitions() {
     let bed = Bed::with([TopicSpec::new("again").partitions(3).replicas(3)]).await;
     let producer = bed.producer().await;
