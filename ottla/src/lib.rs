@@ -73,7 +73,7 @@ pub use ottla_core::types::{
 pub use ottla_producer::config::{Acks, Codec, Compression, PartitionerKind, ProducerConfig};
 pub use ottla_producer::error::{AppendError, SealError};
 pub use ottla_producer::net::{AlreadyClosed, BuildError};
-pub use ottla_producer::partitioner::{Partitioner, partition_for_key};
+pub use ottla_producer::partitioner::{Partitioner, Unpartitioned, partition_for_key};
 pub use ottla_producer::{
     AbortCause, CloseReport, Delivery, FatalCause, Producer, ProducerBuilder, Record, RecordHeader,
     RecordMetadata, RecordOffset, SendError, StartError, TopicHandle, Transaction,

@@ -48,7 +48,8 @@ pub struct ProducerConfig {
     /// After how long a partition that takes no batch is passed over for records without a key
     /// (KIP-794); zero never passes one over.
     pub partitioner_availability_timeout: Duration,
-    /// Whether the keys of records have no part in the choice of a partition.
+    /// Whether the keys of records have no part in the choice of a partition; one's own
+    /// [`Partitioner`](crate::partitioner::Partitioner) sees them all the same.
     pub partitioner_ignore_keys: bool,
     /// The wait before sending a batch again; it doubles with each failure.
     pub retry_backoff: Duration,

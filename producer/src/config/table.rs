@@ -248,7 +248,8 @@ const PROPERTIES: &[Setting] = &[
         "partitioner.ignore.keys",
         "false",
         Medium,
-        "Whether the keys of records have no part in the choice of a partition.",
+        "Whether the keys of records have no part in the choice of a partition. A partitioner that \
+         the program brings sees them all the same.",
         set!(partitioner_ignore_keys, boolean),
     )
     .kip(794),

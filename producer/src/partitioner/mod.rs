@@ -11,6 +11,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::config::PartitionerKind;
+use crate::record::{Record, RecordHeader, RecordParts};
 
 pub use hash::{crc32, fnv1a, murmur2};
 pub(crate) use sticky::{Candidates, Sticky};
@@ -20,14 +21,88 @@ pub(crate) use sticky::{Candidates, Sticky};
 /// Called on the thread that sends, once a record, under no lock: it must be quick and must not
 /// block.
 ///
+/// ```
+/// use ottla_producer::Record;
+/// use ottla_producer::partitioner::{Partitioner, Unpartitioned};
+///
+/// /// Keeps the records of one customer together, whatever their keys are.
+/// #[derive(Debug)]
+/// struct ByCustomer;
+///
+/// impl Partitioner for ByCustomer {
+///     fn partition(&self, record: &Unpartitioned<'_>) -> Option<i32> {
+///         let customer = record.headers().iter().find(|header| header.key == "customer")?;
+///         let hash = ottla_producer::partitioner::murmur2(customer.value.as_deref()?);
+///         i32::try_from(hash & 0x7fff_ffff).ok()?.checked_rem(record.partitions())
+///     }
+/// }
+///
+/// let record = Record::to("orders").key("42").header("customer", "7");
+/// assert!(ByCustomer.partition(&Unpartitioned::new(&record, 12)).is_some());
+/// ```
+///
 /// # Kafka
 ///
 /// `partitioner.class`; Java's `Partitioner`.
 pub trait Partitioner: Send + Sync + fmt::Debug {
-    /// The partition, from 0 to `partitions` − 1, for a record with this key; `None` leaves it to
-    /// the sticky choice, as for records without a key. A partition that does not exist fails the
-    /// record.
-    fn partition(&self, topic: &str, key: Option<&[u8]>, partitions: i32) -> Option<i32>;
+    /// The partition of a record, from 0 to [`partitions`](Unpartitioned::partitions) − 1; `None`
+    /// leaves it to the sticky choice, as for records without a key. A partition that does not exist
+    /// fails the record.
+    fn partition(&self, record: &Unpartitioned<'_>) -> Option<i32>;
+}
+
+/// A record without a partition, and the topic that it is for, as a [`Partitioner`] sees them.
+#[derive(Debug, Clone, Copy)]
+pub struct Unpartitioned<'a> {
+    topic: &'a str,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: &'a [RecordHeader],
+    partitions: i32,
+}
+
+impl<'a> Unpartitioned<'a> {
+    /// What a partitioner would see of `record` if its topic had so many partitions: to test one.
+    #[must_use]
+    pub fn new(record: &'a Record, partitions: i32) -> Self {
+        Self::of(record.topic(), &record.parts(), partitions)
+    }
+
+    #[inline]
+    pub(crate) fn of(topic: &'a str, parts: &RecordParts<'a>, partitions: i32) -> Self {
+        let RecordParts { key, value, headers, partition: _, timestamp: _ } = *parts;
+        Self { topic, key, value, headers, partitions }
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &'a str {
+        self.topic
+    }
+
+    /// How many partitions the topic has now.
+    #[must_use]
+    pub fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    /// The record's key, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    /// The record's value; `None` for null.
+    #[must_use]
+    pub fn value(&self) -> Option<&'a [u8]> {
+        self.value
+    }
+
+    /// The record's headers, in order.
+    #[must_use]
+    pub fn headers(&self) -> &'a [RecordHeader] {
+        self.headers
+    }
 }
 
 /// How a producer chooses.
@@ -38,12 +113,14 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// The partition that the key says; `None` if it is for the sticky choice.
+    /// The partition that is not for the sticky choice to say. To `ignore_keys` is for those that are
+    /// built in, as in Java.
     #[inline]
-    pub(crate) fn by_key(&self, topic: &str, key: Option<&[u8]>, partitions: i32) -> Option<i32> {
+    pub(crate) fn by_record(&self, record: &Unpartitioned<'_>, ignore_keys: bool) -> Option<i32> {
         match self {
-            Self::Kind(kind) => kind.by_key(key, partitions),
-            Self::Custom(custom) => custom.partition(topic, key, partitions),
+            Self::Kind(_) if ignore_keys => None,
+            Self::Kind(kind) => kind.by_key(record.key, record.partitions),
+            Self::Custom(custom) => custom.partition(record),
         }
     }
 
@@ -80,11 +157,6 @@ fn remainder(hash: u32, partitions: i32) -> Option<i32> {
 /// Sarama's: the hash is read as a signed number, and the remainder's sign dropped.
 fn signed_remainder(hash: u32, partitions: i32) -> Option<i32> {
     Some(hash.cast_signed().checked_rem(partitions)?.abs())
-}
-
-/// The key that a partitioner is shown.
-pub(crate) fn visible_key(key: Option<&[u8]>, ignore_keys: bool) -> Option<&[u8]> {
-    key.filter(|_| !ignore_keys)
 }
 
 /// The partition that a key goes to with one of the built-in partitioners; `None` if it goes
@@ -132,6 +204,29 @@ mod tests {
     #[test]
     fn round_robin_looks_at_no_key() {
         check(PartitionerKind::RoundRobin, Some(b"key"), None);
+    }
+
+    #[test]
+    fn keys_are_ignored_by_the_partitioners_that_are_built_in() {
+        let record = Record::to("t").key("k").value("1");
+        let record = Unpartitioned::new(&record, 100);
+        let java = Choice::Kind(PartitionerKind::Java);
+        assert_eq!(java.by_record(&record, false), PartitionerKind::Java.by_key(Some(b"k"), 100));
+        assert_eq!(java.by_record(&record, true), None);
+        let custom = Choice::Custom(Box::new(ByLen));
+        for ignore_keys in [false, true] {
+            assert_eq!(custom.by_record(&record, ignore_keys), Some(2));
+        }
+    }
+
+    /// Counts the bytes of key and value.
+    #[derive(Debug)]
+    struct ByLen;
+
+    impl Partitioner for ByLen {
+        fn partition(&self, record: &Unpartitioned<'_>) -> Option<i32> {
+            i32::try_from(record.key()?.len() + record.value()?.len()).ok()
+        }
     }
 
     #[test]

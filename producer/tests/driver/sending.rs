@@ -6,7 +6,7 @@ use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_core::config::ClientConfig;
 use ottla_core::types::ErrorCode;
 use ottla_producer::config::{Acks, PartitionerKind, ProducerConfig};
-use ottla_producer::partitioner::murmur2;
+use ottla_producer::partitioner::{Partitioner, Unpartitioned, murmur2};
 use ottla_producer::{Producer, Record, SendError};
 use ottla_protocol::compression::{Codec, Compression};
 
@@ -107,6 +107,28 @@ async fn round_robin_visits_all_partitions() {
         partitions.push(producer.send(Record::to("t").key("same")).await.unwrap().partition);
     }
     assert_eq!(partitions, [0, 1, 2, 0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partitioner_of_ones_own_sees_all_of_the_record() {
+    let bed = Bed::start().await;
+    let producer = bed.builder().custom_partitioner(ByRegion).build().await.unwrap();
+    let record = || Record::to("t").key("k").value("north");
+    assert_eq!(producer.send(record().header("region", "2")).await.unwrap().partition, 2);
+    assert_eq!(producer.send(record().header("region", "1")).await.unwrap().partition, 1);
+}
+
+/// Reads the partition from a header.
+#[derive(Debug)]
+struct ByRegion;
+
+impl Partitioner for ByRegion {
+    fn partition(&self, record: &Unpartitioned<'_>) -> Option<i32> {
+        assert_eq!((record.topic(), record.partitions()), ("t", 3));
+        assert_eq!((record.key(), record.value()), (Some(&b"k"[..]), Some(&b"north"[..])));
+        let [region] = record.headers() else { return None };
+        std::str::from_utf8(region.value.as_ref()?).ok()?.parse().ok()
+    }
 }
 
 #[tokio::test(start_paused = true)]

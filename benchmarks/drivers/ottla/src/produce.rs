@@ -184,7 +184,7 @@ impl Chosen {
 }
 
 impl ottla::Partitioner for Chosen {
-    fn partition(&self, _topic: &str, _key: Option<&[u8]>, _partitions: i32) -> Option<i32> {
+    fn partition(&self, _record: &ottla::Unpartitioned<'_>) -> Option<i32> {
         Some(self.0.load(Ordering::Relaxed))
     }
 }
