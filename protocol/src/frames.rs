@@ -83,6 +83,9 @@ pub struct RequestFrame {
     pub correlation_id: i32,
     /// What the client calls itself; `None` for null.
     pub client_id: Option<bytestring::ByteString>,
+    /// Tagged fields of the header that are not known here. A proxy that passes the request on
+    /// passes them on, too.
+    pub unknown_tagged_fields: UnknownTaggedFields,
     /// The request behind the header, sharing the memory of the frame.
     pub body: Bytes,
 }
@@ -106,8 +109,9 @@ impl RequestFrame {
             .ok_or_else(|| in_header(DecodeError::new("request_api_key", 0, unknown)))?;
         let mut reader = Reader::new(frame, false);
         let header = RequestHeader::decode_from(&mut reader, api.request_header_version(version))?;
-        let RequestHeader { correlation_id, client_id, .. } = header;
-        Ok(Self { api, version, correlation_id, client_id, body: reader.into_rest() })
+        let RequestHeader { correlation_id, client_id, unknown_tagged_fields, .. } = header;
+        let body = reader.into_rest();
+        Ok(Self { api, version, correlation_id, client_id, unknown_tagged_fields, body })
     }
 
     /// Reads the request.
@@ -129,6 +133,8 @@ impl RequestFrame {
 pub struct ResponseFrame {
     /// The correlation id of the request that this answers.
     pub correlation_id: i32,
+    /// Tagged fields of the header that are not known here.
+    pub unknown_tagged_fields: UnknownTaggedFields,
     /// The response behind the header, sharing the memory of the frame.
     pub body: Bytes,
 }
@@ -144,7 +150,8 @@ impl ResponseFrame {
         let mut reader = Reader::new(frame, false);
         let header_version = api.response_header_version(version);
         let header = ResponseHeader::decode_from(&mut reader, header_version)?;
-        Ok(Self { correlation_id: header.correlation_id, body: reader.into_rest() })
+        let ResponseHeader { correlation_id, unknown_tagged_fields } = header;
+        Ok(Self { correlation_id, unknown_tagged_fields, body: reader.into_rest() })
     }
 
     /// Reads the response.
@@ -200,7 +207,7 @@ mod tests {
     use crate::messages::{
         ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, ProduceRequest,
     };
-    use crate::wire::take_frame;
+    use crate::wire::{UnknownTaggedField, take_frame};
     use bytes::{Buf, BytesMut};
 
     #[test]
@@ -247,6 +254,28 @@ mod tests {
             read.request().unwrap_err().kind(),
             DecodeErrorKind::UnsupportedVersion { version: 99, .. }
         ));
+    }
+
+    #[test]
+    fn tagged_fields_of_a_header_that_are_not_known_are_kept() {
+        // A header ends with the count of its tagged fields.
+        let (one, field) = (1_u8, [7_u8, 2, 0xca, 0xfe]);
+        let tagged = UnknownTaggedField { tag: 7, data: Bytes::from_static(&[0xca, 0xfe]) };
+        let expected: UnknownTaggedFields = [tagged].into_iter().collect();
+
+        let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
+        let body = request.encode(12).unwrap().len();
+        let plain = without_length(encode_request(&request, 12, 7, None).unwrap());
+        let (header, body) = plain.split_at(plain.len() - body);
+        let header = &header[..header.len() - 1];
+        let read = RequestFrame::decode(&[header, &[one], &field, body].concat().into()).unwrap();
+        assert_eq!(read.unknown_tagged_fields, expected);
+        assert_eq!(read.request(), Ok(AnyRequest::Metadata(request)));
+
+        let response = [&[0, 0, 0, 7, one][..], &field].concat();
+        let read = ResponseFrame::decode(&response.into(), ApiKey::Metadata, 12).unwrap();
+        assert_eq!((read.correlation_id, read.unknown_tagged_fields), (7, expected));
+        assert!(read.body.is_empty());
     }
 
     #[test]

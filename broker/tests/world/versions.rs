@@ -2,6 +2,7 @@ use ottla_broker::api::{Admission, SERVED, admit, versions};
 use ottla_broker::world::Flow;
 use ottla_protocol::frames::{RequestFrame, encode_any_request, encode_any_response};
 use ottla_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::wire::UnknownTaggedFields;
 use ottla_protocol::{ApiKey, ErrorCode};
 
 use super::*;
@@ -15,7 +16,14 @@ fn request() -> ApiVersionsRequest {
 }
 
 fn header(api: ApiKey, version: i16) -> RequestFrame {
-    RequestFrame { api, version, correlation_id: 0, client_id: None, body: Bytes::new() }
+    RequestFrame {
+        api,
+        version,
+        correlation_id: 0,
+        client_id: None,
+        unknown_tagged_fields: UnknownTaggedFields::new(),
+        body: Bytes::new(),
+    }
 }
 
 #[test]

@@ -357,7 +357,7 @@ impl Connection {
             return Err(CloseReason::NotKafka("it answers what nobody asked".into()));
         };
         let (api, version, expected) = (oldest.wait.api, oldest.version, oldest.correlation_id);
-        let ResponseFrame { correlation_id: got, body } =
+        let ResponseFrame { correlation_id: got, body, .. } =
             ResponseFrame::decode(frame, api, version).map_err(unreadable)?;
         if got != expected {
             return Err(CloseReason::WrongCorrelation { expected, got });
