@@ -10,7 +10,8 @@ use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
 use crate::config::{
-    AssignmentStrategy, AutoOffsetReset, ConfigDoubt, ConfigProblem, ConsumerConfig, IsolationLevel,
+    AssignmentStrategy, AutoOffsetReset, ConfigDoubt, ConsumerConfig, ConsumerConfigProblem,
+    IsolationLevel,
 };
 use crate::consumer::Consumer;
 use crate::driver::Shared;
@@ -176,7 +177,7 @@ fn check_settings(
 ) -> Result<(), ConsumerError> {
     let mut problems = config.problems(client.config());
     if config.partition_assignment_strategy.is_empty() && assignors.is_empty() {
-        problems.push(ConfigProblem::NoStrategy);
+        problems.push(ConsumerConfigProblem::NoStrategy);
     }
     if !problems.is_empty() {
         return Err(ConsumerError::Config { problems });

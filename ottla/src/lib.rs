@@ -48,7 +48,7 @@ pub use kafka::{Kafka, KafkaBuilder};
 pub use ottla_admin as admin;
 pub use ottla_admin::{Admin, AdminError};
 pub use ottla_consumer::config::{
-    AssignmentStrategy, AutoOffsetReset, ConsumerConfig, IsolationLevel,
+    AssignmentStrategy, AutoOffsetReset, ConsumerConfig, ConsumerConfigProblem, IsolationLevel,
 };
 pub use ottla_consumer::error::{ConsumerError, FetchError};
 pub use ottla_consumer::listener::{Assigned, ListenerError, Lost, RebalanceListener, Revoking};
@@ -70,7 +70,9 @@ pub use ottla_core::net::Client;
 pub use ottla_core::types::{
     ConsumerGroupMetadata, HostPort, LeaderEpoch, NodeId, Progress, TopicName, TopicPartition, Uuid,
 };
-pub use ottla_producer::config::{Acks, Codec, Compression, PartitionerKind, ProducerConfig};
+pub use ottla_producer::config::{
+    Acks, Codec, Compression, PartitionerKind, ProducerConfig, ProducerConfigProblem,
+};
 pub use ottla_producer::error::{AppendError, SealError};
 pub use ottla_producer::net::{AlreadyClosed, BuildError};
 pub use ottla_producer::partitioner::{Partitioner, Unpartitioned, partition_for_key};

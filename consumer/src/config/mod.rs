@@ -6,7 +6,7 @@ mod problem;
 mod table;
 
 pub use choices::{AssignmentStrategy, AutoOffsetReset, IsolationLevel};
-pub use problem::{ConfigDoubt, ConfigProblem};
+pub use problem::{ConfigDoubt, ConsumerConfigProblem};
 pub use table::CONSUMER;
 
 use std::time::Duration;

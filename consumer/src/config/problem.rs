@@ -9,7 +9,7 @@ use super::ConsumerConfig;
 /// Settings that do not fit one another, or could not be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigProblem {
+pub enum ConsumerConfigProblem {
     /// A group without a name.
     #[error("group.id must not be empty; leave it out to be in no group")]
     EmptyGroupId,
@@ -85,7 +85,7 @@ pub struct ConfigDoubt {
 impl ConsumerConfig {
     /// What is wrong with these settings together and with those of the client; empty if nothing is.
     #[must_use]
-    pub fn problems(&self, client: &ClientConfig) -> Vec<ConfigProblem> {
+    pub fn problems(&self, client: &ClientConfig) -> Vec<ConsumerConfigProblem> {
         let mut problems = self.group_problems();
         problems.extend(self.fetch_problems(client));
         problems
@@ -122,7 +122,7 @@ impl ConsumerConfig {
         doubts.map(|(_, name, why)| ConfigDoubt { name, why }).collect()
     }
 
-    fn group_problems(&self) -> Vec<ConfigProblem> {
+    fn group_problems(&self) -> Vec<ConsumerConfigProblem> {
         let (heartbeat, session) = (self.heartbeat_interval, self.session_timeout);
         let (group, instance) = (self.group_id.as_deref(), self.group_instance_id.as_deref());
         let millis = [
@@ -136,17 +136,20 @@ impl ConsumerConfig {
                 problems.push(problem);
             }
         };
-        refuse(group == Some(""), ConfigProblem::EmptyGroupId);
-        refuse(instance.is_some() && group.is_none(), ConfigProblem::InstanceWithoutGroup);
-        refuse(instance.is_some_and(|name| !is_legal_name(name)), ConfigProblem::IllegalInstanceId);
-        refuse(heartbeat >= session, ConfigProblem::Heartbeat { heartbeat, session });
+        refuse(group == Some(""), ConsumerConfigProblem::EmptyGroupId);
+        refuse(instance.is_some() && group.is_none(), ConsumerConfigProblem::InstanceWithoutGroup);
+        refuse(
+            instance.is_some_and(|name| !is_legal_name(name)),
+            ConsumerConfigProblem::IllegalInstanceId,
+        );
+        refuse(heartbeat >= session, ConsumerConfigProblem::Heartbeat { heartbeat, session });
         for (name, duration) in millis {
-            refuse(!is_in_millis(duration), ConfigProblem::NotInMillis { name });
+            refuse(!is_in_millis(duration), ConsumerConfigProblem::NotInMillis { name });
         }
         problems
     }
 
-    fn fetch_problems(&self, client: &ClientConfig) -> Vec<ConfigProblem> {
+    fn fetch_problems(&self, client: &ClientConfig) -> Vec<ConsumerConfigProblem> {
         let (wait, timeout) = (self.fetch_max_wait, client.request_timeout);
         let (least, most, frame) =
             (self.fetch_min_bytes, self.fetch_max_bytes, client.max_response);
@@ -156,12 +159,12 @@ impl ConsumerConfig {
                 problems.push(problem);
             }
         };
-        refuse(self.max_poll_records == Some(0), ConfigProblem::NoRecords);
-        refuse(wait >= timeout, ConfigProblem::FetchWait { wait, timeout });
-        refuse(least > most, ConfigProblem::FetchBytes { least, most });
+        refuse(self.max_poll_records == Some(0), ConsumerConfigProblem::NoRecords);
+        refuse(wait >= timeout, ConsumerConfigProblem::FetchWait { wait, timeout });
+        refuse(least > most, ConsumerConfigProblem::FetchBytes { least, most });
         refuse(
             usize::try_from(most).is_ok_and(|most| most > frame),
-            ConfigProblem::ResponseBytes { most, frame },
+            ConsumerConfigProblem::ResponseBytes { most, frame },
         );
         problems
     }
@@ -189,16 +192,19 @@ mod tests {
 
     #[test]
     fn names_are_those_of_kafka() {
-        check(|it| it.group_id = Some(String::new()), &[ConfigProblem::EmptyGroupId]);
+        check(|it| it.group_id = Some(String::new()), &[ConsumerConfigProblem::EmptyGroupId]);
         check(
             |it| it.group_instance_id = Some("a b".into()),
-            &[ConfigProblem::InstanceWithoutGroup, ConfigProblem::IllegalInstanceId],
+            &[
+                ConsumerConfigProblem::InstanceWithoutGroup,
+                ConsumerConfigProblem::IllegalInstanceId,
+            ],
         );
     }
 
     #[test]
     fn what_requests_cannot_hold_is_told() {
-        let not_in_millis = |name| ConfigProblem::NotInMillis { name };
+        let not_in_millis = |name| ConsumerConfigProblem::NotInMillis { name };
         check(
             |it| {
                 it.session_timeout = Duration::MAX;
@@ -210,7 +216,7 @@ mod tests {
                 not_in_millis("session.timeout.ms"),
                 not_in_millis("heartbeat.interval.ms"),
                 not_in_millis("max.poll.interval.ms"),
-                ConfigProblem::NoRecords,
+                ConsumerConfigProblem::NoRecords,
             ],
         );
     }
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut ConsumerConfig), expected: &[ConfigProblem]) {
+    fn check(change: impl FnOnce(&mut ConsumerConfig), expected: &[ConsumerConfigProblem]) {
         let mut config = ConsumerConfig::default();
         change(&mut config);
         assert_eq!(config.problems(&ClientConfig::default()), expected);

@@ -8,7 +8,7 @@ use ottla_protocol::{ErrorClass, ErrorCode};
 
 use super::FetchError;
 use super::fetch::unreadable_kind;
-use crate::config::ConfigProblem;
+use crate::config::ConsumerConfigProblem;
 use crate::machine::commit::CommitError;
 use crate::machine::membership::GroupError;
 use crate::machine::subscription::PatternError;
@@ -21,7 +21,7 @@ pub enum ConsumerError {
     #[error("consumer settings: {}", listed(.problems))]
     Config {
         /// All of what is wrong; not empty.
-        problems: Vec<ConfigProblem>,
+        problems: Vec<ConsumerConfigProblem>,
     },
     /// A partition cannot be read on; the others can.
     #[error(transparent)]
@@ -178,7 +178,7 @@ impl ConsumerError {
     }
 }
 
-fn listed(problems: &[ConfigProblem]) -> String {
+fn listed(problems: &[ConsumerConfigProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

@@ -91,7 +91,7 @@ impl Default for ProducerConfig {
 impl ProducerConfig {
     /// What is wrong with these settings together; empty if nothing is.
     #[must_use]
-    pub fn problems(&self) -> Vec<ConfigProblem> {
+    pub fn problems(&self) -> Vec<ProducerConfigProblem> {
         let mut problems = Vec::new();
         let mut refuse = |wrong: bool, problem| {
             if wrong {
@@ -101,31 +101,40 @@ impl ProducerConfig {
         let in_flight = self.max_in_flight_requests_per_connection;
         let whole = self.linger.saturating_add(self.request_timeout);
         let idempotent = self.enable_idempotence;
-        refuse(idempotent && self.acks != Acks::All, ConfigProblem::IdempotenceWithoutAllAcks);
+        refuse(
+            idempotent && self.acks != Acks::All,
+            ProducerConfigProblem::IdempotenceWithoutAllAcks,
+        );
         refuse(
             idempotent && in_flight > MAX_IDEMPOTENT_IN_FLIGHT,
-            ConfigProblem::IdempotenceInFlight(in_flight),
+            ProducerConfigProblem::IdempotenceInFlight(in_flight),
         );
-        refuse(in_flight == 0, ConfigProblem::NoRequestInFlight);
+        refuse(in_flight == 0, ProducerConfigProblem::NoRequestInFlight);
         refuse(
             self.transactional_id.is_some() && !idempotent,
-            ConfigProblem::TransactionsWithoutIdempotence,
+            ProducerConfigProblem::TransactionsWithoutIdempotence,
         );
         refuse(
             self.transactional_id.as_ref().is_some_and(|id| id.is_empty()),
-            ConfigProblem::EmptyTransactionalId,
+            ProducerConfigProblem::EmptyTransactionalId,
         );
         let timeout_ms = self.transaction_timeout.as_millis();
         refuse(
             timeout_ms == 0 || i32::try_from(timeout_ms).is_err(),
-            ConfigProblem::TransactionTimeout,
+            ProducerConfigProblem::TransactionTimeout,
         );
-        refuse(self.delivery_timeout < whole, ConfigProblem::DeliveryTimeout { at_least: whole });
+        refuse(
+            self.delivery_timeout < whole,
+            ProducerConfigProblem::DeliveryTimeout { at_least: whole },
+        );
         let largest = self.batch_size.max(self.max_request_size);
-        refuse(self.buffer_memory < largest, ConfigProblem::BufferMemory { at_least: largest });
-        refuse(self.retry_backoff > self.retry_backoff_max, ConfigProblem::RetryBackoff);
+        refuse(
+            self.buffer_memory < largest,
+            ProducerConfigProblem::BufferMemory { at_least: largest },
+        );
+        refuse(self.retry_backoff > self.retry_backoff_max, ProducerConfigProblem::RetryBackoff);
         let codec = self.compression.compression();
-        refuse(!codec.is_enabled(), ConfigProblem::CodecNotBuilt(codec.name()));
+        refuse(!codec.is_enabled(), ProducerConfigProblem::CodecNotBuilt(codec.name()));
         problems
     }
 
@@ -164,7 +173,7 @@ impl Acks {
 /// Settings that do not fit one another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigProblem {
+pub enum ProducerConfigProblem {
     /// Idempotence rests on the acknowledgement of all replicas.
     #[error("enable.idempotence=true needs acks=all; set acks=all, or enable.idempotence=false")]
     IdempotenceWithoutAllAcks,
@@ -246,11 +255,11 @@ mod tests {
         assert_eq!(
             config.problems(),
             [
-                ConfigProblem::IdempotenceWithoutAllAcks,
-                ConfigProblem::IdempotenceInFlight(6),
-                ConfigProblem::DeliveryTimeout { at_least: Duration::from_millis(30_005) },
-                ConfigProblem::BufferMemory { at_least: 1 << 20 },
-                ConfigProblem::RetryBackoff,
+                ProducerConfigProblem::IdempotenceWithoutAllAcks,
+                ProducerConfigProblem::IdempotenceInFlight(6),
+                ProducerConfigProblem::DeliveryTimeout { at_least: Duration::from_millis(30_005) },
+                ProducerConfigProblem::BufferMemory { at_least: 1 << 20 },
+                ProducerConfigProblem::RetryBackoff,
             ]
         );
     }
@@ -262,7 +271,7 @@ mod tests {
             transactional_id: Some("billing".into()),
             ..ProducerConfig::default()
         };
-        assert_eq!(config.problems(), [ConfigProblem::TransactionsWithoutIdempotence]);
+        assert_eq!(config.problems(), [ProducerConfigProblem::TransactionsWithoutIdempotence]);
         assert!(config.may_reorder());
     }
 }

@@ -14,7 +14,7 @@ use super::producer::Producer;
 use super::shared::Shared;
 use super::transaction::{StartError, TransactionalProducer, TransactionalProducerBuilder};
 use crate::accumulator::{Accumulator, Common, FailureHook};
-use crate::config::{Acks, ConfigProblem, PartitionerKind, ProducerConfig};
+use crate::config::{Acks, PartitionerKind, ProducerConfig, ProducerConfigProblem};
 use crate::error::SendError;
 use crate::partitioner::{Choice, Partitioner};
 use crate::record::Record;
@@ -145,7 +145,9 @@ impl ProducerBuilder {
     #[expect(clippy::unused_async, reason = "the other builder waits, and looks the same")]
     pub async fn build(self) -> Result<Producer, BuildError> {
         if self.config.transactional_id.is_some() {
-            return Err(BuildError { problems: vec![ConfigProblem::TransactionalIdUnused] });
+            return Err(BuildError {
+                problems: vec![ProducerConfigProblem::TransactionalIdUnused],
+            });
         }
         self.make().map(Producer::new)
     }
@@ -167,7 +169,7 @@ impl ProducerBuilder {
     /// As [`TransactionalProducerBuilder::build`].
     pub async fn build_transactional(self) -> Result<TransactionalProducer, StartError> {
         if self.config.transactional_id.is_none() {
-            let problems = vec![ConfigProblem::NoTransactionalId];
+            let problems = vec![ProducerConfigProblem::NoTransactionalId];
             return Err(BuildError { problems }.into());
         }
         TransactionalProducerBuilder::new(self).build().await
@@ -197,9 +199,10 @@ impl ProducerBuilder {
 
 /// Settings that do not fit one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BuildError {
     /// All of what is wrong; not empty.
-    pub problems: Vec<ConfigProblem>,
+    pub problems: Vec<ProducerConfigProblem>,
 }
 
 impl fmt::Display for BuildError {
