@@ -1,11 +1,12 @@
 //! Why an administrative call failed.
 
-use std::error::Error;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::error::{Certainty, ErrorBuilder, ErrorClass, ErrorCode, ErrorKind, RequestError};
+use ottla_core::error::{
+    Certainty, ErrorBuilder, ErrorClass, ErrorCode, ErrorKind, RequestError, WithCauses,
+};
 
 /// Why an administrative call failed for one item: a topic, a partition, a group, a broker.
 ///
@@ -30,7 +31,7 @@ pub enum AdminError {
         certainty: Certainty,
     },
     /// No broker answered, or none could be asked.
-    #[error("{subject}: {}", Chain(error))]
+    #[error("{subject}: {}", WithCauses(error))]
     Request {
         /// What was to be done to what.
         subject: Arc<str>,
@@ -166,28 +167,6 @@ impl fmt::Display for Refused<'_> {
             _ => code.fmt(f)?,
         }
         hint(*code).map_or(Ok(()), |hint| write!(f, ". {hint}"))
-    }
-}
-
-/// An error and all its causes, because one line is all that most people print.
-struct Chain<'a>(&'a RequestError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
-        let mut told = self.0.to_string();
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some errors tell their cause themselves.
-            if !told.ends_with(&text) {
-                write!(f, ": {text}")?;
-                told.clear();
-                told.write_str(&text)?;
-            }
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError};
+use ottla_core::error::{
+    Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError, WithCauses,
+};
 use ottla_core::types::{TopicName, TopicPartition};
 
 use crate::record::Record;
@@ -69,7 +71,11 @@ pub enum SendError {
         topic: TopicName,
     },
     /// The topic's partitions could not be learnt within the time that the call may take.
-    #[error("send {topic}: no metadata within max.block.ms={}", max_block.as_millis())]
+    #[error(
+        "send {topic}: no metadata within max.block.ms={}{}",
+        max_block.as_millis(),
+        Last(last.as_deref().map(|last| WithCauses(last)))
+    )]
     NoMetadata {
         /// The topic.
         topic: TopicName,
@@ -171,7 +177,7 @@ pub enum SendError {
         source: SealError,
     },
     /// The request could not be made at all.
-    #[error("send {partition}: {source}")]
+    #[error("send {partition}: {}", WithCauses(source))]
     Request {
         /// Where it was to go.
         partition: TopicPartition,
@@ -357,7 +363,7 @@ pub enum Trouble {
     #[error("{0}")]
     Code(ErrorCode),
     /// Why there was no answer.
-    #[error("{0}")]
+    #[error("{}", WithCauses(.0))]
     Request(Arc<RequestError>),
     /// Nobody leads the partition.
     #[error("the partition has no leader")]
@@ -458,11 +464,11 @@ impl fmt::Display for Said<'_> {
 }
 
 /// What went wrong last, behind a semicolon.
-struct Last<'a>(Option<&'a Trouble>);
+struct Last<T>(Option<T>);
 
-impl fmt::Display for Last<'_> {
+impl<T: fmt::Display> fmt::Display for Last<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |trouble| write!(f, "; last: {trouble}"))
+        self.0.as_ref().map_or(Ok(()), |trouble| write!(f, "; last: {trouble}"))
     }
 }
 
@@ -491,6 +497,15 @@ mod tests {
              do so with allow.auto.create.topics=true",
         );
         check(
+            &SendError::NoMetadata {
+                topic: "orders".into(),
+                max_block: Duration::from_secs(60),
+                last: Some(Arc::new(no_answer())),
+            },
+            "send orders: no metadata within max.block.ms=60000; last: no answer from any broker \
+             within 60 s: no broker is available for this: BrokerNotAvailable",
+        );
+        check(
             &SendError::DeliveryTimeout {
                 partition: TopicPartition::new("orders", 3),
                 delivery_timeout: Duration::from_secs(120),
@@ -501,6 +516,15 @@ mod tests {
             "send orders-3: not acknowledged within delivery.timeout.ms=120000 (possibly written, \
              7 attempts); last: the partition has no leader",
         );
+    }
+
+    fn no_answer() -> RequestError {
+        let unroutable = RequestError::Unroutable { code: ErrorCode::BrokerNotAvailable };
+        RequestError::DeadlineExceeded {
+            within: Duration::from_secs(60),
+            certainty: Certainty::NotWritten,
+            last: Some(Arc::new(unroutable)),
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ottla_core::error::{Error, ErrorKind, RequestError};
+use ottla_core::error::{Error, ErrorKind, RequestError, WithCauses};
 use ottla_core::types::{TopicName, TopicPartition};
 use ottla_protocol::{ErrorClass, ErrorCode};
 
@@ -67,7 +67,7 @@ pub enum ConsumerError {
     #[error(transparent)]
     Commit(#[from] CommitError),
     /// The application's rebalance listener failed.
-    #[error("the rebalance listener failed")]
+    #[error("the rebalance listener failed: {}", WithCauses(source))]
     Listener {
         /// What it said.
         #[source]
@@ -208,6 +208,8 @@ impl From<ConsumerError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ottla_core::error::Certainty;
 
     use super::*;
@@ -257,6 +259,34 @@ mod tests {
 
     fn closed() -> RequestError {
         RequestError::Closed { certainty: Certainty::NotWritten }
+    }
+
+    #[test]
+    fn an_error_says_in_one_line_why() {
+        let unroutable = RequestError::Unroutable { code: ErrorCode::CoordinatorNotAvailable };
+        let late = RequestError::DeadlineExceeded {
+            within: Duration::from_secs(60),
+            certainty: Certainty::NotWritten,
+            last: Some(Arc::new(unroutable.clone())),
+        };
+        let source = Arc::new(unroutable.clone());
+        let group = GroupError::Request { group: "g".into(), source };
+        let commit = CommitError::DeadlineExceeded {
+            within: Duration::from_secs(60),
+            last: None,
+            cause: Some(Arc::new(unroutable)),
+        };
+        let listener = || Box::<dyn std::error::Error + Send + Sync>::from("the disk is full");
+        for (error, why) in [
+            (ConsumerError::Commit(CommitError::Request(late)), "CoordinatorNotAvailable"),
+            (ConsumerError::Commit(commit), "CoordinatorNotAvailable"),
+            (ConsumerError::Group(group), "CoordinatorNotAvailable"),
+            (ConsumerError::Listener { source: listener().into() }, "the disk is full"),
+        ] {
+            assert!(error.to_string().ends_with(why), "{error}");
+            let shown = format!("{:#}", Error::from(error));
+            assert_eq!(shown.matches(why).count(), 1, "{shown}");
+        }
     }
 
     #[test]

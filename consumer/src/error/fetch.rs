@@ -1,6 +1,6 @@
 //! Why a partition cannot be read on.
 
-use ottla_core::error::ErrorKind;
+use ottla_core::error::{ErrorKind, WithCauses};
 use ottla_core::types::TopicPartition;
 use ottla_protocol::compression::CompressionError;
 use ottla_protocol::records::RecordsError;
@@ -46,7 +46,11 @@ pub enum FetchError {
     },
     /// A batch cannot be read: damage on the way or on disk, more bytes than it may unpack to, or a
     /// codec that is not compiled in.
-    #[error("{partition}: the records from offset {offset} cannot be read; {}", remedy(.source))]
+    #[error(
+        "{partition}: the records from offset {offset} cannot be read ({}); {}",
+        WithCauses(source),
+        remedy(source)
+    )]
     Unreadable {
         /// The partition. It is not read until a seek.
         partition: TopicPartition,
@@ -137,7 +141,7 @@ mod tests {
         let wide = CompressionError::WindowTooLarge { window: 2, max: 1 };
         let large = CompressionError::OutputTooLarge { limit: 1 };
         for (source, remedy, kind) in [
-            (damaged, "cannot be read; seek past them to go on", ErrorKind::Corrupt),
+            (damaged, "); seek past them to go on", ErrorKind::Corrupt),
             (unread(disabled), "build with the Cargo feature", ErrorKind::Unsupported),
             (unread(wide), "build with the Cargo feature", ErrorKind::Unsupported),
             (unread(large), "raise max.decompressed.batch.bytes", ErrorKind::Config),

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use ottla_protocol::{ErrorClass, ErrorCode};
 
+use super::causes::untold;
 use super::request::Took;
 use super::{Certainty, ErrorKind};
 
 /// Why an operation failed. Small, and cheap to clone.
 ///
 /// Shown in one line: what was done to what, why that failed, with whom, how often it was tried and
-/// for how long, and what to do about it. `{:#}` adds the causes, a line for each.
+/// for how long, and what to do about it. `{:#}` adds what the causes say beyond that, a line for
+/// each.
 ///
 /// At most one of [`is_retriable`](Self::is_retriable), [`requires_abort`](Self::requires_abort)
 /// and [`is_fatal`](Self::is_fatal) is true.
@@ -132,15 +134,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt_line(f)?;
-        // What says the line itself is not told as its cause.
-        let first = self.source().filter(|_| f.alternate());
-        let mut source = if self.0.is_whole { first.and_then(StdError::source) } else { first };
-        while let Some(cause) = source {
-            write!(f, "\ncaused by: {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
+        let line = self.0.line();
+        f.write_str(&line)?;
+        let source = self.source().filter(|_| f.alternate());
+        untold(line, source).try_for_each(|cause| write!(f, "\ncaused by: {cause}"))
     }
 }
 
@@ -157,23 +154,23 @@ impl StdError for Error {
 }
 
 impl Parts {
-    fn fmt_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn line(&self) -> String {
         if self.is_whole {
-            return f.write_str(&self.cause);
+            return self.cause.clone().into_owned();
         }
-        f.write_str(&self.operation)?;
+        let mut line = self.operation.clone().into_owned();
         if let Some(subject) = &self.subject {
-            write!(f, " {subject}")?;
+            line.extend([" ", subject]);
         }
-        write!(f, ": {}", self.cause)?;
+        line.extend([": ", &*self.cause]);
         let details = self.details();
         if !details.is_empty() {
-            write!(f, " ({})", details.join(", "))?;
+            line.extend([" (", &details.join(", "), ")"]);
         }
-        match &self.hint {
-            Some(hint) => write!(f, ". {hint}"),
-            None => Ok(()),
+        if let Some(hint) = &self.hint {
+            line.extend([". ", hint]);
         }
+        line
     }
 
     fn details(&self) -> Vec<String> {

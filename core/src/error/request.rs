@@ -57,7 +57,7 @@ pub enum RequestError {
         ours: VersionRange,
     },
     /// The request cannot be written in the version that both speak.
-    #[error("cannot be asked of {peer}")]
+    #[error("cannot be asked of {peer}: {source}")]
     Encode {
         /// The broker.
         peer: Arc<Peer>,

@@ -49,7 +49,8 @@ impl Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let class = ErrorClass::InvalidConfiguration;
-        Self::builder("config", ErrorKind::Config, class, error.to_string()).build()
+        let told = Self::builder("config", ErrorKind::Config, class, error.to_string());
+        told.source(error).build()
     }
 }
 

@@ -28,4 +28,4 @@
 //! | [`is_fatal`](crate::Error::is_fatal) | the producer, consumer or client it came from must be given up |
 //! | [`possibly_written`](crate::Error::possibly_written) | a broker may have acted on it |
 //!
-//! An error prints as one line. `{:#}` adds its causes.
+//! An error prints as one line, which says why. `{:#}` adds what else its causes have to say.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use ottla_core::error::{Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError};
+use ottla_core::error::{
+    Certainty, Error, ErrorClass, ErrorCode, ErrorKind, RequestError, WithCauses,
+};
 use ottla_core::types::TopicPartition;
 use ottla_protocol::ApiKey;
 
-use super::{SendError, Trouble};
+use super::{Last, SendError, Trouble};
 
 /// Why an operation of a transaction failed, and what is to be done about it:
 ///
@@ -124,7 +126,7 @@ pub enum AbortCause {
         max_block: Duration,
     },
     /// The request could not be made at all.
-    #[error("{api:?} could not be asked: {source}")]
+    #[error("{api:?} could not be asked: {}", WithCauses(source))]
     Request {
         /// What was to be asked.
         api: ApiKey,
@@ -165,7 +167,7 @@ pub enum FatalCause {
         code: ErrorCode,
     },
     /// The request cannot be made.
-    #[error("{api:?} could not be asked: {source}")]
+    #[error("{api:?} could not be asked: {}", WithCauses(source))]
     Request {
         /// What was to be asked.
         api: ApiKey,
@@ -395,15 +397,6 @@ struct Of<'a>(Option<&'a TopicPartition>);
 impl fmt::Display for Of<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |partition| write!(f, " for {partition}"))
-    }
-}
-
-/// What went wrong last, behind a semicolon.
-struct Last<'a>(Option<&'a Trouble>);
-
-impl fmt::Display for Last<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |trouble| write!(f, "; last: {trouble}"))
     }
 }
 

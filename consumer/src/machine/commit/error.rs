@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
+use ottla_core::error::{ErrorClass, ErrorCode, RequestError, WithCauses};
 use ottla_core::types::TopicPartition;
 
 /// Why offsets were not committed, or committed offsets not looked up.
@@ -11,7 +11,7 @@ use ottla_core::types::TopicPartition;
 #[non_exhaustive]
 pub enum CommitError {
     /// The coordinator could not be reached.
-    #[error("the group coordinator could not be reached")]
+    #[error("the group coordinator could not be reached: {}", WithCauses(.0))]
     Request(#[from] RequestError),
     /// The coordinator refused one partition; others of the same call may have been taken.
     #[error("{partition}: refused with {code}{}", hint(*.code))]
@@ -47,7 +47,12 @@ pub enum CommitError {
     #[error("the group is rebalancing; poll, and commit again")]
     Rebalancing,
     /// The deadline passed first.
-    #[error("not answered for within {} ms{}", within.as_millis(), said(*.last))]
+    #[error(
+        "not answered for within {} ms{}{}",
+        within.as_millis(),
+        said(*.last),
+        because(.cause.as_deref())
+    )]
     DeadlineExceeded {
         /// The time that there was.
         within: Duration,
@@ -107,6 +112,10 @@ fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::TopicAuthorizationFailed => "; it needs READ on the topic",
         _ => "",
     }
+}
+
+fn because(cause: Option<&RequestError>) -> String {
+    cause.map_or_else(String::new, |cause| format!(": {}", WithCauses(cause)))
 }
 
 fn said(last: Option<ErrorCode>) -> String {

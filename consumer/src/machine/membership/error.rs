@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use ottla_core::error::{ErrorClass, ErrorCode, RequestError};
+use ottla_core::error::{ErrorClass, ErrorCode, RequestError, WithCauses};
 
 use crate::machine::assignor::AssignError;
 
@@ -50,7 +50,7 @@ pub enum GroupError {
         why: Arc<str>,
     },
     /// An assignor of the application failed while this member led the group.
-    #[error("group {group}: cannot be assigned")]
+    #[error("group {group}: cannot be assigned: {}", WithCauses(source))]
     Assign {
         /// The group.
         group: ByteString,
@@ -59,7 +59,7 @@ pub enum GroupError {
         source: AssignError,
     },
     /// The coordinator cannot be asked at all.
-    #[error("group {group}: cannot be joined")]
+    #[error("group {group}: cannot be joined: {}", WithCauses(source))]
     Request {
         /// The group.
         group: ByteString,

@@ -82,10 +82,12 @@ fn a_setting_is_mistyped() {
     properties.set("client.idd", "x");
     let rows: Vec<_> = CLIENT.rows().collect();
     let error = ConfigError::check(properties.unknown(&rows).0).unwrap_err();
-    assert_eq!(
-        Error::from(error).to_string(),
-        "config: no property is called `client.idd` (set in code); did you mean `client.id`?"
-    );
+    let error = Error::from(error);
+    let expected =
+        "config: no property is called `client.idd` (set in code); did you mean `client.id`?";
+    assert_eq!((error.to_string(), format!("{error:#}")), (expected.into(), expected.into()));
+    let source: Option<&ConfigError> = error.source().and_then(|source| source.downcast_ref());
+    assert_eq!(source.map(|source| source.problems().len()), Some(1));
 }
 
 #[test]
@@ -111,6 +113,7 @@ fn the_alternate_form_has_the_chain_of_causes() {
     assert_eq!(lines[0], error.to_string());
     assert_eq!(lines[1], "caused by: no answer from any broker within 0.2 s");
     assert!(lines[2].starts_with("caused by: bootstrap server localhost:1: cannot connect"));
+    assert_eq!(lines.len(), 3, "{shown}");
     assert!(error.source().is_some());
 }
 
