@@ -103,6 +103,16 @@ impl ConsumerConfig {
                 "over a third of session.timeout.ms, two heartbeats that are lost end the membership",
             ),
             (
+                self.fetch_max_wait.is_zero(),
+                "fetch.max.wait.ms",
+                "with 0, brokers that have nothing to read are asked again without end",
+            ),
+            (
+                self.fetch_min_bytes == 0,
+                "fetch.min.bytes",
+                "with 0, brokers that have nothing to read are asked again without end; set 1",
+            ),
+            (
                 self.max_poll_interval < session,
                 "max.poll.interval.ms",
                 "below session.timeout.ms, a slow application is found before a dead one",

@@ -379,6 +379,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fetch_that_never_waits_is_warned_of() {
+        let warnings = read("fetch.max.wait.ms=0\nfetch.min.bytes=0").unwrap().warnings;
+        let names: Vec<&str> = warnings.iter().map(|warning| &*warning.name).collect();
+        assert_eq!(names, ["fetch.max.wait.ms", "fetch.min.bytes"]);
+    }
+
+    #[test]
     fn a_protocol_that_is_not_there_yet_is_told_apart() {
         check(
             "group.protocol=consumer",

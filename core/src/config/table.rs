@@ -1,10 +1,12 @@
 //! The properties that every role has.
 
+use std::time::Duration;
+
 use crate::set_field;
 
 use super::value::{
-    addresses, boolean, choice, millis, millis_or_never, optional, system_bytes, wire_millis,
-    within,
+    addresses, boolean, choice, millis, millis_or_never, optional, positive_millis_or_never,
+    system_bytes, wire_millis, within,
 };
 use super::{
     Alias, Checked, ClientConfig, ConfigError, ConfigProblem, Importance, MetadataRecovery, Parsed,
@@ -196,9 +198,9 @@ const PROPERTIES: &[Setting] = &[
         "connections.max.idle.ms",
         "540000",
         Medium,
-        "How long a connection may stay unused; -1 for ever. Below the brokers' 600000, so that \
-         this side closes first.",
-        set_field!(connections_max_idle, millis_or_never),
+        "How long a connection may stay unused; -1 or 0 for ever. Below the brokers' 600000, so that \
+         this side closes first. Java takes 0 for no time at all.",
+        set_field!(connections_max_idle, positive_millis_or_never),
     ),
     Setting::new(
         "allow.auto.create.topics",
@@ -221,8 +223,12 @@ const PROPERTIES: &[Setting] = &[
         "metadata.max.idle.ms",
         "300000",
         Low,
-        "How long a topic that nobody uses stays in the metadata.",
-        set_field!(metadata_max_idle, millis),
+        "How long a topic that nobody uses stays in the metadata; 5000 at least.",
+        |config, text| {
+            let millis = within(text, 5_000..=i64::MAX.unsigned_abs(), "milliseconds")?;
+            config.metadata_max_idle = Duration::from_millis(millis);
+            Ok(())
+        },
     )
     .kip(526),
     Setting::new(

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -25,6 +27,18 @@ fn every_setting_that_is_used_changes_something() {
         });
         assert!(changes, "{}", row.name);
     }
+}
+
+#[test]
+fn an_idle_time_of_nothing_closes_no_connection_and_forgets_no_topic() {
+    // librdkafka's default, which stands for no limit.
+    let mut properties = Properties::new();
+    properties.set("connections.max.idle.ms", 0);
+    assert!(CLIENT.read(&properties).config.connections_max_idle > Duration::from_secs(1 << 40));
+    check(
+        "bootstrap.servers=a:1\nmetadata.max.idle.ms=0",
+        "metadata.max.idle.ms=0 must be from 5000 to 9223372036854775807 milliseconds (f:2)",
+    );
 }
 
 #[test]

@@ -50,6 +50,15 @@ pub fn millis_or_never(text: &str) -> Result<Duration, String> {
     if text == "-1" { Ok(Duration::from_millis(LONGEST)) } else { millis(text) }
 }
 
+/// A whole number of milliseconds, or −1 (Java) or 0 (librdkafka) for one without end.
+///
+/// # Errors
+///
+/// Why it is none.
+pub fn positive_millis_or_never(text: &str) -> Result<Duration, String> {
+    if text == "0" { millis_or_never("-1") } else { millis_or_never(text) }
+}
+
 /// A whole number within `range`; `unit` says of what.
 ///
 /// # Errors
@@ -168,6 +177,15 @@ mod tests {
         }
         assert_eq!(wire_millis("0"), Err("must be from 1 to 2147483647 milliseconds".into()));
         assert_eq!(wire_millis("2147483647"), Ok(Duration::from_millis(LONGEST_WIRE)));
+    }
+
+    #[test]
+    fn a_duration_without_end_has_two_spellings() {
+        for text in ["-1", "0"] {
+            assert_eq!(positive_millis_or_never(text), Ok(Duration::from_millis(LONGEST)));
+        }
+        assert_eq!(positive_millis_or_never("1"), Ok(Duration::from_millis(1)));
+        assert!(positive_millis_or_never("-2").is_err());
     }
 
     #[test]

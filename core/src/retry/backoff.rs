@@ -16,11 +16,16 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The shortest delay that there is, but for jitter. A broker that refuses is not asked again
+    /// without end, whatever the settings say.
+    pub const LEAST: Duration = Duration::from_millis(1);
+
     /// A backoff before its first failure. Where `base` exceeds `max`, every delay is `max`, as in
     /// Java.
     #[must_use]
     pub fn new(base: Duration, max: Duration) -> Self {
-        Self { base: base.min(max), max, failures: 0 }
+        let max = max.max(Self::LEAST);
+        Self { base: base.clamp(Self::LEAST, max), max, failures: 0 }
     }
 
     /// The delay after one more failure. `random` decides the jitter: any number, drawn anew each
@@ -64,6 +69,16 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(300));
         let delays: Vec<u128> = (0..5).map(|_| backoff.fail(EVEN).as_millis()).collect();
         assert_eq!(delays, [50, 100, 200, 300, 300]);
+    }
+
+    #[test]
+    fn a_backoff_of_nothing_waits_all_the_same() {
+        let delays = |max| {
+            let mut backoff = Backoff::new(Duration::ZERO, max);
+            [(); 4].map(|()| backoff.fail(EVEN).as_millis())
+        };
+        assert_eq!(delays(Duration::from_millis(3)), [1, 2, 3, 3]);
+        assert_eq!(delays(Duration::ZERO), [1, 1, 1, 1]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use ottla_core::config::ClientConfig;
+use ottla_core::retry::Backoff;
 
 use super::Bounds;
 use crate::config::{AutoOffsetReset, ConsumerConfig, IsolationLevel};
@@ -49,7 +50,7 @@ impl FetchConfig {
             buffer: consumer.fetch_buffer_memory,
             rack: client.client_rack.as_deref().unwrap_or_default().into(),
             preferred_for: client.metadata_max_age,
-            retry_backoff: client.retry_backoff,
+            retry_backoff: client.retry_backoff.max(Backoff::LEAST),
             retry_backoff_max: client.retry_backoff_max,
         }
     }

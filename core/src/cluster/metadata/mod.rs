@@ -131,7 +131,8 @@ impl Metadata {
             answered: 0,
             settings: Settings {
                 bootstrap: config.bootstrap_servers.clone(),
-                max_age: config.metadata_max_age,
+                // An age of nothing asks as often as failures do, as in Java, and not without end.
+                max_age: config.metadata_max_age.max(config.retry_backoff).max(Backoff::LEAST),
                 max_idle: config.metadata_max_idle,
                 backoff,
                 retry_backoff: config.retry_backoff,

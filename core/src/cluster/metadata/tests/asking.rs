@@ -30,6 +30,20 @@ fn a_new_topic_is_asked_for_at_once_and_alone() {
 }
 
 #[test]
+fn an_age_of_nothing_asks_as_often_as_failures_do() {
+    for (backoff, pause) in [(100, 100), (0, 1)] {
+        let mut cluster = Cluster::configured(|config| {
+            config.metadata_max_age = Duration::ZERO;
+            config.retry_backoff = Duration::from_millis(backoff);
+        });
+        cluster.poll();
+        cluster.answer("");
+        assert_eq!((cluster.poll(), cluster.wait()), (None, pause));
+        assert!(cluster.poll().is_some());
+    }
+}
+
+#[test]
 fn a_topic_that_is_known_is_not_asked_for_again() {
     let mut cluster = Cluster::with("a 1@1");
     cluster.use_topic("a");
