@@ -103,6 +103,11 @@ impl ConsumerConfig {
                 "over a third of session.timeout.ms, two heartbeats that are lost end the membership",
             ),
             (
+                self.enable_auto_commit && self.auto_commit_interval.is_zero(),
+                "auto.commit.interval.ms",
+                "with 0, commits are 10 ms apart; for none, set enable.auto.commit=false",
+            ),
+            (
                 self.fetch_max_wait.is_zero(),
                 "fetch.max.wait.ms",
                 "with 0, brokers that have nothing to read are asked again without end",

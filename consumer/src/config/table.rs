@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ottla_core::config::value::{
-    boolean, choice, list, millis, only, optional, wire_millis, within,
+    boolean, choice, harmless, list, millis, only, optional, wire_millis, within,
 };
 use ottla_core::config::{
     Alias, Checked, ClientConfig, ConfigError, Importance, Parsed, Properties, Property, Table,
@@ -135,7 +135,7 @@ const PROPERTIES: &[Setting] = &[
         "auto.commit.interval.ms",
         "5000",
         Low,
-        "How often they are.",
+        "How often they are, 10 at least.",
         set_field!(auto_commit_interval, millis),
     ),
     Setting::new(
@@ -153,7 +153,7 @@ const PROPERTIES: &[Setting] = &[
         "read_uncommitted",
         Medium,
         "Whether records of transactions that are open or were aborted are seen: \
-         `read_uncommitted` or `read_committed`.",
+         `read_uncommitted` or `read_committed`, which is librdkafka's default.",
         set_field!(isolation_level, isolation),
     )
     .kip(98),
@@ -223,12 +223,37 @@ const PROPERTIES: &[Setting] = &[
     Setting::refused("share.acquire.mode", SHARE),
     Setting::ignored("key.deserializer", BYTES),
     Setting::ignored("value.deserializer", BYTES),
-    Setting::refused(
+    Setting::new(
         "enable.partition.eof",
-        "the end of a partition is no event; compare the position with the end offset",
+        "false",
+        Low,
+        "Whether the end of a partition is an event. It is none in this version.",
+        |_, text| {
+            let why = "the end of a partition is no event; compare the position with the end offset";
+            harmless(text, "false", why)
+        },
     ),
-    Setting::refused("enable.auto.offset.store", "what was consumed is what is committed"),
-    Setting::refused("offset.store.method", "offsets are kept by the brokers"),
+    Setting::new(
+        "enable.auto.offset.store",
+        "true",
+        Low,
+        "Whether a record counts as processed when the next is asked for. Only `true`; with \
+         `explicit_acks` of the builder, records count once they are acknowledged.",
+        |_, text| {
+            let why = "build the consumer with explicit_acks(), and acknowledge each record that \
+                       was processed";
+            harmless(text, "true", why)
+        },
+    ),
+    Setting::new(
+        "offset.store.method",
+        "broker",
+        Low,
+        "Where offsets are kept. Only `broker`.",
+        |_, text| harmless(text, "broker", "offsets are kept by the brokers"),
+    ),
+    Setting::ignored("offset.store.path", "offsets are kept by the brokers"),
+    Setting::ignored("offset.store.sync.interval.ms", "offsets are kept by the brokers"),
     Setting::ignored("queued.min.messages", "fetch.buffer.memory bounds what is fetched ahead"),
     Setting::ignored("fetch.error.backoff.ms", "retry.backoff.ms is the wait after an error"),
     Setting::ignored("fetch.queue.backoff.ms", "fetching goes on as soon as there is room"),
@@ -375,6 +400,18 @@ mod tests {
         assert_eq!(
             names,
             ["heartbeat.interval.ms", "max.poll.interval.ms", "max.partition.fetch.bytes"]
+        );
+    }
+
+    #[test]
+    fn what_asks_for_nothing_that_is_missing_is_no_mistake() {
+        let text = "enable.partition.eof=false\nenable.auto.offset.store=true\n\
+                    offset.store.method=broker";
+        assert_eq!(read(text).unwrap().warnings, []);
+        check(
+            "enable.auto.offset.store=false",
+            "enable.auto.offset.store=false is not supported: build the consumer with \
+             explicit_acks(), and acknowledge each record that was processed (f:1)",
         );
     }
 

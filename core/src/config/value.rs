@@ -118,6 +118,15 @@ pub fn only(text: &str, value: &str) -> Result<(), String> {
     Err(format!("is not in this version; only {value} is"))
 }
 
+/// The one value with which a property asks for nothing that is not there.
+///
+/// # Errors
+///
+/// `why` the others are not, and what to do instead.
+pub fn harmless(text: &str, value: &str, why: &str) -> Result<(), String> {
+    if text.eq_ignore_ascii_case(value) { Ok(()) } else { Err(format!("is not supported: {why}")) }
+}
+
 /// Items between commas; blanks around them and empty ones are passed over.
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())

@@ -1,6 +1,7 @@
 //! The tables of settings: consistent in themselves, with Java's, and with `CONFIGURATION.md`.
 
 mod java;
+mod librdkafka;
 mod parity;
 mod reference;
 mod tables;

@@ -1,8 +1,12 @@
-//! Every property of Java's clients is known here, and a default that differs has its reason.
+//! Every property of Java's clients and of librdkafka is known here, and a default that differs from
+//! Java's has its reason.
 
-use ottla_core::config::{Fate, Row};
+use ottla_consumer::config::CONSUMER;
+use ottla_core::config::{CLIENT, Fate, Properties, Row};
+use ottla_producer::config::PRODUCER;
 
 use crate::java::JAVA;
+use crate::librdkafka::LIBRDKAFKA;
 use crate::{Rows, roles};
 
 #[test]
@@ -25,6 +29,31 @@ fn a_default_that_is_not_javas_says_so() {
     }
 }
 
+#[test]
+fn every_property_of_librdkafka_is_known_to_its_role() {
+    for (name, roles, _) in LIBRDKAFKA {
+        for role in roles.chars() {
+            assert!(find(name, role).is_some(), "{name} is unknown to {role}");
+        }
+    }
+}
+
+#[test]
+fn who_writes_librdkafkas_defaults_out_asks_for_nothing_that_is_missing() {
+    let mut properties = Properties::new();
+    for (name, roles, default) in LIBRDKAFKA.iter().filter(|(_, _, default)| !default.is_empty()) {
+        let row = roles.chars().find_map(|role| find(name, role));
+        let is_of_security = matches!(row.map(|row| row.fate), Some(Fate::Refused(why))
+            if why.contains("security.protocol=PLAINTEXT"));
+        if !is_of_security {
+            properties.set(name, default);
+        }
+    }
+    assert_eq!(CLIENT.read(&properties).problems, []);
+    assert_eq!(PRODUCER.read(&properties).problems, []);
+    assert_eq!(CONSUMER.read(&properties).problems, []);
+}
+
 /// The row of a role's own table, or of the client's.
 fn find(name: &str, role: char) -> Option<&'static Row> {
     let [client, producer, consumer, admin] = roles().map(|(_, rows)| rows);
@@ -33,7 +62,7 @@ fn find(name: &str, role: char) -> Option<&'static Row> {
         'C' => consumer,
         _ => admin,
     };
-    own.into_iter().chain(client).find(|row| row.name == name)
+    own.into_iter().chain(client).find(|row| row.scale_of(name).is_some())
 }
 
 /// Defaults that are the same under another name: the partitioner that Java has without a class.

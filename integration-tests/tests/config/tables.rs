@@ -117,7 +117,13 @@ const SAMPLES: &[&str] = &[
 const ONE_VALUE: &[&str] = &[
     "security.protocol",
     "group.protocol",
+    "compression.level",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.partition.eof",
+    "offset.store.method",
     "partitioner.rack.aware",
+    "queuing.strategy",
     "transaction.two.phase.commit.enable",
 ];
 

@@ -205,7 +205,8 @@ pub enum ProducerConfigProblem {
     TransactionTimeout,
     /// A batch would expire before its first request could.
     #[error(
-        "delivery.timeout.ms must be at least linger.ms + request.timeout.ms = {}",
+        "delivery.timeout.ms must be at least linger.ms + request.timeout.ms = {}; raise it, or \
+         lower request.timeout.ms",
         at_least.as_millis()
     )]
     DeliveryTimeout {

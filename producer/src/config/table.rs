@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 use ottla_core::config::value::{
-    boolean, choice, decimal_millis, millis, only, optional, wire_millis, within,
+    boolean, choice, decimal_millis, harmless, millis, only, optional, wire_millis, within,
 };
 use ottla_core::config::{
     Alias, Checked, ConfigError, Importance, Parsed, Properties, Property, Table,
@@ -306,16 +306,35 @@ const PROPERTIES: &[Setting] = &[
     .kip(98),
     Setting::ignored("key.serializer", BYTES),
     Setting::ignored("value.serializer", BYTES),
-    Setting::refused(
+    Setting::new(
         "compression.level",
-        "set compression.gzip.level, compression.lz4.level or compression.zstd.level",
+        "-1",
+        Low,
+        "librdkafka's name for the level of any codec. Only -1, the codec's own: each codec has a \
+         property for another one.",
+        |_, text| {
+            let why = "set compression.gzip.level, compression.lz4.level or compression.zstd.level";
+            harmless(text, "-1", why)
+        },
     ),
-    Setting::refused(
+    Setting::new(
         "enable.gapless.guarantee",
-        "a batch that fails does not stop those behind it; send with acks=all and look at each \
-         delivery",
+        "false",
+        Low,
+        "Whether a batch that fails stops those behind it. Not in this version.",
+        |_, text| {
+            let why = "a batch that fails does not stop those behind it; send with acks=all and \
+                       look at each delivery";
+            harmless(text, "false", why)
+        },
     ),
-    Setting::refused("queuing.strategy", "records of a partition go out in the order they came in"),
+    Setting::new(
+        "queuing.strategy",
+        "fifo",
+        Low,
+        "In which order the records of a partition go out. Only `fifo`: as they came in.",
+        |_, text| harmless(text, "fifo", "records of a partition go out in the order they came in"),
+    ),
     Setting::ignored("batch.num.messages", "batch.size bounds a batch, in bytes"),
     Setting::ignored("queue.buffering.max.messages", "buffer.memory bounds what waits, in bytes"),
     Setting::ignored("queue.buffering.backpressure.threshold", "a batch goes out once it is due"),
@@ -407,7 +426,8 @@ mod tests {
         assert_eq!(config.delivery_timeout, Duration::from_millis(200_005));
         check(
             "request.timeout.ms=200000\ndelivery.timeout.ms=1000",
-            "delivery.timeout.ms must be at least linger.ms + request.timeout.ms = 200005",
+            "delivery.timeout.ms must be at least linger.ms + request.timeout.ms = 200005; raise \
+             it, or lower request.timeout.ms",
         );
     }
 
@@ -417,8 +437,8 @@ mod tests {
             "acks=2\nlinger.ms=-1\nmax.in.flight=6\ncompression.level=3",
             "acks=2 must be one of all, -1, 1, 0 (f:1)\n\
              linger.ms=-1 must be from 0 to 9223372036854775807 milliseconds (f:2)\n\
-             compression.level is not supported (f:4): set compression.gzip.level, \
-             compression.lz4.level or compression.zstd.level\n\
+             compression.level=3 is not supported: set compression.gzip.level, \
+             compression.lz4.level or compression.zstd.level (f:4)\n\
              enable.idempotence=true allows at most 5 requests in flight; \
              max.in.flight.requests.per.connection is 6",
         );
