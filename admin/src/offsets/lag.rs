@@ -70,11 +70,13 @@ impl GroupLag {
         self.partitions.get(partition).copied()
     }
 
-    /// The lag of all partitions together of which it is known: too little while
-    /// [`errors`](Self::errors) has any, and 0 if it has all of them.
+    /// The lag of all partitions together; `None` while [`errors`](Self::errors) has any, as what is
+    /// known of the others may be much too little. 0 for a group that has committed nothing: there is
+    /// no lag of a partition without a committed offset.
     #[must_use]
-    pub fn total(&self) -> u64 {
-        self.iter().map(|(_, lag)| lag.records()).fold(0, u64::saturating_add)
+    pub fn total(&self) -> Option<u64> {
+        let known = self.iter().map(|(_, lag)| lag.records()).fold(0, u64::saturating_add);
+        self.errors.is_empty().then_some(known)
     }
 
     /// How far the group is behind in every partition that it has committed an offset for.
@@ -121,12 +123,12 @@ mod tests {
         let lag = lag([(0, Ok(3)), (1, Ok(8))], [(0, Ok(10)), (1, Ok(8))]);
         let shown: Vec<_> = lag.iter().map(|(tp, behind)| format!("{tp}: {behind}")).collect();
         assert_eq!(shown, ["orders-0: 7", "orders-1: 0"]);
-        assert_eq!(lag.total(), 7);
+        assert_eq!(lag.total(), Some(7));
     }
 
     #[test]
     fn a_group_beyond_the_end_is_not_behind() {
-        assert_eq!(lag([(0, Ok(12))], [(0, Ok(10))]).total(), 0);
+        assert_eq!(lag([(0, Ok(12))], [(0, Ok(10))]).total(), Some(0));
     }
 
     #[test]
@@ -135,9 +137,14 @@ mod tests {
         assert_eq!(lag.iter().count(), 1);
         assert_eq!(lag.errors().next().map(|(tp, _)| tp.partition), Some(1));
         assert_eq!(lag.get(&TopicPartition::new("orders", 1)), None);
-        assert_eq!(lag.total(), 7, "of what is known");
         let error = lag.into_result().unwrap_err();
         assert_eq!(error.code(), Some(ErrorCode::LeaderNotAvailable));
+    }
+
+    #[test]
+    fn a_lag_that_is_unknown_somewhere_is_no_total() {
+        assert_eq!(lag([(0, Ok(8)), (1, Ok(8))], [(0, Ok(8)), (1, Err(error()))]).total(), None);
+        assert_eq!(lag([(0, Err(error()))], [(0, Ok(8))]).total(), None);
     }
 
     #[test]

@@ -53,10 +53,7 @@ impl Copiers {
 
     /// Ends them in good order. How many were killed, and how many transactions not written.
     pub(crate) async fn stop(mut self) -> (u32, u64) {
-        for child in &mut self.running {
-            let asked = Command::new("kill").arg(child.id().to_string()).status();
-            asked.expect("there is a kill");
-        }
+        self.running.iter_mut().for_each(ask_to_end);
         let running = std::mem::take(&mut self.running);
         let ended = tokio::task::spawn_blocking(move || {
             for mut child in running {
@@ -76,6 +73,21 @@ impl Drop for Copiers {
             drop(child.wait());
         }
     }
+}
+
+/// Asks it to end in good order.
+#[cfg(unix)]
+fn ask_to_end(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("it has an id");
+    kill_process(id, Signal::TERM).expect("nobody has waited for it");
+}
+
+/// Ends it: here, there is no signal to ask with.
+#[cfg(not(unix))]
+fn ask_to_end(child: &mut Child) {
+    child.kill().expect("it can be killed");
 }
 
 fn spawn(job: &Job, number: usize, aborted: &Arc<AtomicU64>) -> Child {

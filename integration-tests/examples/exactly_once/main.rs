@@ -28,6 +28,7 @@ mod copier;
 mod pace;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,8 +36,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ottla_admin::Admin;
+use ottla_admin::offsets::{GroupLag, PartitionLag};
 use ottla_core::config::ClientConfig;
 use ottla_core::net::{Client, Runtime};
+use ottla_core::types::TopicPartition;
 use ottla_integration_tests::tools::Tool;
 use ottla_integration_tests::{Backend, TestCluster};
 use ottla_producer::{Producer, Record};
@@ -140,13 +143,19 @@ async fn until_copied(admin: &Admin, job: &Job, copiers: &mut Copiers) {
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
         copiers.revive();
-        let lag = admin.lag(job.group.as_str()).await;
-        if lag.is_ok_and(|lag| lag.total() == 0) {
+        let lag = admin.lag(job.group.as_str()).await.and_then(GroupLag::into_result);
+        if lag.is_ok_and(|lag| is_at_end(&lag)) {
             return;
         }
         assert!(Instant::now() < deadline, "the copiers do not get done");
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Whether a group has come to the end of every partition. Of one that it has committed nothing for,
+/// there is no lag.
+fn is_at_end(lag: &BTreeMap<TopicPartition, PartitionLag>) -> bool {
+    usize::try_from(PARTITIONS) == Ok(lag.len()) && lag.values().all(|lag| lag.records() == 0)
 }
 
 /// Writes the numbers below `count`, each partition's with a key of its own.
