@@ -23,12 +23,12 @@ enum Command {
     Create {
         /// Its name.
         topic: String,
-        /// How many partitions it has.
-        #[arg(long, default_value_t = 1)]
-        partitions: i32,
-        /// How many brokers have a copy.
-        #[arg(long, default_value_t = 1)]
-        replication: i16,
+        /// How many partitions it has; without it, num.partitions of the brokers.
+        #[arg(long)]
+        partitions: Option<i32>,
+        /// How many brokers have a copy; without it, default.replication.factor of the brokers.
+        #[arg(long)]
+        replication: Option<i16>,
     },
     /// Deletes a topic with all its records.
     Delete {
@@ -67,11 +67,15 @@ async fn execute(admin: &Admin, command: Command) -> Result<(), Failure> {
             }
         }
         Command::Create { topic, partitions, replication } => {
-            admin
-                .create_topic(topic.as_str())
-                .partitions(partitions)
-                .replication(replication)
-                .await?;
+            let create = admin.create_topic(topic.as_str());
+            let create = match partitions {
+                Some(partitions) => create.partitions(partitions),
+                None => create,
+            };
+            match replication {
+                Some(replicas) => create.replication(replicas).await?,
+                None => create.await?,
+            };
             writeln!(out, "created {topic}")?;
         }
         Command::Delete { topic } => {
@@ -107,10 +111,10 @@ fn told<'a, K>(errors: impl Iterator<Item = (K, &'a AdminError)>) -> Result<(), 
 
 /// What there is to see without a command.
 async fn tour(admin: &Admin) -> Result<(), Failure> {
-    let create =
-        |topic: &str| Command::Create { topic: topic.into(), partitions: 3, replication: 1 };
-    execute(admin, create("admin-example")).await?;
+    let topic = || "admin-example".into();
+    let create = Command::Create { topic: topic(), partitions: Some(3), replication: None };
+    execute(admin, create).await?;
     execute(admin, Command::Topics).await?;
     execute(admin, Command::Groups).await?;
-    execute(admin, Command::Delete { topic: "admin-example".into() }).await
+    execute(admin, Command::Delete { topic: topic() }).await
 }

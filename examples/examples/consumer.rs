@@ -20,7 +20,7 @@ struct Options {
     /// nothing is committed.
     #[arg(long)]
     group: Option<String>,
-    /// Begins with the oldest record where no offset is committed.
+    /// Begins with the oldest record where no offset is committed: auto.offset.reset=earliest.
     #[arg(long)]
     from_beginning: bool,
     /// Ends after so many records.
@@ -52,9 +52,12 @@ async fn run(options: Options) -> Result<(), Failure> {
         Some(group) => kafka.consumer(group).subscribe([options.topic.as_str()]),
         None => kafka.standalone_consumer().assign(partitions(&kafka, &options.topic).await?),
     };
-    let start =
-        if options.from_beginning { AutoOffsetReset::Earliest } else { AutoOffsetReset::Latest };
-    let mut consumer = builder.start_at(start).explicit_acks().build().await?;
+    // Without the flag, it is as the settings say.
+    let builder = match options.from_beginning {
+        true => builder.start_at(AutoOffsetReset::Earliest),
+        false => builder,
+    };
+    let mut consumer = builder.explicit_acks().build().await?;
     let written = write(&mut consumer, &format, options.max_records.unwrap_or(usize::MAX)).await;
     let closed = consumer.close(CLOSE).await;
     written?;

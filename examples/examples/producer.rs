@@ -42,9 +42,11 @@ async fn main() -> std::process::ExitCode {
 
 async fn run(mut options: Options) -> Result<(), Failure> {
     if let Some(acks) = &options.acks {
-        // Without acknowledgements by all, nobody can tell a retry from a duplicate.
         options.cluster.set("acks", acks);
-        options.cluster.set("enable.idempotence", acks == "all");
+        // Without acknowledgements by all, nobody can tell a retry from a duplicate.
+        if matches!(acks.as_str(), "0" | "1") {
+            options.cluster.set("enable.idempotence", false);
+        }
     }
     if let Some(compression) = &options.compression {
         options.cluster.set("compression.type", compression);

@@ -17,6 +17,22 @@ async fn the_admin_tour_creates_lists_and_deletes() {
 }
 
 #[tokio::test]
+async fn a_topic_is_as_its_brokers_make_topics_unless_told_otherwise() {
+    let settings = cluster::builder(3).config("num.partitions", "4");
+    let cluster = settings.config("default.replication.factor", "3").start().await.unwrap();
+    let servers = cluster.bootstrap().join(",");
+    succeed("admin", &["--bootstrap", &servers, "create", "usual"]).await;
+    let own = ["create", "own", "--partitions", "2", "--replication", "1"];
+    succeed("admin", &[&["--bootstrap", &servers][..], &own].concat()).await;
+    let admin = cluster::connect(&servers).await.admin();
+    for (topic, expected) in [("usual", (4, 3)), ("own", (2, 1))] {
+        let partitions = admin.describe_topic(topic).await.unwrap().partitions;
+        let replicas = partitions.first().unwrap().replicas.len();
+        assert_eq!((partitions.len(), replicas), expected, "{topic}");
+    }
+}
+
+#[tokio::test]
 async fn groups_that_a_broker_does_not_tell_are_missed() {
     let cluster = cluster::builder(2).start().await.unwrap();
     let refused = Act::Respond(ErrorCode::ClusterAuthorizationFailed);

@@ -26,6 +26,13 @@ async fn what_the_producer_read_is_written() {
 }
 
 #[tokio::test]
+async fn a_setting_says_where_to_begin() {
+    let (_cluster, servers) = with_lines("a=1\n").await;
+    let arguments = ["--max-records", "1", "-X", "auto.offset.reset=earliest"];
+    assert_eq!(succeed("consumer", &[&reading(&servers), &arguments[..]].concat()).await, "1\n");
+}
+
+#[tokio::test]
 async fn a_group_goes_on_behind_the_last_record_that_was_written() {
     let (_cluster, servers) = with_lines(&lines()).await;
     let shown = succeed("consumer", &in_group(&servers, "3")).await;

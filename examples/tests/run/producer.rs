@@ -11,6 +11,14 @@ async fn what_was_delivered_is_counted() {
 }
 
 #[tokio::test]
+async fn who_wants_all_acknowledgements_keeps_idempotence_however_it_is_spelt() {
+    for acks in ["--acks=all", "--acks=ALL", "--acks=-1"] {
+        let told = fail("producer", &["--topic", "lines", acks, "-X", "max.in.flight=6"]).await;
+        assert!(told.contains("at most 5 requests in flight"), "{acks}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_is_named() {
     let folder = env!("CARGO_TARGET_TMPDIR");
     for file in [folder, "no-such-file"] {
