@@ -68,11 +68,20 @@ pub trait RebalanceListener: Send + Sync + 'static {
 
 /// Partitions that have come.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Assigned<'a> {
     /// Those that are new, sorted.
     pub added: &'a [TopicPartition],
     /// All that the member owns now, sorted.
     pub owned: &'a [TopicPartition],
+}
+
+impl<'a> Assigned<'a> {
+    /// `added` have come, and `owned` is all that the member has now: for tests of listeners.
+    #[must_use]
+    pub fn new(added: &'a [TopicPartition], owned: &'a [TopicPartition]) -> Self {
+        Self { added, owned }
+    }
 }
 
 /// Partitions that have to be given up.
@@ -111,11 +120,20 @@ impl fmt::Debug for Revoking<'_> {
 
 /// Partitions that are gone.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Lost<'a> {
     /// The partitions, sorted.
     pub partitions: &'a [TopicPartition],
     /// Why.
     pub reason: LossReason,
+}
+
+impl<'a> Lost<'a> {
+    /// `partitions`, which are gone for a `reason`: for tests of listeners.
+    #[must_use]
+    pub fn new(partitions: &'a [TopicPartition], reason: LossReason) -> Self {
+        Self { partitions, reason }
+    }
 }
 
 /// A future whose type nobody names.

@@ -5,6 +5,7 @@ use std::time::Duration;
 /// Where to begin where nothing is committed, or what is committed is out of range:
 /// `auto.offset.reset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AutoOffsetReset {
     /// At the oldest record that is left.
     Earliest,
@@ -19,6 +20,7 @@ pub enum AutoOffsetReset {
 
 /// What is seen of transactions: `isolation.level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IsolationLevel {
     /// Everything, aborted records too.
     ReadUncommitted,
@@ -40,6 +42,7 @@ impl IsolationLevel {
 /// How the partitions of a group's topics are given to its members:
 /// `partition.assignment.strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AssignmentStrategy {
     /// Topic by topic, each member a run of neighbours.
     Range,

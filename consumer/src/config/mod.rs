@@ -15,6 +15,9 @@ use std::time::Duration;
 ///
 /// Each field is the Kafka property whose name it has, with dots for the underscores; durations are
 /// `….ms` there. Where the default is not Java's, the reason stands at the field.
+///
+/// Kafka's settings grow, and so do these, with minor versions as well: end a literal with
+/// `..ConsumerConfig::default()`, and take no value apart field by field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerConfig {
     /// The group whose member this consumer is, or whose offsets it commits; `None` for neither.

@@ -22,6 +22,7 @@ use crate::config::IsolationLevel;
 ///
 /// Java's `OffsetAndTimestamp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OffsetAndTimestamp {
     /// The offset, never negative.
     pub offset: i64,

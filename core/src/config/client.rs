@@ -8,6 +8,9 @@ use crate::types::HostPort;
 ///
 /// Each field is the Kafka property whose name it has, with dots for the underscores; durations are
 /// `….ms` there. Where the default is not Java's, the reason stands at the field.
+///
+/// Kafka's settings grow, and so do these, with minor versions as well: end a literal with
+/// `..ClientConfig::default()`, and take no value apart field by field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientConfig {
     /// Where the first connections go; not empty.
@@ -92,6 +95,7 @@ impl Default for ClientConfig {
 
 /// What to do when no known broker answers: `metadata.recovery.strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MetadataRecovery {
     /// Keep trying the brokers that were known.
     None,

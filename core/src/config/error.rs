@@ -116,6 +116,7 @@ pub enum ConfigProblem {
 
 /// A setting that is accepted and does nothing, or not what it seems to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigWarning {
     /// The property as it was written.
     pub name: Box<str>,

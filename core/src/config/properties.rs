@@ -24,6 +24,7 @@ struct Entry {
 
 /// Where a setting came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Code: [`Properties::set`].
     Code,

@@ -6,6 +6,7 @@ use super::{Fate, Origin, Properties, Row};
 
 /// Which value of a property counts, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The property.
     pub name: &'static str,

@@ -11,6 +11,9 @@ use super::PartitionerKind;
 ///
 /// Each field is the Kafka property whose name it has, with dots for the underscores; durations are
 /// `….ms` there. Where the default is not Java's, the reason stands at the field.
+///
+/// Kafka's settings grow, and so do these, with minor versions as well: end a literal with
+/// `..ProducerConfig::default()`, and take no value apart field by field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducerConfig {
     /// Whose acknowledgement a record waits for.

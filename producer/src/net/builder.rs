@@ -39,9 +39,15 @@ impl ProducerBuilder {
         Self { client: client.clone(), config, partitioner: None, on_failure: None }
     }
 
-    /// Takes all settings at once.
+    /// Replaces all settings.
     pub fn config(mut self, config: ProducerConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Changes settings.
+    pub fn configure(mut self, change: impl FnOnce(&mut ProducerConfig)) -> Self {
+        change(&mut self.config);
         self
     }
 

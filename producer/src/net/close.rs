@@ -14,6 +14,7 @@ use crate::machine::delivery::BatchDone;
 /// What a producer leaves behind.
 #[derive(Debug)]
 #[must_use = "it says what was not delivered"]
+#[non_exhaustive]
 pub struct CloseReport {
     /// Records acknowledged in the producer's life.
     pub delivered: u64,

@@ -64,6 +64,7 @@ impl fmt::Debug for GroupConfig {
 
 /// Whether a member leaves its group when it is closed (KIP-1092).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnClose {
     /// A dynamic member leaves, a static one stays until its session is over.
     #[default]

@@ -7,7 +7,7 @@ use ottla_core::error::Error;
 use ottla_protocol::compression::Codec;
 
 use super::producer::TransactionalProducer;
-use crate::config::PartitionerKind;
+use crate::config::{PartitionerKind, ProducerConfig};
 use crate::error::{SendError, TransactionError};
 use crate::net::builder::{BuildError, ProducerBuilder};
 use crate::net::producer::Producer;
@@ -26,6 +26,11 @@ impl TransactionalProducerBuilder {
 
     fn map(self, change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Self {
         Self(change(self.0))
+    }
+
+    /// As [`ProducerBuilder::configure`].
+    pub fn configure(self, change: impl FnOnce(&mut ProducerConfig)) -> Self {
+        self.map(|builder| builder.configure(change))
     }
 
     /// Sets how long a transaction may be open before its coordinator aborts it:
