@@ -121,11 +121,8 @@ impl ProducerConfig {
             self.transactional_id.as_ref().is_some_and(|id| id.is_empty()),
             ProducerConfigProblem::EmptyTransactionalId,
         );
-        let timeout_ms = self.transaction_timeout.as_millis();
-        refuse(
-            timeout_ms == 0 || i32::try_from(timeout_ms).is_err(),
-            ProducerConfigProblem::TransactionTimeout,
-        );
+        refuse(!is_in_millis(self.transaction_timeout), ProducerConfigProblem::TransactionTimeout);
+        refuse(!is_in_millis(self.request_timeout), ProducerConfigProblem::RequestTimeout);
         refuse(
             self.delivery_timeout < whole,
             ProducerConfigProblem::DeliveryTimeout { at_least: whole },
@@ -146,6 +143,11 @@ impl ProducerConfig {
     pub fn may_reorder(&self) -> bool {
         !self.enable_idempotence && self.max_in_flight_requests_per_connection > 1
     }
+}
+
+/// Whether a request can hold it, and it is a wait at all.
+fn is_in_millis(duration: Duration) -> bool {
+    (1..=u128::from(i32::MAX.unsigned_abs())).contains(&duration.as_millis())
 }
 
 /// Whose acknowledgement a record waits for: `acks`.
@@ -206,6 +208,9 @@ pub enum ProducerConfigProblem {
     /// No transaction could end in time.
     #[error("transaction.timeout.ms must be from 1 to 2147483647")]
     TransactionTimeout,
+    /// Each request would end, and its connection with it, before it could be answered.
+    #[error("request.timeout.ms must be from 1 to 2147483647")]
+    RequestTimeout,
     /// A batch would expire before its first request could.
     #[error(
         "delivery.timeout.ms must be at least linger.ms + request.timeout.ms = {}; raise it, or \
@@ -266,6 +271,18 @@ mod tests {
                 ProducerConfigProblem::RetryBackoff,
             ]
         );
+    }
+
+    #[test]
+    fn what_requests_cannot_wait_for_is_refused() {
+        for request_timeout in [Duration::ZERO, Duration::from_secs(1 << 31)] {
+            let config = ProducerConfig {
+                request_timeout,
+                delivery_timeout: Duration::MAX,
+                ..ProducerConfig::default()
+            };
+            assert_eq!(config.problems(), [ProducerConfigProblem::RequestTimeout]);
+        }
     }
 
     #[test]
