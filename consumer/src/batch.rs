@@ -9,6 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ottla_core::retry::Deadline;
 use ottla_core::types::{ConsumerGroupMetadata, LeaderEpoch, Offsets, Progress, TopicPartition};
+use ottla_protocol::ErrorCode;
 use ottla_protocol::records::{
     self, Batch as Stored, BatchHeader, OwnedRecords, Records, RecordsError, TimestampType,
 };
@@ -140,15 +141,22 @@ impl Batch {
             return Err(ConsumerError::Closed);
         }
         let group = shared.group().ok_or(ConsumerError::NoGroup)?;
-        let Section { tenure, ref partition, .. } = *self.section;
+        let Section { tenure, generation, ref partition, .. } = *self.section;
         // Not that of the slot, which the partition may have left: assigned anew, it may be in another.
         let now = shared.look(|fetcher| {
             let slot = fetcher.slot(&partition.topic, partition.partition)?;
-            fetcher.tenure(slot)
+            Some((fetcher.tenure(slot)?, fetcher.is_past(slot, generation)))
         });
-        // Assigned anew: somebody else may have had it between, and committed more than this.
-        if now.is_some_and(|now| now != tenure) {
-            return Err(CommitError::NotOwned { partition: partition.clone() }.into());
+        if let Some((now, is_past)) = now {
+            let partition = || partition.clone();
+            // Assigned anew: somebody else may have had it between, and committed more than this.
+            if now != tenure {
+                return Err(CommitError::NotOwned { partition: partition() }.into());
+            }
+            if is_past {
+                let code = ErrorCode::UnknownTopicId;
+                return Err(CommitError::Partition { partition: partition(), code }.into());
+            }
         }
         let budget = shared.client().config().default_api_timeout;
         let deadline = Deadline::after(shared.now(), budget);
@@ -174,11 +182,11 @@ impl Batch {
         }
     }
 
-    /// Where it was read: the place it has in the fetcher, the assignment that it was read in, and the
-    /// position in front of it.
-    pub(crate) fn origin(&self) -> (Slot, Generation, Position) {
-        let Section { slot, tenure, leader_epoch, .. } = &*self.section;
-        (*slot, *tenure, Position { offset: self.from, leader_epoch: *leader_epoch })
+    /// What it was taken from, and the position in front of it.
+    pub(crate) fn origin(&self) -> (Origin, Position) {
+        let Section { slot, generation, tenure, leader_epoch, .. } = *self.section;
+        let origin = Origin { slot, generation, tenure };
+        (origin, Position { offset: self.from, leader_epoch })
     }
 
     /// The offset that its records begin at, or behind.

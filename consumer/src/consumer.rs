@@ -25,7 +25,7 @@ use crate::error::ConsumerError;
 use crate::listener::AnyListener;
 use crate::machine::Position;
 use crate::machine::commit::{CommitError, Cursor};
-use crate::machine::fetch::{FetchEvent, Generation, Slot};
+use crate::machine::fetch::{FetchEvent, Origin, Slot};
 use crate::machine::membership::GroupError;
 
 pub use lifecycle::ShutdownHandle;
@@ -81,9 +81,8 @@ struct Current {
 #[derive(Debug, Clone)]
 struct Returned {
     partition: TopicPartition,
-    slot: Slot,
-    /// The assignment of the partition that it was read in.
-    tenure: Generation,
+    /// What it was read from.
+    origin: Origin,
     /// Of the topic that it was read from: offsets mean nothing in another of its name.
     topic_id: Option<Uuid>,
     next: Position,
@@ -143,7 +142,7 @@ impl Consumer {
 
     /// Whether the application is in the middle of what was returned of a partition.
     fn is_within(&self, slot: Slot) -> bool {
-        self.returned.as_ref().is_some_and(|returned| returned.slot == slot)
+        self.returned.as_ref().is_some_and(|returned| returned.origin.slot == slot)
     }
 
     fn slot(&self, partition: &TopicPartition) -> Result<Slot, ConsumerError> {

@@ -10,6 +10,7 @@ use crate::batch::Batch;
 use crate::driver::group::GroupHandle;
 use crate::error::ConsumerError;
 use crate::machine::commit::{CommitError, CommittedOffsets, Cursor, Offsets};
+use crate::machine::fetch::Origin;
 
 impl Consumer {
     /// Commits all that was returned: whoever takes over begins behind it. With explicit
@@ -99,13 +100,12 @@ impl Consumer {
     /// Counts what was returned so far as processed.
     pub(super) fn store_returned(&self) {
         let Some(group) = self.group.as_ref().filter(|_| !self.explicit) else { return };
-        let Some(Returned { partition, slot, tenure, topic_id, next }) = &self.returned else {
-            return;
-        };
+        let Some(Returned { partition, origin, topic_id, next }) = &self.returned else { return };
+        let Origin { slot, tenure, .. } = *origin;
         // Stored within: a log that becomes shorter meanwhile has it forgotten, and not before it.
         self.shared.look(|fetcher| {
-            if topic_id.is_none() || *topic_id == fetcher.topic_id(*slot) {
-                let next = fetcher.behind(*slot, *tenure, *next);
+            if topic_id.is_none() || *topic_id == fetcher.topic_id(slot) {
+                let next = fetcher.behind(slot, tenure, *next);
                 group.store(partition, next.into());
             }
         });

@@ -9,7 +9,6 @@ use super::{Consumer, Current, Returned};
 use crate::batch::Batch;
 use crate::driver::group::{GroupHandle, PollGuard};
 use crate::error::ConsumerError;
-use crate::machine::fetch::Origin;
 use crate::record::ConsumerRecord;
 use crate::spans;
 
@@ -198,8 +197,7 @@ impl Consumer {
                     let batch = batch.cut(self.shared.config().max_poll_records, now);
                     batch.hand_out();
                     let next = batch.next();
-                    let Origin { slot, tenure, .. } = origin;
-                    self.returned = Some(Returned { partition, slot, tenure, topic_id, next });
+                    self.returned = Some(Returned { partition, origin, topic_id, next });
                     return Ok(Some(batch));
                 }
                 Err(fault) => {
@@ -274,8 +272,7 @@ impl Consumer {
     pub(super) fn rewind_current(&mut self) {
         let rest = self.current.take().and_then(|mut current| current.records.next());
         let Some((returned, _)) = self.returned.as_ref().zip(rest) else { return };
-        let (slot, tenure, next) = (returned.slot, returned.tenure, returned.next);
-        let now = self.shared.now();
-        self.shared.with(|fetcher| fetcher.rewind(slot, tenure, next, now));
+        let (origin, next, now) = (returned.origin, returned.next, self.shared.now());
+        self.shared.with(|fetcher| fetcher.rewind(origin, next, now));
     }
 }

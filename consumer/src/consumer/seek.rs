@@ -21,17 +21,18 @@ impl Consumer {
     }
 
     /// Has batches read again: each partition goes on in front of the first of these that is of it.
-    /// A partition that was given up since, or that reads from before them, is passed over.
+    /// A partition that was given up since, whose topic was made again, or that reads from before
+    /// them, is passed over.
     ///
     /// For who processed them in a transaction that was aborted.
     pub fn rewind<'a>(&mut self, batches: impl IntoIterator<Item = &'a Batch>) {
         let now = self.shared.now();
         for batch in batches {
-            let (slot, tenure, position) = batch.origin();
-            if !self.shared.with(|fetcher| fetcher.rewind(slot, tenure, position, now)) {
+            let (origin, position) = batch.origin();
+            if !self.shared.with(|fetcher| fetcher.rewind(origin, position, now)) {
                 continue;
             }
-            if self.is_within(slot) {
+            if self.is_within(origin.slot) {
                 self.current = None;
                 self.returned = None;
             }
@@ -80,7 +81,8 @@ impl Consumer {
     pub fn position(&self, partition: &TopicPartition) -> Result<Option<i64>, ConsumerError> {
         let slot = self.slot(partition)?;
         if self.current.is_some()
-            && let Some(returned) = self.returned.as_ref().filter(|returned| returned.slot == slot)
+            && let Some(returned) =
+                self.returned.as_ref().filter(|returned| returned.origin.slot == slot)
         {
             return Ok(Some(returned.next.offset));
         }

@@ -69,6 +69,27 @@ async fn what_was_read_of_a_topic_is_not_committed_for_the_next_of_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_of_a_topic_is_not_committed_for_the_next_of_its_name() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["old"]).await;
+    let mut consumer = reader(&bed).manual_commit().build().await.unwrap();
+    let batch = next(&mut consumer).await;
+    bed.delete().await;
+    bed.create().await;
+    // Asks for metadata, and with it learns that it is another topic.
+    let idle = tokio::time::timeout(Duration::from_millis(1_500), consumer.recv()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    match within(batch.commit()).await {
+        Err(ConsumerError::Commit(CommitError::Partition { partition, code })) => {
+            assert_eq!((partition, code), (t(0), ErrorCode::UnknownTopicId));
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+    let committed = within(consumer.committed([t(0)])).await.unwrap();
+    assert_eq!(committed[&t(0)], None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_committed_of_a_topic_is_no_place_in_the_next_of_its_name() {
     let bed = Bed::start().await;
     for _ in 0..3 {

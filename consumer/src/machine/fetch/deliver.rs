@@ -116,24 +116,27 @@ impl Fetcher {
         }
     }
 
-    /// Has what was taken in an assignment read again from `to` on, whatever happened to the
-    /// partition's leader since. Whether it will be: not where the partition was given up, or reads
-    /// from before `to` anyway.
-    pub fn rewind(&mut self, slot: Slot, tenure: Generation, to: Position, now: Instant) -> bool {
-        let Some(partition) = self.get(slot).filter(|p| p.tenure == tenure) else { return false };
-        let is_past = partition.position().is_none_or(|at| at.offset > to.offset);
-        if is_past {
+    /// Has what was taken read again from `to` on, whatever happened to the partition's leader since.
+    /// Whether it will be: not where the partition was given up, is of another topic, or reads from
+    /// before `to` anyway.
+    pub fn rewind(&mut self, origin: Origin, to: Position, now: Instant) -> bool {
+        let Origin { slot, generation, .. } = origin;
+        if self.is_past(slot, generation) {
+            return false;
+        }
+        let is_behind = self.position(slot).is_none_or(|at| at.offset > to.offset);
+        if is_behind {
             self.seek(slot, to, now);
         }
-        is_past
+        is_behind
     }
 
     /// Puts the rest of a batch that was taken back, to be taken next from `at` on. Where something
     /// happened to the partition since, it is fetched again; where that was given up, nothing happens.
     pub fn put_back(&mut self, origin: Origin, batch: FetchedBatch, at: Position, now: Instant) {
-        let Origin { slot, generation, tenure } = origin;
+        let Origin { slot, generation, .. } = origin;
         let Some(partition) = self.get_mut(slot).filter(|p| p.generation == generation) else {
-            self.rewind(slot, tenure, at, now);
+            self.rewind(origin, at, now);
             return;
         };
         let Life::Placed(place) = &mut partition.life else { return };
@@ -158,9 +161,9 @@ impl Fetcher {
     /// before the application seeks. Where something happened to the partition since, such as another
     /// leader, it is fetched again from there: it must not be passed over.
     pub fn fail(&mut self, origin: Origin, at: Position, source: RecordsError, now: Instant) {
-        let Origin { slot, generation, tenure } = origin;
+        let Origin { slot, generation, .. } = origin;
         let Some(partition) = self.get(slot).filter(|p| p.generation == generation) else {
-            self.rewind(slot, tenure, at, now);
+            self.rewind(origin, at, now);
             return;
         };
         let (partition, offset) = (partition.name.clone(), at.offset);

@@ -61,9 +61,11 @@ impl Fetcher {
         known.and_then(|known| self.names.remove(&known));
         self.names.insert(id, info.name.clone());
         for (_, slot) in slots {
+            let generation = self.next_generation();
             let Some(partition) = self.get_mut(*slot) else { continue };
             partition.topic_id = Some(id);
             if known.is_some() {
+                partition.since = generation;
                 partition.leader_epoch = None;
                 let name = partition.name.clone();
                 if partition.position().is_some() || partition.life == Life::Halted(None) {

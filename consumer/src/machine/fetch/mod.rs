@@ -159,6 +159,7 @@ impl Fetcher {
             name,
             topic_id: topic.id,
             tenure: generation,
+            since: generation,
             generation,
             life: Life::Unplaced,
             queue: VecDeque::new(),
@@ -317,6 +318,13 @@ impl Fetcher {
     #[must_use]
     pub fn tenure(&self, slot: Slot) -> Option<Generation> {
         self.get(slot).map(|partition| partition.tenure)
+    }
+
+    /// Whether what was taken in `generation` is of another topic than the partition is of now, or of
+    /// another assignment: its offsets mean nothing any more.
+    #[must_use]
+    pub fn is_past(&self, slot: Slot, generation: Generation) -> bool {
+        self.get(slot).is_none_or(|partition| generation < partition.since)
     }
 
     /// The next error of one partition.

@@ -27,6 +27,9 @@ pub(super) struct Partition {
     pub(super) topic_id: Option<Uuid>,
     /// The generation that it was assigned in.
     pub(super) tenure: Generation,
+    /// The generation since which its topic is the one that it is: what was read before says nothing
+    /// of it.
+    pub(super) since: Generation,
     pub(super) generation: Generation,
     pub(super) life: Life,
     /// Fetched and not delivered.

@@ -2,14 +2,14 @@
 
 use ottla_protocol::records::RecordsError;
 
-use super::super::{FetchedBatch, Origin, Taken};
+use super::super::{FetchedBatch, Taken};
 use super::world::World;
+use crate::config::AutoOffsetReset;
 
 #[test]
 fn what_is_rewound_is_read_again_whatever_happened_to_its_leader() {
     let (mut world, taken) = taken_before_the_leader_moved();
-    let Origin { slot, tenure, .. } = taken.origin();
-    assert!(world.fetcher.rewind(slot, tenure, taken.from, world.now));
+    assert!(world.fetcher.rewind(taken.origin(), taken.from, world.now));
     assert_eq!(next(&mut world).from, taken.from);
 }
 
@@ -28,6 +28,22 @@ fn a_batch_that_cannot_be_read_is_fetched_again_from_a_new_leader() {
     world.fetcher.fail(taken.origin(), taken.from, fault, world.now);
     assert!(world.fetcher.poll_error().is_none());
     assert_eq!(next(&mut world).from, taken.from);
+}
+
+#[test]
+fn what_was_read_of_a_topic_is_no_place_to_go_back_to_in_the_next_of_its_name() {
+    for policy in [AutoOffsetReset::Earliest, AutoOffsetReset::Latest, AutoOffsetReset::None] {
+        let mut world = World::begun(|config| config.auto_offset_reset = policy);
+        world.append(0, 3);
+        world.fetch(1);
+        let taken: Vec<_> = std::iter::from_fn(|| world.fetcher.take(world.now)).collect();
+        let (origin, from) = (taken[1].origin(), taken[1].from);
+        world.topic_id = 10;
+        world.refresh();
+        assert!(!world.fetcher.rewind(origin, from, world.now), "{policy:?} decides");
+        world.look_up();
+        assert!(!world.fetcher.rewind(origin, from, world.now), "{policy:?} has decided");
+    }
 }
 
 #[test]
