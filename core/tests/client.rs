@@ -1,14 +1,16 @@
 //! The client on the embedded broker, in memory and on paused time.
 #![expect(clippy::unwrap_used, reason = "a test bed that does not stand up is a failed test")]
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_broker::fault::{Act, Rule};
-use ottla_core::cluster::CoordinatorKind;
+use ottla_core::cluster::{ClusterSnapshot, CoordinatorKind};
 use ottla_core::config::ClientConfig;
 use ottla_core::error::{CloseReason, RequestError};
-use ottla_core::net::{Client, Runtime, Target};
+use ottla_core::net::{Client, Runtime, SnapshotListener, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{ErrorCode, HostPort, NodeId, TopicName};
 use ottla_protocol::ApiKey;
@@ -235,6 +237,52 @@ async fn waiting_for_a_topic_ends_when_the_client_is_closed() {
     let (waited, ()) = tokio::join!(other.changed(seen, deadline), client.close());
     assert!(matches!(waited, Err(RequestError::Closed { .. })), "{waited:?}");
     assert!(other.runtime().now() - begun < SOON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_client_looks_no_coordinator_up() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let other = client.clone();
+    other.coordinator(CoordinatorKind::Group, "known", soon(&other)).await.unwrap();
+    client.close().await;
+    let begun = other.runtime().now();
+    for group in ["known", "unknown"] {
+        let found = other.coordinator(CoordinatorKind::Group, group, soon(&other)).await;
+        assert!(matches!(found, Err(RequestError::Closed { .. })), "{found:?}");
+    }
+    assert_eq!(other.runtime().now(), begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_to_a_client_hears_that_it_was_closed() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let (early, late) = (Arc::new(Ear::default()), Arc::new(Ear::default()));
+    let hear = |client: &Client, ear: &Arc<Ear>| {
+        let listener: Weak<Ear> = Arc::downgrade(ear);
+        client.add_listener(listener);
+    };
+    hear(&client, &early);
+    assert!(!early.closed.load(Ordering::Acquire));
+    let other = client.clone();
+    client.close().await;
+    hear(&other, &late);
+    assert!(early.closed.load(Ordering::Acquire) && late.closed.load(Ordering::Acquire));
+}
+
+/// Hears of the end.
+#[derive(Debug, Default)]
+struct Ear {
+    closed: AtomicBool,
+}
+
+impl SnapshotListener for Ear {
+    fn handle_snapshot(&self, _: &Arc<ClusterSnapshot>, _: Instant) {}
+
+    fn handle_closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
 }
 
 struct Bed {

@@ -42,6 +42,10 @@ pub trait SnapshotListener: Send + Sync + fmt::Debug {
     /// received it, while no other can be told: must neither block nor
     /// [teach](Client::learn_leaders) the client who leads, which would wait for its own end.
     fn handle_snapshot(&self, snapshot: &Arc<ClusterSnapshot>, now: Instant);
+
+    /// Takes note that the client is closed: no snapshot comes any more, and nothing is answered. May
+    /// be called again; must not block.
+    fn handle_closed(&self) {}
 }
 
 impl Client {
@@ -166,9 +170,15 @@ impl Client {
         TopicUse { shared: Arc::clone(self.shared()), used: Used::All }
     }
 
-    /// Tells `listener` of each new snapshot, until it is dropped.
+    /// Tells `listener` of each new snapshot, and of the end, until it is dropped.
     pub fn add_listener(&self, listener: Weak<dyn SnapshotListener>) {
-        lock(&self.shared().listeners).push(listener);
+        lock(&self.shared().listeners).push(Weak::clone(&listener));
+        // Looked at after it is in the list: whoever closes either finds it there or was here first.
+        if self.shared().is_closed()
+            && let Some(listener) = listener.upgrade()
+        {
+            listener.handle_closed();
+        }
     }
 
     /// Asks for metadata soon: somebody saw that what is known is stale.

@@ -34,6 +34,10 @@ pub(super) async fn coordinator(
     let since = runtime.now();
     let mut settled = shared.lookups_settled();
     loop {
+        // Looked at before waiting, too: nothing settles any more.
+        if shared.is_closed() {
+            return Err(RequestError::Closed { certainty: Certainty::NotWritten });
+        }
         match find(shared, kind, key, since) {
             Coordinator::Known(node) => return Ok(node),
             Coordinator::Refused(code) => return Err(RequestError::Unroutable { code }),
@@ -45,9 +49,6 @@ pub(super) async fn coordinator(
             () = runtime.sleep_until(Some(deadline.instant())) => {
                 return Err(shared.too_late(since, deadline));
             }
-        }
-        if shared.is_closed() {
-            return Err(RequestError::Closed { certainty: Certainty::NotWritten });
         }
     }
 }

@@ -203,13 +203,16 @@ impl Shared {
         }
         let before = self.snapshot.replace(Arc::clone(snapshot));
         self.tell_moved(&before, snapshot);
-        let mut listeners = lock(&self.listeners);
-        listeners.retain(|listener| listener.strong_count() > 0);
-        let told: Vec<_> = listeners.iter().filter_map(Weak::upgrade).collect();
-        drop(listeners);
-        for listener in told {
+        for listener in self.listening() {
             listener.handle_snapshot(snapshot, now);
         }
+    }
+
+    /// Who wants to be told.
+    fn listening(&self) -> Vec<Arc<dyn SnapshotListener>> {
+        let mut listeners = lock(&self.listeners);
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Lets links whose broker has another address connect again.
@@ -261,6 +264,8 @@ impl Shared {
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        // Told before connections end, which says less of the reason.
+        self.listening().iter().for_each(|listener| listener.handle_closed());
         lock(&self.control).clear();
         for link in lock(&self.links).drain(..).filter_map(|link| link.upgrade()) {
             link.close();
