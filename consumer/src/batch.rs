@@ -137,9 +137,7 @@ impl Batch {
     /// A dropped future takes nothing back: the commit goes on.
     pub async fn commit(&self) -> Result<(), ConsumerError> {
         let shared = self.section.shared.upgrade().ok_or(ConsumerError::Closed)?;
-        if shared.is_closed() {
-            return Err(ConsumerError::Closed);
-        }
+        shared.check_open()?;
         let group = shared.group().ok_or(ConsumerError::NoGroup)?;
         let Section { tenure, generation, ref partition, .. } = *self.section;
         // Not that of the slot, which the partition may have left: assigned anew, it may be in another.

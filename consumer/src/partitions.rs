@@ -110,7 +110,8 @@ impl PartitionStream {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError::Fetch`]. The next call goes on where that is possible.
+    /// [`ConsumerError::Fetch`], after which the next call goes on where that is possible, and
+    /// [`ConsumerError::Request`], once the client is closed.
     ///
     /// # Cancel safety
     ///
@@ -123,6 +124,11 @@ impl PartitionStream {
     fn poll_batch(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Batch>, ConsumerError>> {
         // Registered before looking, so that what comes in between is not missed.
         self.cell.register(cx.waker());
+        match self.shared.check_open() {
+            Ok(()) => {}
+            Err(ConsumerError::Closed) => return Poll::Ready(Ok(None)),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
         let now = self.shared.now();
         let reader = self.shared.group().map(|group| group.reader());
         let found = self.shared.with(|fetcher| {
@@ -137,7 +143,6 @@ impl PartitionStream {
         match found {
             Found::End => Poll::Ready(Ok(None)),
             Found::Error(error) => Poll::Ready(Err(error.into())),
-            Found::Nothing if self.shared.is_closed() => Poll::Ready(Ok(None)),
             Found::Nothing => Poll::Pending,
             Found::Batch(taken) => {
                 let (origin, from, topic_id) = (taken.origin(), taken.from, taken.topic_id);

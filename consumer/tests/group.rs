@@ -356,6 +356,19 @@ async fn a_commit_has_failed_at_its_deadline_with_no_broker_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commit_over_a_closed_client_fails_at_once() {
+    let bed = Bed::start().await;
+    let mut one = bed.member("one", eager()).await;
+    one.until_owning(6).await;
+    one.client.clone().close().await;
+    let begun = bed.now();
+    let offsets = Offsets::from([(partition("orders-0"), Offset::new(9))]);
+    let failed = one.handle.commit(offsets, bed.deadline()).await;
+    assert!(matches!(failed, Err(CommitError::Closed)), "{failed:?}");
+    assert!(bed.now() - begun <= Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn added_partitions_are_assigned_too() {
     let bed = Bed::start().await;
     let mut one = bed.member("one", cooperative()).await;

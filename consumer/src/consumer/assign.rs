@@ -44,8 +44,8 @@ impl Consumer {
     fn poll_placed(&self, cx: &Context<'_>) -> Poll<Result<(), ConsumerError>> {
         // Registered before looking, so that what comes in between is not missed.
         self.shared.reader().register(cx.waker());
-        if self.shared.is_closed() {
-            return Poll::Ready(Err(ConsumerError::Closed));
+        if let Err(error) = self.shared.check_open() {
+            return Poll::Ready(Err(error));
         }
         if let Some(error) = self.shared.take_unknown_offsets() {
             return Poll::Ready(Err(error.into()));

@@ -149,9 +149,7 @@ impl Consumer {
     }
 
     pub(super) fn group(&self) -> Result<&GroupHandle, ConsumerError> {
-        if self.shared.is_closed() {
-            return Err(ConsumerError::Closed);
-        }
+        self.shared.check_open()?;
         self.group.as_ref().ok_or(ConsumerError::NoGroup)
     }
 }

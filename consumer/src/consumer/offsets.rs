@@ -97,9 +97,7 @@ impl Consumer {
         &self,
         wanted: BTreeMap<TopicPartition, OffsetSpec>,
     ) -> Result<FoundOffsets, ConsumerError> {
-        if self.shared.is_closed() {
-            return Err(ConsumerError::Closed);
-        }
+        self.shared.check_open()?;
         let (client, deadline) = (self.shared.client(), self.deadline());
         check_partitions(client, wanted.keys(), deadline).await?;
         offsets::find(client, wanted, self.shared.config().isolation_level, deadline).await

@@ -65,6 +65,7 @@ impl Consumer {
     ///
     /// As [`poll`](Self::poll).
     pub fn try_poll(&mut self) -> Result<Option<Batch>, ConsumerError> {
+        self.shared.check_open()?;
         self.finish_returned();
         self.record_poll();
         if self.has_event() {
@@ -123,9 +124,7 @@ impl Consumer {
     #[inline]
     pub(crate) fn next_of_current(&mut self) -> Result<Option<ConsumerRecord>, ConsumerError> {
         let Some(current) = &mut self.current else { return Ok(None) };
-        if self.shared.is_closed() {
-            return Err(ConsumerError::Closed);
-        }
+        self.shared.check_open()?;
         if let Some((cursor, returned)) = current.cursor.as_ref().zip(self.returned.as_ref()) {
             cursor.advance(returned.next.offset);
         }
@@ -168,9 +167,7 @@ impl Consumer {
 
     /// The next batch that is there.
     fn next_batch(&mut self) -> Result<Option<Batch>, ConsumerError> {
-        if self.shared.is_closed() {
-            return Err(ConsumerError::Closed);
-        }
+        self.shared.check_open()?;
         if let Some(trouble) = self.shared.take_trouble() {
             return Err(trouble);
         }
@@ -239,7 +236,7 @@ impl Consumer {
         let _within = self.enter_poll();
         let ended = poll_fn(|cx| {
             self.shared.reader().register(cx.waker());
-            let ends = self.shared.is_stopping() || self.shared.is_closed();
+            let ends = self.shared.is_stopping() || !self.shared.is_open();
             if ends || self.shared.has_trouble() { Poll::Ready(()) } else { Poll::Pending }
         });
         match &self.group {
@@ -256,7 +253,7 @@ impl Consumer {
         // Registered before looking, so that what comes in between is not missed.
         self.shared.reader().register(cx.waker());
         let there = self.shared.look(|fetcher| fetcher.is_ready());
-        let ends = self.shared.is_stopping() || self.shared.is_closed();
+        let ends = self.shared.is_stopping() || !self.shared.is_open();
         if there || ends || self.shared.has_trouble() { Poll::Ready(()) } else { Poll::Pending }
     }
 

@@ -50,9 +50,7 @@ impl Consumer {
         self.record_poll();
         loop {
             self.heed_group().await?;
-            if self.shared.is_closed() {
-                return Err(ConsumerError::Closed);
-            }
+            self.shared.check_open()?;
             if let Some(trouble) = self.shared.take_trouble() {
                 return Err(trouble);
             }
@@ -72,7 +70,7 @@ impl Consumer {
 
     /// Whether anything can come after an error.
     pub(crate) fn can_go_on(&self) -> bool {
-        self.failed.is_none() && !self.shared.is_closed()
+        self.failed.is_none() && self.shared.is_open()
     }
 
     /// Waits until what was returned is acknowledged, but no longer than `patience`, and closes.

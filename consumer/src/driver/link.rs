@@ -38,7 +38,7 @@ impl FetchLink {
 
 impl RequestSource for FetchLink {
     fn poll_requests(&self, now: Instant, outbox: &mut Outbox<'_>) {
-        if outbox.room() == 0 || self.shared.is_closed() {
+        if outbox.room() == 0 || !self.shared.is_open() {
             return;
         }
         let names = self.shared.look(|fetcher| fetcher.needs_names(self.node));
@@ -79,7 +79,7 @@ impl RequestSource for FetchLink {
 
     fn handle_disconnected(&self, now: Instant, error: &RequestError) {
         self.shared.with(|fetcher| fetcher.handle_disconnected(self.node, self.lane, now));
-        if !error.class().is_retriable() && !self.shared.is_closed() {
+        if !error.class().is_retriable() && self.shared.is_open() {
             self.shared.refuse(error.clone());
         }
     }
@@ -93,7 +93,7 @@ impl RequestSource for FetchLink {
     }
 
     fn wants_connection(&self) -> bool {
-        !self.shared.is_closed()
+        self.shared.is_open()
             && self.shared.look(|fetcher| fetcher.wants_connection(self.node, self.lane))
     }
 

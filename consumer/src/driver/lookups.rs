@@ -29,7 +29,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = shared.lookups_wanted() => {}
             () = shared.client().runtime().sleep_until(timeout) => {}
         }
-        if shared.is_closed() {
+        if !shared.is_open() {
             return;
         }
     }

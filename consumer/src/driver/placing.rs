@@ -45,7 +45,7 @@ impl Shared {
     /// other partitions.
     pub(crate) fn place(self: &Arc<Self>) {
         let mut unplaced = std::mem::take(&mut *self.unplaced());
-        if unplaced.is_empty() || self.is_closed() {
+        if unplaced.is_empty() || !self.is_open() {
             return;
         }
         self.look(|fetcher| unplaced.retain(|it| it.is_waiting(fetcher)));
@@ -90,7 +90,7 @@ impl Shared {
     /// again.
     fn put_off(&self, mut unplaced: Vec<Unplaced>, error: CommitError) {
         self.look(|fetcher| unplaced.retain(|it| it.is_waiting(fetcher)));
-        if unplaced.is_empty() || self.is_closed() {
+        if unplaced.is_empty() || !self.is_open() {
             return;
         }
         self.unplaced().extend(unplaced);

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ottla_core::cluster::{ClusterSnapshot, LeaderHints};
 use ottla_core::conn::{BufferPool, RequestSource, WakeCell};
-use ottla_core::error::RequestError;
+use ottla_core::error::{Certainty, RequestError};
 use ottla_core::net::{Client, Link, LinkOptions, Purpose, SnapshotListener};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{NodeId, TopicPartition};
@@ -42,7 +42,8 @@ pub(crate) struct Shared {
     /// Where batches are decompressed to.
     pool: BufferPool,
     stopping: AtomicBool,
-    closed: AtomicBool,
+    /// `OPEN`, `CLIENT_CLOSED` or `CLOSED`.
+    ended: AtomicU8,
     /// What the group does for batches and records that were returned; gone once the consumer is
     /// closed, however long they live.
     group: Mutex<Option<GroupHandle>>,
@@ -110,7 +111,7 @@ impl Shared {
             lookups: Notify::new(),
             pool: BufferPool::default(),
             stopping: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            ended: AtomicU8::new(OPEN),
             group: Mutex::new(group),
             marks: Mutex::default(),
             failed_commits: Mutex::default(),
@@ -189,7 +190,7 @@ impl Shared {
 
     /// Closes connections and ends tasks. Never waits.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.ended.store(CLOSED, Ordering::Release);
         drop(std::mem::take(&mut *lock(&self.links)));
         drop(lock(&self.group).take());
         self.lookups.notify_one();
@@ -207,7 +208,21 @@ impl Shared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.ended.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// Whether records can come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ended.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Says why no records can come any more, if that is so.
+    pub(crate) fn check_open(&self) -> Result<(), ConsumerError> {
+        match self.ended.load(Ordering::Acquire) {
+            OPEN => Ok(()),
+            CLIENT_CLOSED => Err(RequestError::Closed { certainty: Certainty::NotWritten }.into()),
+            _ => Err(ConsumerError::Closed),
+        }
     }
 
     /// The group, while the consumer is open.
@@ -376,7 +391,7 @@ impl Shared {
             drop(links);
             return source.wake_cell().wake();
         }
-        if self.is_closed() {
+        if !self.is_open() {
             return;
         }
         let source = Arc::new(FetchLink::new(node, lane, Arc::clone(self)));
@@ -408,7 +423,23 @@ impl SnapshotListener for Shared {
             self.lookups.notify_one();
         }
     }
+
+    fn handle_closed(&self) {
+        // Whoever has closed the consumer before has said so.
+        self.ended.fetch_max(CLIENT_CLOSED, Ordering::AcqRel);
+        self.lookups.notify_one();
+        self.wake_everybody();
+    }
 }
+
+/// Records can come.
+const OPEN: u8 = 0;
+
+/// None can come, because the client was closed.
+const CLIENT_CLOSED: u8 = 1;
+
+/// None can come, because the consumer was closed.
+const CLOSED: u8 = 2;
 
 /// Failures of commits that are kept at most; the oldest give way.
 const MOST_FAILED_COMMITS: usize = 1_000;

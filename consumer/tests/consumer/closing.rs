@@ -7,9 +7,10 @@ use ottla_consumer::OnClose;
 use ottla_consumer::config::ConsumerConfig;
 use ottla_consumer::error::ConsumerError;
 use ottla_consumer::machine::commit::CommitError;
+use ottla_core::error::RequestError;
 use ottla_protocol::{ApiKey, ErrorCode};
 
-use crate::bed::{Bed, next, within};
+use crate::bed::{Bed, next, t, within};
 use crate::groups::{Told, committed, member, onlooker};
 
 #[tokio::test(start_paused = true)]
@@ -91,6 +92,74 @@ async fn an_interval_without_end_commits_when_the_consumer_is_closed() {
     next(&mut consumer).await;
     within(consumer.close(Duration::from_secs(5))).await.unwrap();
     assert_eq!(committed(&look, 0).await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_hears_each_time_that_the_client_was_closed() {
+    for subscribes in [true, false] {
+        let bed = Bed::start().await;
+        bed.produce(0, &["a", "b"]).await;
+        let builder = bed.builder().group("g");
+        let built = if subscribes { builder.subscribe(["t"]) } else { builder.assign([t(0)]) };
+        let mut consumer = built.build().await.unwrap();
+        for _ in 0..2 {
+            within(consumer.recv()).await.unwrap();
+        }
+        let (told, ()) = tokio::join!(within(consumer.recv()), close_client(&bed));
+        client_is_closed(&told.map(drop));
+        client_is_closed(&within(consumer.recv()).await.map(drop));
+        client_is_closed(&within(consumer.poll()).await.map(drop));
+        client_is_closed(&consumer.try_poll().map(drop));
+        client_is_closed(&within(consumer.commit()).await);
+        drop(within(consumer.close(Duration::from_secs(5))).await);
+        assert!(matches!(consumer.poll().await, Err(ConsumerError::Closed)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_there_are_not_given_once_the_client_is_closed() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a", "b"]).await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    within(consumer.recv()).await.unwrap();
+    close_client(&bed).await;
+    client_is_closed(&within(consumer.recv()).await.map(drop));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_partitions_hear_that_the_client_was_closed() {
+    let bed = Bed::start().await;
+    let mut consumer = bed.consumer(&[0]).await;
+    let mut stream = within(consumer.partitions().next()).await.unwrap();
+    let (told, ()) = tokio::join!(within(stream.next_batch()), close_client(&bed));
+    client_is_closed(&told.map(drop));
+    let mut partitions = consumer.partitions();
+    assert!(within(partitions.next()).await.is_none());
+    client_is_closed(&partitions.error().cloned().map_or(Ok(()), Err));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_a_partition_gives_nothing_more_once_the_consumer_is_closed() {
+    let bed = Bed::start().await;
+    for value in ["a", "b"] {
+        bed.produce(0, &[value]).await;
+    }
+    let mut consumer = bed.consumer(&[0]).await;
+    let mut stream = within(consumer.partitions().next()).await.unwrap();
+    assert!(within(stream.next_batch()).await.unwrap().is_some());
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    assert!(within(stream.next_batch()).await.unwrap().is_none());
+}
+
+async fn close_client(bed: &Bed) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bed.client.clone().close().await;
+}
+
+#[track_caller]
+fn client_is_closed(told: &Result<(), ConsumerError>) {
+    let closed = matches!(told, Err(ConsumerError::Request(RequestError::Closed { .. })));
+    assert!(closed, "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

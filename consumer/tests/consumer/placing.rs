@@ -6,6 +6,7 @@ use ottla_broker::fault::{Act, Rule};
 use ottla_consumer::Consumer;
 use ottla_consumer::error::ConsumerError;
 use ottla_consumer::machine::commit::{CommitError, Offset};
+use ottla_core::error::RequestError;
 use ottla_protocol::ApiKey;
 
 use crate::bed::{Bed, next, t, value, values, within};
@@ -123,7 +124,8 @@ async fn a_client_that_is_closed_ends_the_wait_for_what_is_committed() {
         tokio::join!(build, close).0
     });
     let told = built.await.map(drop);
-    assert!(matches!(told, Err(ConsumerError::Commit(CommitError::Closed))), "{told:?}");
+    let closed = matches!(told, Err(ConsumerError::Request(RequestError::Closed { .. })));
+    assert!(closed, "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
