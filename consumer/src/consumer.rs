@@ -26,7 +26,7 @@ use crate::listener::AnyListener;
 use crate::machine::Position;
 use crate::machine::commit::{CommitError, Cursor};
 use crate::machine::fetch::{FetchEvent, Origin, Slot};
-use crate::machine::membership::GroupError;
+use crate::machine::membership::NoticeId;
 
 pub use lifecycle::ShutdownHandle;
 
@@ -58,8 +58,8 @@ pub struct Consumer {
     listener: Option<Arc<dyn AnyListener>>,
     /// When the group last heard of a record that was taken, in seconds.
     polled: i64,
-    /// Why the member cannot go on.
-    failed: Option<GroupError>,
+    /// The failure of the member that the last poll told.
+    failed: Option<NoticeId>,
     /// Whether the group gives the partitions.
     subscribed: bool,
     /// Whether only what was acknowledged counts as processed.

@@ -77,7 +77,7 @@ impl Stream for ConsumerStream {
                     return Poll::Ready(None);
                 }
                 Err(error) => {
-                    let goes_on = consumer.can_go_on();
+                    let goes_on = consumer.goes_on_after(&error);
                     self.state = if goes_on { State::Giving(consumer) } else { State::Ended };
                     return Poll::Ready(Some(Err(error)));
                 }

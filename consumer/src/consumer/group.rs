@@ -33,9 +33,6 @@ impl Consumer {
     /// Does what the group asks for, in the application's own task. A notice stays until all of it is
     /// done: a dropped future does it again.
     pub(super) async fn heed_group(&mut self) -> Result<(), ConsumerError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone().into());
-        }
         while let Some(notice) = self.group.as_ref().and_then(GroupHandle::current_event) {
             let span = spans::rebalance(self.group_id());
             let outcome = self.heed(&notice).instrument(span).await?;
@@ -73,8 +70,9 @@ impl Consumer {
                 Ok(listening::run(|| listener.lost(&lost)).await)
             }
             GroupEvent::Failed(error) => {
-                self.failed = Some(error.clone());
-                Err(error.clone().into())
+                // The poll after the one that says so has the member try again.
+                let is_told = self.failed.replace(notice.id) == Some(notice.id);
+                if is_told && !error.is_fatal() { Ok(Ok(())) } else { Err(error.clone().into()) }
             }
         }
     }

@@ -21,8 +21,8 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError`]. Unless the consumer is closed or its group has failed, the next call goes
-    /// on with what can be read.
+    /// [`ConsumerError`]. Unless it [is fatal](ConsumerError::is_fatal), the next call goes on with what
+    /// can be read, and has a member that could not go on join again.
     ///
     /// # Cancel safety
     ///

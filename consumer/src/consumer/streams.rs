@@ -69,8 +69,8 @@ impl Consumer {
     }
 
     /// Whether anything can come after an error.
-    pub(crate) fn can_go_on(&self) -> bool {
-        self.failed.is_none() && self.shared.is_open()
+    pub(crate) fn goes_on_after(&self, error: &ConsumerError) -> bool {
+        !error.is_fatal() && self.shared.is_open()
     }
 
     /// Waits until what was returned is acknowledged, but no longer than `patience`, and closes.

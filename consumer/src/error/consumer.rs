@@ -60,7 +60,7 @@ pub enum ConsumerError {
     /// The call needs a group, and there is none.
     #[error("this needs a group; set group.id")]
     NoGroup,
-    /// The member cannot go on.
+    /// The member could not go on.
     #[error(transparent)]
     Group(#[from] GroupError),
     /// Offsets were not committed, or not looked up.
@@ -116,8 +116,8 @@ impl ConsumerError {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Closed | Self::Commit(CommitError::Closed | CommitError::Fenced) => true,
-            // The member does not try again, whoever was to blame.
-            Self::Group(error) => !error.class().is_retriable(),
+            // The next poll has the member try again after any other.
+            Self::Group(error) => error.is_fatal(),
             Self::Request(error) | Self::Commit(CommitError::Request(error)) => {
                 error.class().ends_client()
             }
@@ -225,6 +225,14 @@ mod tests {
                 topic: partition.topic.clone(),
                 code: ErrorCode::TopicAuthorizationFailed,
             },
+            ConsumerError::Group(GroupError::UnknownAssignor {
+                group: "g".into(),
+                protocol: "p".into(),
+            }),
+            ConsumerError::Group(GroupError::Refused {
+                group: "g".into(),
+                code: ErrorCode::GroupAuthorizationFailed,
+            }),
             ConsumerError::Commit(CommitError::NotMember),
             ConsumerError::Commit(CommitError::NotOwned { partition }),
             ConsumerError::ListenerPanicked { what: "no".into() },
@@ -243,10 +251,6 @@ mod tests {
             ConsumerError::Group(GroupError::FencedInstance {
                 group: "g".into(),
                 instance: "i".into(),
-            }),
-            ConsumerError::Group(GroupError::UnknownAssignor {
-                group: "g".into(),
-                protocol: "p".into(),
             }),
             ConsumerError::Commit(CommitError::Request(closed())),
             ConsumerError::Request(closed()),

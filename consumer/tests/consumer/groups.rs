@@ -204,21 +204,67 @@ async fn a_second_member_takes_over_a_part_and_nothing_is_read_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_coordinator_that_will_not_be_named_ends_the_member_and_says_why() {
+async fn a_coordinator_that_will_not_be_named_is_told_by_each_poll() {
     let bed = Bed::start().await;
     let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
     let _denied = bed.cluster.fault(Rule::new(ApiKey::FindCoordinator, denied));
     let begun = bed.client.runtime().now();
     let mut consumer = member(&bed, "g").build().await.unwrap();
-    let told = within(consumer.poll()).await;
-    match told {
-        Err(ConsumerError::Group(error @ GroupError::Refused { .. })) => {
-            assert!(error.to_string().ends_with("it needs READ on the group"), "{error}");
-        }
-        told => panic!("{told:?}"),
+    for _ in 0..3 {
+        let told = member_refused(within(consumer.poll()).await.map(drop));
+        assert!(told.ends_with("it needs READ on the group"), "{told}");
     }
     let took = bed.client.runtime().now() - begun;
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_passes_is_told_once_and_the_next_poll_joins() {
+    for api in [ApiKey::FindCoordinator, ApiKey::JoinGroup, ApiKey::SyncGroup] {
+        let bed = Bed::start().await;
+        bed.produce(0, &["x"]).await;
+        let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
+        let _denied = bed.cluster.fault(Rule::new(api, denied).once());
+        let mut consumer = member(&bed, "g").build().await.unwrap();
+        member_refused(within(consumer.recv()).await.map(drop));
+        let record = within(consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(value(&record), "x", "{api:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_after_a_refusal_that_passes() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"]).await;
+    let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
+    let _denied = bed.cluster.fault(Rule::new(ApiKey::JoinGroup, denied).once());
+    let mut stream = member(&bed, "g").build().await.unwrap().into_stream();
+    member_refused(pull(&mut stream).await.unwrap().map(drop));
+    assert_eq!(value(&pull(&mut stream).await.unwrap().unwrap()), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_is_refused_is_told_and_takes_no_partition() {
+    let bed = Bed::start().await;
+    let told = Told::default();
+    let mut consumer = member(&bed, "g").on_rebalance(told.clone()).build().await.unwrap();
+    let idle = tokio::time::timeout(Duration::from_secs(4), consumer.poll()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
+    let _denied = bed.cluster.fault(Rule::new(ApiKey::Heartbeat, denied).once());
+    member_refused(within(consumer.poll()).await.map(drop));
+    bed.produce(0, &["x"]).await;
+    assert_eq!(values(&next(&mut consumer).await), ["x"]);
+    assert_eq!(*told.0.lock().unwrap(), ["+3"]);
+}
+
+/// What the member says of it.
+#[track_caller]
+fn member_refused(told: Result<(), ConsumerError>) -> String {
+    match told {
+        Err(ConsumerError::Group(error @ GroupError::Refused { .. })) => error.to_string(),
+        told => panic!("{told:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Why a member cannot go on.
+//! Why a member could not go on.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use ottla_core::error::{ErrorClass, ErrorCode, RequestError, WithCauses};
 
 use crate::machine::assignor::AssignError;
 
-/// Why a member cannot go on: trying again will not help.
+/// Why a member could not go on. The poll after the one that fails with it has the member try again,
+/// unless it [is fatal](Self::is_fatal).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
@@ -70,6 +71,12 @@ pub enum GroupError {
 }
 
 impl GroupError {
+    /// Whether the member does not try again: another one has its place.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::FencedInstance { .. })
+    }
+
     /// What to do about it (KIP-1050).
     #[must_use]
     pub fn class(&self) -> ErrorClass {

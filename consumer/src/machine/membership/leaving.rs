@@ -57,6 +57,10 @@ impl ClassicMembership {
 
     pub(super) fn give_up_and_leave(&mut self, reason: &str, now: Instant) {
         match self.state {
+            // The coordinator may know it yet.
+            State::Outside(Outside::Failed) => {
+                self.go_on(Then::Leave { reason: reason.into() }, now);
+            }
             State::Outside(_) => self.state = State::Outside(Outside::Unsubscribed),
             State::Leaving { .. } => {}
             State::Revoking { .. }
@@ -94,7 +98,8 @@ impl ClassicMembership {
     pub(super) fn step_out(&mut self, outside: Outside) {
         self.generation = None;
         self.rejoin = None;
-        if self.config.group_instance_id.is_none() {
+        // One that failed comes back as who it was: as another, it would wait for itself to rejoin.
+        if self.config.group_instance_id.is_none() && outside != Outside::Failed {
             self.member_id = ByteString::new();
         }
         self.state = State::Outside(outside);
@@ -131,10 +136,22 @@ impl ClassicMembership {
             return;
         }
         let group = self.config.group_id.clone();
-        self.fail(match error {
+        let error = match error {
             RequestError::Unroutable { code } => GroupError::Refused { group, code: *code },
             error => GroupError::Request { group, source: Arc::new(error.clone()) },
-        });
+        };
+        // Until its session is over it is a member, whoever may not ask.
+        match self.generation {
+            Some(_) => self.complain(error),
+            None => self.fail(error),
+        }
+    }
+
+    /// Tells the application of something that may pass, and changes nothing.
+    pub(super) fn complain(&mut self, error: GroupError) {
+        if !self.notices.tells_of_failure() {
+            self.notices.push(GroupEvent::Failed(error));
+        }
     }
 
     /// A call had no answer: the coordinator is looked up anew, unless that could not help.
@@ -160,8 +177,25 @@ impl ClassicMembership {
 
     pub(super) fn fail(&mut self, error: GroupError) {
         self.lose(LossReason::Failed);
+        let outside = if error.is_fatal() { Outside::Fenced } else { Outside::Failed };
         self.notices.push(GroupEvent::Failed(error));
-        self.step_out(Outside::Failed);
+        self.step_out(outside);
+    }
+
+    /// Comes back after a failure that the application has heard of.
+    pub(super) fn try_again(&mut self, now: Instant) {
+        if !matches!(self.state, State::Outside(Outside::Failed)) {
+            return;
+        }
+        if self.topics.is_empty() {
+            self.step_out(Outside::Unsubscribed);
+            return;
+        }
+        // Whoever acts on a notice is within a poll.
+        self.polled_at = self.polled_at.max(now);
+        let call = Call::Due(now + self.retry_delay());
+        let reason = "the application polls again after a failure".into();
+        self.state = State::Joining { call, reason };
     }
 }
 

@@ -8,8 +8,8 @@ use ottla_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
 use super::state::{Call, State};
 use super::{
-    Answer, CallId, ClassicMembership, IllegalEvent, LossReason, MembershipCall, MembershipRequest,
-    heartbeat_answer,
+    Answer, CallId, ClassicMembership, GroupError, IllegalEvent, LossReason, MembershipCall,
+    MembershipRequest, heartbeat_answer,
 };
 
 impl ClassicMembership {
@@ -63,6 +63,12 @@ impl ClassicMembership {
                 }
             }
             Answer::Retry => self.heartbeat = Call::Due(now + self.retry_delay()),
+            // Its session goes on meanwhile, and what is refused now may be granted until it is over.
+            Answer::Refused => {
+                self.heartbeat = Call::Due(now + self.retry_delay());
+                let group = self.config.group_id.clone();
+                self.complain(GroupError::Refused { group, code });
+            }
             Answer::Rediscover => {
                 self.heartbeat = Call::Due(now + self.retry_delay());
                 self.coordinator_lost = true;

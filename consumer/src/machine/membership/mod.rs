@@ -9,9 +9,9 @@
 //!   Leaving <--------- Revoking <------------------------------------'  (eager)
 //! ```
 //!
-//! From every state but Outside and Leaving, a fatal answer, an overdue poll or an empty
-//! subscription leads out; a fenced member, or one that heard nothing for a session, loses what it
-//! owned and goes to Joining.
+//! From every state but Outside and Leaving, a refusal, an overdue poll or an empty subscription
+//! leads out; a fenced member, or one that heard nothing for a session, loses what it owned and goes
+//! to Joining. From Outside, a poll leads back to Joining, once the application has heard why.
 
 mod codec;
 mod config;
@@ -126,6 +126,7 @@ impl ClassicMembership {
             return;
         }
         match self.state {
+            State::Outside(Outside::Fenced) => {}
             State::Outside(_) => {
                 self.polled_at = now;
                 self.join("", now);

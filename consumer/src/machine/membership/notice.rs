@@ -52,7 +52,8 @@ pub enum GroupEvent {
         /// Why.
         reason: LossReason,
     },
-    /// The member cannot go on. It has lost its partitions before this.
+    /// The member was refused something. If it could not go on, it has lost its partitions before
+    /// this, and joins again once this is finished, unless another has its place.
     Failed(GroupError),
 }
 
@@ -88,7 +89,7 @@ pub enum LossReason {
         /// `max.poll.interval.ms`.
         max_poll_interval: Duration,
     },
-    /// The member failed for good.
+    /// The member could not go on; the next error says why.
     Failed,
 }
 
@@ -107,7 +108,7 @@ impl fmt::Display for LossReason {
                  a time, or raise it",
                 max_poll_interval.as_millis()
             ),
-            Self::Failed => f.write_str("the member failed for good"),
+            Self::Failed => f.write_str("the member could not go on; the next error says why"),
         }
     }
 }

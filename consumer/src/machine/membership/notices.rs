@@ -48,6 +48,11 @@ impl Notices {
         untold
     }
 
+    /// Whether a failure is told that the application has not heard of yet.
+    pub(super) fn tells_of_failure(&self) -> bool {
+        self.queue.iter().any(|notice| matches!(notice.event, GroupEvent::Failed(_)))
+    }
+
     /// What was lost or came, and the application has not acted on that yet.
     pub(super) fn unheard(&self) -> impl Iterator<Item = &TopicPartition> {
         self.queue.iter().flat_map(|notice| match &notice.event {

@@ -20,8 +20,10 @@ impl ClassicMembership {
     /// Takes note that the application acted on a notice. An outdated id is passed over.
     pub fn finish_notice(&mut self, id: NoticeId, now: Instant) {
         let Some(notice) = self.notices.finish(id) else { return };
-        if let GroupEvent::Revoking { partitions } = &notice.event {
-            self.handle_revoked(id, partitions, now);
+        match &notice.event {
+            GroupEvent::Revoking { partitions } => self.handle_revoked(id, partitions, now),
+            GroupEvent::Failed(_) => self.try_again(now),
+            GroupEvent::Assigned { .. } | GroupEvent::Lost { .. } => {}
         }
     }
 

@@ -103,7 +103,10 @@ pub(super) enum Outside {
     Unsubscribed,
     /// It was put out for polling too rarely.
     AwaitingPoll,
+    /// It could not go on, and tries again once the application has heard why.
     Failed,
+    /// Another one has its place.
+    Fenced,
 }
 
 /// What comes after partitions have been given up.

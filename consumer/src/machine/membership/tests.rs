@@ -237,6 +237,9 @@ fn another_instance_of_the_same_name_ends_this_one() {
     bed.later(500);
     bed.timeout();
     bed.sends("");
+    bed.finish();
+    bed.subscribe("u");
+    bed.sends("");
 }
 
 #[test]
@@ -554,6 +557,13 @@ impl Bed {
     #[track_caller]
     fn notice(&self) -> GroupEvent {
         self.member.current_notice().unwrap().event.clone()
+    }
+
+    #[track_caller]
+    fn was_refused(&self) {
+        let notice = self.notice();
+        let refused = matches!(notice, GroupEvent::Failed(GroupError::Refused { .. }));
+        assert!(refused, "{notice:?}");
     }
 
     #[track_caller]

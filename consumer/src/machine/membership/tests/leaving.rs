@@ -81,6 +81,84 @@ fn a_static_member_that_subscribes_again_while_it_gives_up_rejoins() {
 }
 
 #[test]
+fn a_member_that_was_refused_joins_again_once_the_application_has_heard_why() {
+    let mut bed = Bed::eager();
+    bed.is_stable("t-0");
+    bed.heartbeat(ErrorCode::RebalanceInProgress);
+    bed.finish();
+    for _ in 0..3 {
+        bed.sends("join 'm1'");
+        bed.join_fails(ErrorCode::GroupAuthorizationFailed);
+        bed.was_refused();
+        bed.later(1);
+        bed.timeout();
+        bed.sends("");
+        bed.finish();
+        bed.sends("");
+        bed.later(1);
+    }
+    bed.sends("join 'm1'");
+    bed.joins_as_follower(2);
+    bed.sends("sync 2 [], beat 2");
+    bed.syncs("t-0");
+    bed.tells("assigned t-0 of t-0");
+}
+
+#[test]
+fn a_member_that_failed_and_unsubscribed_leaves_what_may_still_know_it() {
+    let mut bed = Bed::eager();
+    bed.subscribe("t");
+    bed.sends("join ''");
+    bed.join_fails(ErrorCode::MemberIdRequired);
+    bed.sends("join 'm1'");
+    bed.join_fails(ErrorCode::GroupMaxSizeReached);
+    bed.subscribe("");
+    bed.sends("leave 'm1'");
+    bed.leaves();
+    bed.finish();
+    bed.later(1);
+    bed.sends("");
+}
+
+#[test]
+fn a_heartbeat_that_is_refused_is_told_and_sent_again() {
+    let mut bed = Bed::eager();
+    bed.is_stable("t-0");
+    bed.heartbeat(ErrorCode::GroupAuthorizationFailed);
+    bed.was_refused();
+    assert_eq!((bed.member.phase(), bed.committable()), (Phase::Member, "t-0".to_owned()));
+    bed.finish();
+    bed.later(1);
+    bed.sends("beat 1");
+    bed.heartbeat_answers(ErrorCode::None);
+    bed.tells("");
+}
+
+#[test]
+fn a_coordinator_that_nobody_names_costs_nothing_before_the_session_is_over() {
+    let mut bed = Bed::eager();
+    bed.is_stable("t-0");
+    let denied = RequestError::Unroutable { code: ErrorCode::GroupAuthorizationFailed };
+    for _ in 0..3 {
+        bed.member.handle_no_coordinator(&denied);
+    }
+    bed.was_refused();
+    bed.finish();
+    bed.tells("");
+    assert_eq!(bed.member.phase(), Phase::Member);
+    bed.later(45);
+    bed.timeout();
+    bed.tells("lost t-0 to SessionExpired { session_timeout: 45s }");
+    bed.finish();
+    bed.member.handle_no_coordinator(&denied);
+    bed.was_refused();
+    bed.sends("");
+    bed.finish();
+    bed.later(1);
+    bed.sends("join 'm1'");
+}
+
+#[test]
 fn closing_leaves_unless_it_is_a_static_member() {
     let mut bed = Bed::eager();
     bed.is_stable("t-0");
