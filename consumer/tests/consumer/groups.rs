@@ -261,10 +261,10 @@ async fn a_heartbeat_that_is_refused_is_told_and_takes_no_partition() {
 /// What the member says of it.
 #[track_caller]
 fn member_refused(told: Result<(), ConsumerError>) -> String {
-    match told {
-        Err(ConsumerError::Group(error @ GroupError::Refused { .. })) => error.to_string(),
-        told => panic!("{told:?}"),
-    }
+    let Err(ConsumerError::Group(error @ GroupError::Refused { .. })) = told else {
+        unreachable!("{told:?}");
+    };
+    error.to_string()
 }
 
 #[tokio::test(start_paused = true)]
@@ -623,10 +623,11 @@ async fn a_stream_that_comes_to_its_end_late_is_not_woken_in_place_of_the_next()
     // Another partition takes its slot while its last batch is processed, say.
     consumer.assign([t(1)]).await.unwrap();
     let mut stream = within(consumer.partitions().next()).await.unwrap();
-    let waiting = tokio::spawn(async move { stream.next_batch().await });
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { stream.next_batch().await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(within(former.next_batch()).await.unwrap().is_none());
     bed.produce(1, &["x"]).await;
-    let batch = within(waiting).await.unwrap().unwrap().unwrap();
+    let batch = within(waiting.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     assert_eq!(values(&batch), ["x"]);
 }
