@@ -63,6 +63,9 @@ impl ClassicMembership {
                 }
             }
             Answer::Retry => self.heartbeat = Call::Due(now + self.retry_delay()),
+            // The two go over connections of their own: a join that completed the rebalance has ended
+            // the generation that this heartbeat names. Its answer tells.
+            Answer::RejoinFenced if matches!(self.state, State::Joining { .. }) => {}
             // Its session goes on meanwhile, and what is refused now may be granted until it is over.
             Answer::Refused => {
                 self.heartbeat = Call::Due(now + self.retry_delay());

@@ -333,6 +333,23 @@ fn a_confirmed_coordinator_keeps_a_member_that_waits_for_its_join() {
 }
 
 #[test]
+fn a_heartbeat_of_a_generation_that_a_join_has_ended_is_no_loss() {
+    let mut bed = Bed::cooperative();
+    bed.is_stable("t-0");
+    bed.later(3);
+    bed.sends("beat 1");
+    bed.enforce_rebalance();
+    bed.sends("join 'm1' owning t-0 @1");
+    // The join was the last one, and overtook the heartbeat.
+    bed.heartbeat_answers(ErrorCode::IllegalGeneration);
+    bed.tells("");
+    bed.joins_as_follower(2);
+    bed.sends("sync 2 [], beat 2");
+    bed.syncs("t-0");
+    bed.tells("assigned  of t-0");
+}
+
+#[test]
 fn every_code_has_an_answer_in_every_api() {
     use Answer::*;
     type Table = fn(ErrorCode) -> Answer;
