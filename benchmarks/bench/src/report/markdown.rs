@@ -34,6 +34,7 @@ pub fn section(results: &Results, surroundings: &Surroundings) -> String {
 /// All that is between the marks of the cases that no gate is on; the settings stand with the others.
 pub fn rest(results: &Results, surroundings: &Surroundings) -> String {
     let mut out = measured("## The cases that no gate is on", results, surroundings);
+    out.push_str(&footprint::section(&surroundings.footprints));
     out.push_str(OF_THE_REST);
     out
 }
