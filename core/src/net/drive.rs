@@ -100,18 +100,25 @@ impl<'a> Drive<'a> {
         if self.link.has_moved() {
             return Err(CloseReason::Moved);
         }
-        self.handle_timeouts(now)?;
-        self.connection.poll_source(self.link.source(), now);
-        let wrote = self.write(now, cx)?;
-        let read = self.read(now, cx)?;
-        Ok(wrote || read)
-    }
-
-    fn handle_timeouts(&mut self, now: Instant) -> Result<(), CloseReason> {
         let source = self.link.source();
         if source.next_timeout().is_some_and(|at| at <= now) {
             source.handle_timeout(now);
         }
+        if self.connection.oldest_unanswered().is_none() {
+            // Before anything is sent: the broker may have closed what was unused for so long.
+            self.handle_timeouts(now)?;
+        }
+        self.connection.poll_source(source, now);
+        let wrote = self.write(now, cx)?;
+        let read = self.read(now, cx)?;
+        if !read {
+            // Not before: a process that was held up finds the answers that came meanwhile here.
+            self.handle_timeouts(now)?;
+        }
+        Ok(wrote || read)
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) -> Result<(), CloseReason> {
         self.connection.handle_timeout(now)?;
         if self.stalled_at().is_some_and(|at| at <= now) {
             self.suspected = Some(now);
