@@ -63,7 +63,8 @@ impl Topic {
 
     /// How many partitions there are now.
     pub(crate) fn count(&self) -> i32 {
-        self.shared.count.load(Ordering::Relaxed)
+        // With what was stored before it: a partition that is counted can be found.
+        self.shared.count.load(Ordering::Acquire)
     }
 
     /// All partitions that there ever were, in order.
