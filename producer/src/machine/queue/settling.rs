@@ -24,6 +24,7 @@ impl PartitionQueue {
     ) {
         self.backoff.reset();
         self.patience.reset();
+        self.trouble = None;
         // What is written proves that all before it with a sequence is, if it may be: nothing is
         // missing.
         let all_stamped = self.batches.iter().take(index).all(|batch| batch.identity.is_some());

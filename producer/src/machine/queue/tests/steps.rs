@@ -399,6 +399,22 @@ fn a_batch_that_expires_under_way_is_possibly_written_and_its_sequence_spent() {
 }
 
 #[test]
+fn trouble_that_is_over_is_not_told_of_a_later_batch() {
+    let mut fixture = Fixture::proven();
+    fixture.append("a");
+    let sent = fixture.send().unwrap();
+    fixture.retry(sent.attempt, Certainty::NotWritten);
+    fixture.pass(Duration::from_secs(1));
+    let again = fixture.send().unwrap();
+    fixture.acknowledge(again.attempt, 1);
+    let b = fixture.append("b");
+    fixture.pass(Duration::from_secs(120));
+    fixture.expire();
+    let error = fixture.error(&b);
+    assert!(matches!(error, Some(SendError::DeliveryTimeout { last: None, .. })), "{error:?}");
+}
+
+#[test]
 fn an_expired_batch_that_turns_out_to_be_written_leaves_no_gap() {
     let mut fixture = Fixture::proven();
     fixture.append("a");
