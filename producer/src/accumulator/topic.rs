@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::common::Common;
 use super::partition::Partition;
 use crate::error::SendError;
-use crate::partitioner::{Candidates, Sticky, Unpartitioned};
+use crate::partitioner::{Candidates, Sticky};
 use crate::record::RecordParts;
 
 /// A topic and its partitions. Partitions are only ever added, so finding one takes no lock and
@@ -96,8 +96,8 @@ impl Topic {
     ) -> Result<&Arc<Partition>, SendError> {
         let count = self.count();
         let by_record = || {
-            let record = Unpartitioned::of(self.name(), parts, count);
-            common.choice.by_record(&record, common.config.partitioner_ignore_keys)
+            let ignore_keys = common.config.partitioner_ignore_keys;
+            common.choice.by_record(self.name(), parts, count, ignore_keys)
         };
         let wanted = parts.partition.or_else(by_record);
         let index = wanted.unwrap_or_else(|| self.stick(common, count));

@@ -116,11 +116,17 @@ impl Choice {
     /// The partition that is not for the sticky choice to say. To `ignore_keys` is for those that are
     /// built in, as in Java.
     #[inline]
-    pub(crate) fn by_record(&self, record: &Unpartitioned<'_>, ignore_keys: bool) -> Option<i32> {
+    pub(crate) fn by_record(
+        &self,
+        topic: &str,
+        parts: &RecordParts<'_>,
+        partitions: i32,
+        ignore_keys: bool,
+    ) -> Option<i32> {
         match self {
             Self::Kind(_) if ignore_keys => None,
-            Self::Kind(kind) => kind.by_key(record.key, record.partitions),
-            Self::Custom(custom) => custom.partition(record),
+            Self::Kind(kind) => kind.by_key(parts.key, partitions),
+            Self::Custom(custom) => ask(&**custom, topic, parts, partitions),
         }
     }
 
@@ -128,6 +134,17 @@ impl Choice {
     pub(crate) fn goes_round(&self) -> bool {
         matches!(self, Self::Kind(PartitionerKind::RoundRobin))
     }
+}
+
+/// Apart, so that what a partitioner sees is put together for those alone that a program brings.
+#[inline(never)]
+fn ask(
+    custom: &dyn Partitioner,
+    topic: &str,
+    parts: &RecordParts<'_>,
+    partitions: i32,
+) -> Option<i32> {
+    custom.partition(&Unpartitioned::of(topic, parts, partitions))
 }
 
 impl PartitionerKind {
@@ -209,13 +226,14 @@ mod tests {
     #[test]
     fn keys_are_ignored_by_the_partitioners_that_are_built_in() {
         let record = Record::to("t").key("k").value("1");
-        let record = Unpartitioned::new(&record, 100);
+        let chosen =
+            |choice: &Choice, ignore_keys| choice.by_record("t", &record.parts(), 100, ignore_keys);
         let java = Choice::Kind(PartitionerKind::Java);
-        assert_eq!(java.by_record(&record, false), PartitionerKind::Java.by_key(Some(b"k"), 100));
-        assert_eq!(java.by_record(&record, true), None);
+        assert_eq!(chosen(&java, false), PartitionerKind::Java.by_key(Some(b"k"), 100));
+        assert_eq!(chosen(&java, true), None);
         let custom = Choice::Custom(Box::new(ByLen));
         for ignore_keys in [false, true] {
-            assert_eq!(custom.by_record(&record, ignore_keys), Some(2));
+            assert_eq!(chosen(&custom, ignore_keys), Some(2));
         }
     }
 
