@@ -24,6 +24,8 @@ pub struct Runtime(Arc<Inner>);
 struct Inner {
     dialer: Option<Dialer>,
     wall_clock: WallClock,
+    /// What computing takes at most of a virtual clock's time.
+    computing: Duration,
     random: AtomicU64,
     /// Where tasks are spawned, so that a call from a thread outside of tokio can start one.
     handle: OnceLock<Handle>,
@@ -48,7 +50,7 @@ impl Runtime {
     /// A runtime with some parts replaced, for tests and simulations.
     #[must_use]
     pub fn builder() -> RuntimeBuilder {
-        RuntimeBuilder { dialer: None, epoch_ms: None, seed: None }
+        RuntimeBuilder { dialer: None, epoch_ms: None, computing: Duration::ZERO, seed: None }
     }
 
     /// The time to measure with.
@@ -114,17 +116,40 @@ impl Runtime {
         Task { name, handle }
     }
 
-    /// Runs `work` on a thread where it may take its time: milliseconds of computing, such as slow
-    /// codecs take. With a virtual clock it is run at once, so that a simulation does not depend on
-    /// how threads are scheduled.
-    pub fn compute(&self, work: impl FnOnce() + Send + 'static) {
-        if matches!(self.0.wall_clock, WallClock::Virtual { .. }) {
-            return work();
+    /// Does what `next` gives, one piece after the other until it gives none, on a thread where that
+    /// may take its time: milliseconds of computing, such as slow codecs take.
+    ///
+    /// With a virtual clock a simulation must not depend on how threads are scheduled: each piece is
+    /// done at once, or by a task, after the time that [`RuntimeBuilder::computing_takes`] allows it.
+    pub fn compute<W>(&self, mut next: impl FnMut() -> Option<W> + Send + 'static)
+    where
+        W: FnOnce() + Send + 'static,
+    {
+        let is_virtual = matches!(self.0.wall_clock, WallClock::Virtual { .. });
+        if is_virtual && !self.0.computing.is_zero() {
+            let runtime = self.clone();
+            self.spawn("compute", async move {
+                while let Some(work) = next() {
+                    runtime.sleep(runtime.part_of(runtime.0.computing)).await;
+                    work();
+                }
+            });
+            return;
+        }
+        let all = move || std::iter::from_fn(next).for_each(|work| work());
+        if is_virtual {
+            return all();
         }
         drop(match self.0.handle.get() {
-            Some(handle) => handle.spawn_blocking(work),
-            None => tokio::task::spawn_blocking(work),
+            Some(handle) => handle.spawn_blocking(all),
+            None => tokio::task::spawn_blocking(all),
         });
+    }
+
+    /// A random part of a time, in milliseconds.
+    fn part_of(&self, most: Duration) -> Duration {
+        let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.random() % millis.saturating_add(1))
     }
 
     /// Remembers the tokio runtime of the caller: tasks are spawned there from now on.
@@ -154,6 +179,7 @@ impl fmt::Debug for Runtime {
 pub struct RuntimeBuilder {
     dialer: Option<Dialer>,
     epoch_ms: Option<i64>,
+    computing: Duration,
     seed: Option<u64>,
 }
 
@@ -185,6 +211,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Lets each piece of what [`Runtime::compute`] does take up to `most` of the virtual clock's time,
+    /// as the seed draws it. Several go on at a time, and the later may end before the earlier.
+    #[must_use]
+    pub fn computing_takes(mut self, most: Duration) -> Self {
+        self.computing = most;
+        self
+    }
+
     /// Draws the same random numbers each time.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -195,13 +229,14 @@ impl RuntimeBuilder {
     /// The runtime.
     #[must_use]
     pub fn build(self) -> Runtime {
-        let Self { dialer, epoch_ms, seed } = self;
+        let Self { dialer, epoch_ms, computing, seed } = self;
         let origin = tokio::time::Instant::now();
         let wall_clock =
             epoch_ms.map_or(WallClock::System, |epoch_ms| WallClock::Virtual { origin, epoch_ms });
         let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let random = AtomicU64::new(seed);
-        Runtime(Arc::new(Inner { dialer, wall_clock, random, handle: OnceLock::new() }))
+        let handle = OnceLock::new();
+        Runtime(Arc::new(Inner { dialer, wall_clock, computing, random, handle }))
     }
 }
 

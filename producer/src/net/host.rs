@@ -103,7 +103,7 @@ impl Host for NetHost {
             queue.workers += 1;
             drop(queue);
             let works = Arc::clone(&self.works);
-            self.runtime().compute(move || works.run());
+            self.runtime().compute(move || works.next());
         }
     }
 }
@@ -119,12 +119,7 @@ struct WorkQueue {
 }
 
 impl Works {
-    fn run(&self) {
-        while let Some(work) = self.next() {
-            work();
-        }
-    }
-
+    /// The next for a worker; one that gets none is gone.
     fn next(&self) -> Option<Box<dyn FnOnce() + Send>> {
         let mut queue = self.0.lock();
         let next = queue.waiting.pop_front();
