@@ -1,6 +1,6 @@
 //! A cluster, clients on it, and the time, all from one seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,17 @@ use ottla_broker::Cluster;
 use ottla_broker::cluster::TopicSpec;
 use ottla_core::cluster::ClusterSnapshot;
 use ottla_core::config::ClientConfig;
-use ottla_core::net::{Client, Runtime, SnapshotListener};
+use ottla_core::net::{BoxStream, Client, Runtime, SnapshotListener};
 use ottla_core::types::HostPort;
+use ottla_protocol::ApiKey;
 use ottla_protocol::records::OwnedRecord;
 
 use crate::check::{Violation, check};
+use crate::hardship::{Forbidden, Hardships};
 use crate::history::{Event, FinalLog, History};
-use crate::nemesis::TOPIC;
+use crate::nemesis::{TOPIC, denial};
 use crate::transactions::transactional_id;
+use crate::wire::far;
 
 /// The number of brokers, numbered from 1.
 pub(crate) const NODES: u16 = 3;
@@ -28,10 +31,16 @@ pub(crate) const PARTITIONS: i32 = 3;
 /// The topic that copies go to.
 pub(crate) const OUTPUT: &str = "copies";
 
+/// A topic that nobody may use.
+pub(crate) const FORBIDDEN: &str = "forbidden";
+
 /// Where a run takes place.
 pub(crate) struct Bed {
     pub(crate) cluster: Cluster,
     pub(crate) log: Log,
+    pub(crate) hardships: Hardships,
+    /// The logs before each crash, where it may take something from them.
+    kept: Mutex<Vec<BTreeMap<i32, FinalLog>>>,
     /// Listeners live as long as somebody holds them.
     ears: Mutex<Vec<Arc<dyn SnapshotListener>>>,
     pub(crate) seed: u64,
@@ -60,23 +69,69 @@ impl Log {
 
 impl Bed {
     /// A cluster of three brokers with the topics, each partition on all of them.
-    pub(crate) async fn start(seed: u64) -> Self {
-        Self::start_with(seed, 2).await
+    pub(crate) async fn start(seed: u64, hardships: Hardships) -> Self {
+        Self::start_with(seed, hardships, 2).await
     }
 
     /// The same with a level of `transaction.version`.
-    pub(crate) async fn start_with(seed: u64, transaction_version: i16) -> Self {
-        let topic = |name| {
+    pub(crate) async fn start_with(
+        seed: u64,
+        hardships: Hardships,
+        transaction_version: i16,
+    ) -> Self {
+        let topic = |name, in_sync| {
             let topic = TopicSpec::new(name).partitions(PARTITIONS).replicas(3);
-            topic.config("min.insync.replicas", "2")
+            topic.config("min.insync.replicas", in_sync)
         };
-        let cluster = Cluster::builder().brokers(NODES).seed(seed).epoch_ms(EPOCH_MS);
-        let cluster = cluster.transaction_version(transaction_version);
-        let cluster = cluster.topic(topic(TOPIC)).topic(topic(OUTPUT)).start().await.unwrap();
-        let runtime = runtime(&cluster, seed);
+        let mut cluster = Cluster::builder().brokers(NODES).seed(seed).epoch_ms(EPOCH_MS);
+        cluster = cluster.transaction_version(transaction_version);
+        cluster = if hardships.unclean {
+            let lossy = topic(TOPIC, "1").config("unclean.leader.election.enable", "true");
+            cluster.config("replica.lag.time.max.ms", "2000").topic(lossy)
+        } else {
+            cluster.topic(topic(TOPIC, "2"))
+        };
+        cluster = cluster.topic(topic(OUTPUT, "2"));
+        if hardships.forbidden.is_some() {
+            cluster = cluster.topic(topic(FORBIDDEN, "2"));
+        }
+        let cluster = cluster.start().await.unwrap();
+        let runtime = runtime(&cluster, seed, &Hardships::NONE);
         let begin = runtime.now();
         let log = Log { history: Arc::default(), runtime, begin };
-        Self { cluster, log, ears: Mutex::default(), seed }
+        let (kept, ears) = (Mutex::default(), Mutex::default());
+        log.note(Event::Fault(format!("{hardships:?}")));
+        let bed = Self { cluster, log, hardships, kept, ears, seed };
+        bed.forbid();
+        bed
+    }
+
+    /// Denies what is denied for ever.
+    fn forbid(&self) {
+        let apis: &[ApiKey] = match self.hardships.forbidden {
+            None => &[],
+            Some(Forbidden::Describe) => &[ApiKey::Metadata],
+            Some(Forbidden::Use) => &[ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets],
+        };
+        for api in apis {
+            let _for_ever = self.cluster.fault(denial(*api, FORBIDDEN));
+        }
+    }
+
+    /// Has a broker crash.
+    pub(crate) async fn crash(&self, node: i32) {
+        if self.hardships.unclean {
+            let logs = final_logs(|index| self.cluster.partition(TOPIC, index).records());
+            self.kept.lock().unwrap().push(logs);
+        }
+        self.cluster.node(node).kill().await;
+    }
+
+    /// Has a broker come back that crashed.
+    pub(crate) async fn restart(&self, node: i32) {
+        // Its address is a name in memory: nobody else can have taken it.
+        let started = self.cluster.node(node).start().await;
+        assert!(started.is_ok(), "{started:?}");
     }
 
     /// A client whose random numbers are its own.
@@ -87,7 +142,8 @@ impl Bed {
             client_id: format!("client-{number}"),
             ..ClientConfig::default()
         };
-        let runtime = runtime(&self.cluster, self.seed.wrapping_mul(1_000).wrapping_add(number));
+        let seed = self.seed.wrapping_mul(1_000).wrapping_add(number);
+        let runtime = runtime(&self.cluster, seed, &self.hardships);
         let client = loop {
             match Client::connect(config.clone(), runtime.clone()).await {
                 Ok(client) => break client,
@@ -120,9 +176,17 @@ impl Bed {
         panic!("the cluster did not heal within a minute");
     }
 
-    /// The partitions as their leaders have them, read from within the broker.
+    /// The partitions as their leaders have them, read from within the broker, and what they lost.
     pub(crate) fn logs(&self) -> BTreeMap<i32, FinalLog> {
-        final_logs(|index| self.cluster.partition(TOPIC, index).records())
+        let mut logs = final_logs(|index| self.cluster.partition(TOPIC, index).records());
+        for (index, log) in &mut logs {
+            let there: BTreeSet<&(i64, String)> = log.records.iter().collect();
+            let kept = self.kept.lock().unwrap();
+            let before = kept.iter().flat_map(|logs| &logs[index].records);
+            let lost: BTreeSet<_> = before.filter(|record| !there.contains(record)).collect();
+            log.lost = lost.into_iter().cloned().collect();
+        }
+        logs
     }
 
     /// What of the copies a reader of committed records can see, read from within the broker.
@@ -201,15 +265,24 @@ fn final_logs(records: impl Fn(i32) -> Vec<OwnedRecord>) -> BTreeMap<i32, FinalL
     let log = |index| {
         let records = records(index);
         let records = records.iter().map(|record| (record.offset(), value(record.value())));
-        FinalLog { records: records.collect() }
+        FinalLog { records: records.collect(), ..FinalLog::default() }
     };
     (0..PARTITIONS).map(|index| (index, log(index))).collect()
 }
 
-fn runtime(cluster: &Cluster, seed: u64) -> Runtime {
-    let connector = cluster.connector();
-    let dial = move |to: HostPort| connector.connect(&to.host, to.port);
-    Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(seed).build()
+fn runtime(cluster: &Cluster, seed: u64, hardships: &Hardships) -> Runtime {
+    let (connector, distance) = (cluster.connector(), hardships.distance);
+    let dial = move |to: HostPort| {
+        let connecting = connector.connect(&to.host, to.port);
+        async move {
+            Ok(match distance.is_zero() {
+                true => Box::new(connecting.await?) as BoxStream,
+                false => Box::new(far(distance, connecting).await?),
+            })
+        }
+    };
+    let builder = Runtime::builder().dial_with(dial).wall_clock(EPOCH_MS).seed(seed);
+    builder.computing_takes(hardships.computing).build()
 }
 
 /// Waits for something that has a time limit of its own, and notes when it misses that.
@@ -226,6 +299,17 @@ pub(crate) async fn in_limit<T>(
         log.note(Event::Late { what: format!("{what} took {took:?}"), limit });
     }
     done
+}
+
+/// Waits for something, but no longer than somebody who has no patience: then its future is dropped.
+pub(crate) async fn patiently<T>(
+    patience: Option<Duration>,
+    run: impl Future<Output = T>,
+) -> Option<T> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, run).await.ok(),
+        None => Some(run.await),
+    }
 }
 
 /// What a timer may be late by.

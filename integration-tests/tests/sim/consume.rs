@@ -3,19 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ottla_consumer::ConsumerBuilder;
 use ottla_consumer::config::{AssignmentStrategy, AutoOffsetReset, ConsumerConfig};
-use ottla_consumer::listener::{Assigned, ListenerError, Lost, RebalanceListener, Revoking};
-use ottla_consumer::machine::fetch::FetchEvent;
-use ottla_consumer::{Batch, Consumer, ConsumerBuilder, ConsumerEvent};
-use ottla_core::net::Client;
 use ottla_core::types::TopicPartition;
 use ottla_protocol::ApiKey;
-use tokio::sync::watch;
 
 use crate::actor::Actor;
 use crate::bed::{Bed, Log, MAX_POLL_INTERVAL, PARTITIONS, in_limit};
 use crate::draw::Draw;
-use crate::history::{Commit, Event, History, Stamp};
+use crate::hardship::Hardships;
+use crate::history::{Event, History, Stamp};
+use crate::member::{CLOSE, COMMIT, Member};
 use crate::nemesis::{GROUP, Nemesis, TOPIC};
 use crate::runs::{each_holds, each_replays, in_time, simulate};
 use crate::scene::Scene;
@@ -35,6 +33,15 @@ const NEMESIS: Nemesis = Nemesis {
         ApiKey::OffsetFetch,
     ],
     lasts: Duration::from_secs(40),
+    deniable: &[
+        (ApiKey::Fetch, TOPIC),
+        (ApiKey::Fetch, TOPIC),
+        (ApiKey::Metadata, TOPIC),
+        (ApiKey::ListOffsets, TOPIC),
+        (ApiKey::OffsetCommit, TOPIC),
+        (ApiKey::OffsetFetch, TOPIC),
+    ],
+    unclean: true,
 };
 
 #[test]
@@ -52,20 +59,24 @@ fn a_seed_replays_byte_for_byte() {
 #[test]
 fn seeds_that_once_failed_stay_well() {
     for seed in [195, 1773] {
-        simulate(run(seed));
+        simulate(run_with(seed, Hardships::NONE));
     }
 }
 
 async fn run(seed: u64) -> History {
-    in_time(seed, play(seed)).await
+    run_with(seed, Hardships::draw(seed, &NEMESIS)).await
 }
 
-async fn play(seed: u64) -> History {
+async fn run_with(seed: u64, hardships: Hardships) -> History {
+    in_time(seed, play(seed, hardships)).await
+}
+
+async fn play(seed: u64, hardships: Hardships) -> History {
     let mut draw = Draw::new(seed ^ 0xc0);
-    let scene = Scene::begin(Bed::start(seed).await, &NEMESIS, &mut draw).await;
+    let mut scene = Scene::begin(Bed::start(seed, hardships).await, &NEMESIS, &mut draw).await;
+    let mut members = Members::begin(&scene.bed, &mut draw).await;
+    scene.play(300..2_000, async |bed| members.churn(bed, &mut draw).await).await;
     let bed = &scene.bed;
-    let mut members = Members::begin(bed, &mut draw).await;
-    scene.play(300..2_000, members.churn(bed, &mut draw)).await;
     drained(bed).await;
     members.end(bed).await;
     note_commits(bed).await;
@@ -75,15 +86,13 @@ async fn play(seed: u64) -> History {
 
 /// Waits until each record was given to somebody.
 async fn drained(bed: &Bed) {
-    let written: BTreeSet<(i32, i64)> = bed
-        .logs()
-        .iter()
-        .flat_map(|(index, log)| log.records.iter().map(move |(offset, _)| (*index, *offset)))
-        .collect();
+    let logs = bed.logs();
+    let values = logs.values().flat_map(|log| &log.records).map(|(_, value)| value);
+    let written: BTreeSet<Stamp> = values.map(|value| value.parse().unwrap()).collect();
     for _ in 0..DRAIN_SECONDS {
         let history = bed.log.history();
         let seen = history.events().filter_map(|(_, event)| match event {
-            Event::Delivered { partition, offset, .. } => Some((*partition, *offset)),
+            Event::Delivered { stamp, .. } => Some(*stamp),
             _ => None,
         });
         if seen.collect::<BTreeSet<_>>().is_superset(&written) {
@@ -110,11 +119,11 @@ pub(crate) async fn note_commits(bed: &Bed) {
 /// The members of the group, which come and go.
 struct Members {
     config: ConsumerConfig,
-    running: Vec<Member>,
+    running: Vec<Running>,
     next: u32,
 }
 
-struct Member {
+struct Running {
     number: u32,
     log: Log,
     actor: Actor,
@@ -158,10 +167,11 @@ impl Members {
         self.next += 1;
         let client = bed.client(100 + u64::from(number)).await;
         let (config, log) = (self.config.clone(), bed.log.clone());
-        let actor = Actor::begin(client.clone(), |stop| {
-            be_member(number, client, config, log.clone(), stop)
-        });
-        self.running.push(Member { number, log, actor });
+        let whims = Draw::new(bed.seed.wrapping_mul(1_000).wrapping_add(number.into()));
+        let ways = (bed.hardships.clone(), whims);
+        let joining = Member::join(number, client.clone(), config, log.clone(), ways);
+        let actor = Actor::begin(client, |stop| async move { joining.await.run(stop).await });
+        self.running.push(Running { number, log, actor });
     }
 
     /// Lets members go, and others come.
@@ -178,14 +188,15 @@ impl Members {
     }
 
     async fn end(self, bed: &Bed) {
+        let limit = COMMIT + CLOSE + bed.hardships.stalls.unwrap_or_default();
         for member in self.running {
             // It finishes what it is at, which may be a commit.
-            in_limit(&bed.log, "stop", COMMIT + CLOSE, member.end(End::Closed)).await;
+            in_limit(&bed.log, "stop", limit, member.end(End::Closed)).await;
         }
     }
 }
 
-impl Member {
+impl Running {
     async fn end(self, end: End) {
         match end {
             End::Closed => {
@@ -202,106 +213,6 @@ impl Member {
         }
     }
 }
-
-/// Reads, notes, and commits batch by batch, until it is told to stop.
-async fn be_member(
-    number: u32,
-    client: Client,
-    config: ConsumerConfig,
-    log: Log,
-    mut stop: watch::Receiver<bool>,
-) {
-    let tell = Tell { number, log: log.clone() };
-    let builder = ConsumerBuilder::new(client).config(config).group(GROUP).subscribe([TOPIC]);
-    let mut consumer = builder.on_rebalance(tell).build().await.unwrap();
-    loop {
-        let polled = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => break,
-            polled = consumer.poll() => polled,
-        };
-        note_events(number, &mut consumer, &log);
-        match polled {
-            Ok(Some(batch)) => process(number, &batch, &log).await,
-            Ok(None) => return,
-            Err(error) => {
-                log.note(Event::Fault(format!("member {number}: {error}")));
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    let closed = in_limit(&log, "close", CLOSE, consumer.close(CLOSE)).await;
-    log.note(Event::Fault(format!("member {number} closed: {closed:?}")));
-    log.note(Event::Died { consumer: number });
-}
-
-async fn process(number: u32, batch: &Batch, log: &Log) {
-    let partition = batch.partition();
-    for record in batch {
-        let value = String::from_utf8_lossy(record.value().unwrap_or_default()).into_owned();
-        let stamp: Stamp = value.parse().unwrap();
-        let offset = record.offset();
-        log.note(Event::Delivered { consumer: number, partition, offset, stamp });
-    }
-    let commit = Commit { consumer: number, partition, offset: batch.next_offset() };
-    log.note(Event::Committing(commit));
-    let committed = in_limit(log, "commit", COMMIT, batch.commit()).await;
-    log.note(match committed {
-        Ok(()) => Event::Committed(commit),
-        Err(_) => Event::CommitFailed(commit),
-    });
-}
-
-fn note_events(number: u32, consumer: &mut Consumer, log: &Log) {
-    let events: Vec<ConsumerEvent> = consumer.events().collect();
-    for event in events {
-        if let ConsumerEvent::Fetch(FetchEvent::Reset { partition, to, .. }) = event {
-            let partition = partition.partition;
-            log.note(Event::Reset { consumer: number, partition, to });
-        }
-    }
-}
-
-/// Notes what comes and goes.
-pub(crate) struct Tell {
-    pub(crate) number: u32,
-    pub(crate) log: Log,
-}
-
-impl Tell {
-    fn gone(&self, partitions: &[TopicPartition]) {
-        for partition in partitions {
-            let partition = partition.partition;
-            self.log.note(Event::Revoked { consumer: self.number, partition });
-        }
-    }
-}
-
-impl RebalanceListener for Tell {
-    async fn assigned(&self, assigned: &Assigned<'_>) -> Result<(), ListenerError> {
-        for partition in assigned.added {
-            let partition = partition.partition;
-            self.log.note(Event::Assigned { consumer: self.number, partition });
-        }
-        Ok(())
-    }
-
-    async fn revoking(&self, revoking: &Revoking<'_>) -> Result<(), ListenerError> {
-        self.gone(revoking.partitions);
-        Ok(())
-    }
-
-    async fn lost(&self, lost: &Lost<'_>) -> Result<(), ListenerError> {
-        self.gone(lost.partitions);
-        Ok(())
-    }
-}
-
-/// What a commit may take: `default.api.timeout.ms`.
-const COMMIT: Duration = Duration::from_secs(60);
-
-/// What closing a member may take.
-const CLOSE: Duration = Duration::from_secs(10);
 
 /// How long the members have to catch up once everything is well.
 const DRAIN_SECONDS: u32 = 90;

@@ -117,6 +117,10 @@ pub(crate) enum Event {
         /// Why.
         error: String,
     },
+    /// Whoever handed it over dropped the future before it was taken.
+    Withdrawn(Stamp),
+    /// Nobody waits for its outcome any more.
+    Abandoned(Stamp),
     /// A consumer was given a partition, to go on from a position that it reports with the first
     /// record.
     Assigned {
@@ -209,6 +213,8 @@ pub(crate) enum Event {
         /// Its time.
         limit: Duration,
     },
+    /// Everything is well again, and something does not go on.
+    Stuck(String),
     /// Something was broken or mended.
     Fault(String),
 }
@@ -218,6 +224,8 @@ pub(crate) enum Event {
 pub(crate) struct FinalLog {
     /// In the order of the log.
     pub(crate) records: Vec<(i64, String)>,
+    /// What an unclean election took away.
+    pub(crate) lost: Vec<(i64, String)>,
 }
 
 /// All that happened in a run, in order.

@@ -2,7 +2,7 @@
 //!
 //! A run is decided by its seed alone: the same seed gives the same history, byte for byte. The
 //! [`History`] is judged by [`check`], which knows nothing of the client, only what was promised
-//! (S1–S17 and L1; each rule has its name where it is broken).
+//! (A1, S1–S18 and L1–L3; each rule has its name where it is broken).
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
@@ -14,10 +14,14 @@ mod bed;
 mod check;
 mod consume;
 mod draw;
+mod hardship;
 mod history;
+mod member;
 mod nemesis;
 mod planted;
 mod produce;
 mod runs;
 mod scene;
+mod sender;
 mod transactions;
+mod wire;

@@ -1,15 +1,16 @@
 //! What goes wrong, and when.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ottla_broker::Cluster;
 use ottla_broker::cluster::FaultHandle;
 use ottla_broker::fault::{Act, Rule};
-use ottla_protocol::ApiKey;
+use ottla_protocol::{AnyResponse, ApiKey, ErrorCode, Uuid};
 use tokio::time::sleep;
 
-use crate::bed::{NODES, PARTITIONS};
+use crate::bed::{Bed, NODES, PARTITIONS};
 use crate::draw::Draw;
 use crate::history::Event;
 use crate::transactions::transactional_id;
@@ -52,6 +53,46 @@ pub(crate) enum Fault {
         /// What happens to them.
         act: Act,
     },
+    /// All brokers are out of order together.
+    Blackout {
+        /// How.
+        silence: Silence,
+        /// Until they are back.
+        lasts: Duration,
+    },
+    /// Whoever uses a topic is told that it may not.
+    Deny {
+        /// By the answers of this API.
+        api: ApiKey,
+        /// The topic.
+        topic: &'static str,
+        /// For so long.
+        lasts: Duration,
+    },
+    /// The followers of a partition fall behind.
+    Lag {
+        /// The partition.
+        partition: i32,
+        /// Until they pull again.
+        lasts: Duration,
+    },
+    /// The broker that leads a partition crashes. Who leads then may lack what was acknowledged, where
+    /// that is allowed.
+    CrashLeader {
+        /// The partition.
+        partition: i32,
+        /// Until the broker is started again.
+        down: Duration,
+    },
+}
+
+/// How brokers are out of order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Nobody listens.
+    Dead,
+    /// They accept and read, and answer when it is over.
+    Frozen,
 }
 
 /// The faults of a run, each with the time at which it begins. They overlap: one broker crashes
@@ -69,6 +110,10 @@ pub(crate) struct Nemesis {
     pub(crate) apis: &'static [ApiKey],
     /// How long faults go on.
     pub(crate) lasts: Duration,
+    /// The APIs by which topics may be denied; not empty.
+    pub(crate) deniable: &'static [(ApiKey, &'static str)],
+    /// Whether records may be lost by an unclean election: what the checker can judge then.
+    pub(crate) unclean: bool,
 }
 
 impl Nemesis {
@@ -85,11 +130,11 @@ impl Nemesis {
             }
             let fault = self.fault(*draw.pick(&kinds), draw);
             // A broker has one trouble at a time.
-            if let Some((node, lasts)) = fault.takes() {
+            if let Some(node) = fault.takes().map(|nodes| *nodes.start()) {
                 if busy.get(&node).is_some_and(|until| *until >= at) {
                     continue;
                 }
-                busy.insert(node, at + lasts);
+                busy.insert(node, at + fault.lasts());
             }
             plan.faults.push((at, fault));
         }
@@ -122,41 +167,78 @@ impl Nemesis {
 }
 
 impl Fault {
-    /// The broker that it puts out of order, and for how long.
-    fn takes(&self) -> Option<(i32, Duration)> {
+    /// The brokers that it puts out of order.
+    fn takes(&self) -> Option<RangeInclusive<i32>> {
         match self {
-            Self::Crash { node, down: lasts } | Self::Freeze { node, frozen: lasts } => {
-                Some((*node, *lasts))
+            Self::Crash { node, .. } | Self::Freeze { node, .. } => Some(*node..=*node),
+            // Which one leads is known when it is time.
+            Self::Blackout { .. } | Self::CrashLeader { .. } => Some(nodes()),
+            Self::MoveLeader { .. }
+            | Self::MoveCoordinator { .. }
+            | Self::Request { .. }
+            | Self::Deny { .. }
+            | Self::Lag { .. } => None,
+        }
+    }
+
+    /// How long it goes on; zero where nothing is to be undone.
+    fn lasts(&self) -> Duration {
+        match self {
+            Self::Crash { down: lasts, .. }
+            | Self::Freeze { frozen: lasts, .. }
+            | Self::Blackout { lasts, .. }
+            | Self::Deny { lasts, .. }
+            | Self::Lag { lasts, .. }
+            | Self::CrashLeader { down: lasts, .. } => *lasts,
+            Self::MoveLeader { .. } | Self::MoveCoordinator { .. } | Self::Request { .. } => {
+                Duration::ZERO
             }
-            Self::MoveLeader { .. } | Self::MoveCoordinator { .. } | Self::Request { .. } => None,
         }
     }
 }
 
 impl Plan {
-    /// Lets the faults happen to `cluster`, and mends everything at the end.
-    pub(crate) async fn run(&self, cluster: &Cluster, mut note: impl FnMut(Event)) {
-        let mut rules = Vec::new();
-        let mut passed = Duration::ZERO;
-        for (at, step) in self.steps() {
-            sleep(at.saturating_sub(passed)).await;
-            passed = at;
-            note(Event::Fault(format!("{step:?}")));
-            rules.extend(step.take(cluster).await);
+    /// Adds a fault, and leaves out what would trouble its brokers at the same time.
+    pub(crate) fn add(&mut self, at: Duration, fault: Fault) {
+        if let Some(nodes) = fault.takes() {
+            let until = at + fault.lasts();
+            self.faults.retain(|(begin, other)| {
+                let meets = *begin <= until && at <= *begin + other.lasts();
+                let shared = other.takes().is_some_and(|taken| {
+                    taken.start() <= nodes.end() && nodes.start() <= taken.end()
+                });
+                !(meets && shared)
+            });
         }
-        rules.into_iter().for_each(FaultHandle::remove);
+        self.faults.push((at, fault));
     }
 
-    /// What is done and undone, in the order of time.
-    fn steps(&self) -> Vec<(Duration, Step<'_>)> {
-        let mut steps: Vec<(Duration, Step<'_>)> = Vec::new();
-        for (at, fault) in &self.faults {
-            steps.push((*at, Step::Begin(fault)));
-            if let Some((_, lasts)) = fault.takes() {
-                steps.push((*at + lasts, Step::End(fault)));
+    /// Lets the faults happen to the bed's cluster, and mends everything at the end.
+    pub(crate) async fn run(&self, bed: &Bed) {
+        let mut havoc = Havoc { bed, rules: Vec::new(), lasting: BTreeMap::new() };
+        let mut passed = Duration::ZERO;
+        for (at, number, step) in self.steps() {
+            sleep(at.saturating_sub(passed)).await;
+            passed = at;
+            bed.log.note(Event::Fault(format!("{step:?}")));
+            match step {
+                Step::Begin(fault) => havoc.begin(number, fault).await,
+                Step::End(fault) => havoc.end(number, fault).await,
             }
         }
-        steps.sort_by_key(|(at, _)| *at);
+        havoc.rules.into_iter().for_each(FaultHandle::remove);
+    }
+
+    /// What is done and undone, in the order of time, with the number of the fault.
+    fn steps(&self) -> Vec<(Duration, usize, Step<'_>)> {
+        let mut steps: Vec<(Duration, usize, Step<'_>)> = Vec::new();
+        for (number, (at, fault)) in self.faults.iter().enumerate() {
+            steps.push((*at, number, Step::Begin(fault)));
+            if !fault.lasts().is_zero() {
+                steps.push((*at + fault.lasts(), number, Step::End(fault)));
+            }
+        }
+        steps.sort_by_key(|(at, _, _)| *at);
         steps
     }
 }
@@ -168,36 +250,110 @@ enum Step<'a> {
     End(&'a Fault),
 }
 
-impl Step<'_> {
-    /// Does it; what stays behind is returned, to be taken away.
-    async fn take(self, cluster: &Cluster) -> Option<FaultHandle<'_>> {
-        match self {
-            Self::Begin(Fault::Crash { node, .. }) => cluster.node(*node).kill().await,
-            Self::End(Fault::Crash { node, .. }) => {
-                // Its address is a name in memory: nobody else can have taken it.
-                let started = cluster.node(*node).start().await;
-                assert!(started.is_ok(), "{started:?}");
+/// What faults do to a cluster, and what they have to undo.
+struct Havoc<'a> {
+    bed: &'a Bed,
+    /// Rules that stay to the end.
+    rules: Vec<FaultHandle<'a>>,
+    /// By the number of the fault: what it began.
+    lasting: BTreeMap<usize, Lasting<'a>>,
+}
+
+/// What a fault began.
+enum Lasting<'a> {
+    Rule(FaultHandle<'a>),
+    Crash(i32),
+}
+
+impl<'a> Havoc<'a> {
+    async fn begin(&mut self, number: usize, fault: &Fault) {
+        let cluster = &self.bed.cluster;
+        match fault {
+            Fault::Crash { node, .. } => self.bed.crash(*node).await,
+            Fault::Freeze { node, .. } => cluster.node(*node).pause(),
+            Fault::Blackout { silence: Silence::Dead, .. } => {
+                for node in nodes() {
+                    self.bed.crash(node).await;
+                }
             }
-            Self::Begin(Fault::Freeze { node, .. }) => cluster.node(*node).pause(),
-            Self::End(Fault::Freeze { node, .. }) => cluster.node(*node).unpause(),
-            Self::Begin(Fault::MoveLeader { partition, to }) => {
+            Fault::Blackout { silence: Silence::Frozen, .. } => {
+                nodes().for_each(|node| cluster.node(node).pause());
+            }
+            Fault::MoveLeader { partition, to } => {
                 // Refused when that replica is not in sync, which is as good.
                 let _refused = cluster.partition(TOPIC, *partition).move_leader(*to);
             }
-            Self::Begin(Fault::MoveCoordinator { to }) => {
+            Fault::MoveCoordinator { to } => {
                 // Refused when that broker is down, which is as good.
                 let _refused = cluster.group(GROUP).move_coordinator(*to);
                 let _refused = cluster.transaction(&transactional_id(0)).move_coordinator(*to);
             }
-            Self::Begin(Fault::Request { api, times, act }) => {
-                return Some(cluster.fault(Rule::new(*api, act.clone()).times(*times)));
+            Fault::Request { api, times, act } => {
+                self.rules.push(cluster.fault(Rule::new(*api, act.clone()).times(*times)));
             }
-            Self::End(
-                Fault::MoveLeader { .. } | Fault::MoveCoordinator { .. } | Fault::Request { .. },
-            ) => {}
+            Fault::Deny { api, topic, .. } => {
+                let rule = cluster.fault(denial(*api, topic));
+                self.lasting.insert(number, Lasting::Rule(rule));
+            }
+            Fault::Lag { partition, .. } => {
+                cluster.partition(TOPIC, *partition).pause_replication().unwrap();
+            }
+            Fault::CrashLeader { partition, .. } => {
+                if let Some(leader) = cluster.partition(TOPIC, *partition).leader() {
+                    self.bed.crash(leader).await;
+                    self.lasting.insert(number, Lasting::Crash(leader));
+                }
+            }
         }
-        None
     }
+
+    async fn end(&mut self, number: usize, fault: &Fault) {
+        let cluster = &self.bed.cluster;
+        match fault {
+            Fault::Crash { node, .. } => self.bed.restart(*node).await,
+            Fault::Freeze { node, .. } => cluster.node(*node).unpause(),
+            Fault::Blackout { silence: Silence::Dead, .. } => {
+                for node in nodes() {
+                    self.bed.restart(node).await;
+                }
+            }
+            Fault::Blackout { silence: Silence::Frozen, .. } => {
+                nodes().for_each(|node| cluster.node(node).unpause());
+            }
+            Fault::Lag { partition, .. } => {
+                cluster.partition(TOPIC, *partition).resume_replication().unwrap();
+            }
+            Fault::Deny { .. } | Fault::CrashLeader { .. } => match self.lasting.remove(&number) {
+                Some(Lasting::Rule(rule)) => rule.remove(),
+                Some(Lasting::Crash(node)) => self.bed.restart(node).await,
+                None => {}
+            },
+            Fault::MoveLeader { .. } | Fault::MoveCoordinator { .. } | Fault::Request { .. } => {}
+        }
+    }
+}
+
+/// Has answers of an API say that a topic is denied.
+pub(crate) fn denial(api: ApiKey, topic: &'static str) -> Rule {
+    let denied = ErrorCode::TopicAuthorizationFailed;
+    if api == ApiKey::Metadata {
+        return Rule::new(api, Act::edit(move |response| hide(response, topic)));
+    }
+    Rule { topic: Some(topic.to_owned()), ..Rule::new(api, Act::Respond(denied)) }
+}
+
+/// Who may not know of a topic is told no more than its name.
+fn hide(response: &mut AnyResponse, name: &str) {
+    let AnyResponse::Metadata(answer) = response else { return };
+    for topic in answer.topics.iter_mut().filter(|topic| topic.name.as_deref() == Some(name)) {
+        topic.error_code = ErrorCode::TopicAuthorizationFailed.code();
+        topic.partitions.clear();
+        topic.topic_id = Uuid::ZERO;
+    }
+}
+
+fn nodes() -> RangeInclusive<i32> {
+    1..=i32::from(NODES)
 }
 
 /// What may happen to a request. Nothing that a broker would not do.

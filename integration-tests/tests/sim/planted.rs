@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ottla_consumer::{Batch, Consumer};
 use ottla_core::types::{ConsumerGroupMetadata, Offsets, Progress};
 
+use crate::hardship::Hardships;
 use crate::history::Ended;
 use crate::nemesis::GROUP;
 use crate::runs::simulate;
@@ -184,7 +185,8 @@ fn offsets_of_a_generation_that_is_over_are_found() {
 fn no_ordeal_breaks_a_copier_without_defects() {
     for ordeal in [Ordeal::SilentEnds, Ordeal::Expulsions] {
         for seed in 0..SEEDS {
-            let (bed, violations) = simulate(play(seed, Trial { defect: Defect::None, ordeal }));
+            let trial = Trial { defect: Defect::None, ordeal };
+            let (bed, violations) = simulate(play(seed, trial, Hardships::NONE));
             bed.judge_found(&violations);
         }
     }
@@ -200,7 +202,8 @@ fn check(defect: Defect, invariant: &str) {
 fn check_in(ordeal: Ordeal, defect: Defect, invariant: &str) {
     let mut found = BTreeSet::new();
     for seed in 0..SEEDS {
-        let (_, violations) = simulate(play(seed, Trial { defect, ordeal }));
+        let trial = Trial { defect, ordeal };
+        let (_, violations) = simulate(play(seed, trial, Hardships::NONE));
         found.extend(violations.into_iter().map(|violation| violation.invariant));
         if found.contains(invariant) {
             return;

@@ -1,19 +1,17 @@
 //! The workload `produce`: what was acknowledged is there, once, in order.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::time::Duration;
 
-use ottla_core::error::Certainty;
 use ottla_producer::config::{Acks, ProducerConfig};
-use ottla_producer::{Delivery, Producer, Record, SendError};
 use ottla_protocol::ApiKey;
 use ottla_protocol::compression::{Codec, Compression};
 
-use crate::bed::{Bed, Log, PARTITIONS, SLACK};
+use crate::bed::{Bed, SLACK};
 use crate::check::check;
 use crate::draw::Draw;
-use crate::history::{Event, History, Stamp};
+use crate::hardship::Hardships;
+use crate::history::History;
 use crate::nemesis::{Nemesis, TOPIC};
 use crate::runs::{each_holds, each_replays, in_time, simulate};
 use crate::scene::Scene;
@@ -22,6 +20,8 @@ use crate::scene::Scene;
 const NEMESIS: Nemesis = Nemesis {
     apis: &[ApiKey::Produce, ApiKey::Produce, ApiKey::Metadata, ApiKey::InitProducerId],
     lasts: Duration::from_secs(40),
+    deniable: &[(ApiKey::Produce, TOPIC), (ApiKey::Produce, TOPIC), (ApiKey::Metadata, TOPIC)],
+    unclean: true,
 };
 
 #[test]
@@ -40,7 +40,7 @@ fn without_idempotence_duplicates_and_reordering_are_found() {
     let loose = |config| ProducerConfig { enable_idempotence: false, ..config };
     let mut found = BTreeSet::new();
     for seed in 0..30 {
-        let (bed, deadline) = simulate(play(seed, loose));
+        let (bed, deadline) = simulate(play(seed, Hardships::NONE, loose));
         let violations = check(&bed.log.history(), &bed.logs(), deadline);
         found.extend(violations.into_iter().map(|violation| violation.invariant));
     }
@@ -48,15 +48,20 @@ fn without_idempotence_duplicates_and_reordering_are_found() {
 }
 
 async fn run(seed: u64) -> History {
-    let (bed, deadline) = in_time(seed, play(seed, |config| config)).await;
+    let hardships = Hardships::draw(seed, &NEMESIS);
+    let (bed, deadline) = in_time(seed, play(seed, hardships, |config| config)).await;
     bed.judge(deadline)
 }
 
 /// Plays a run to its end, with what `change` makes of the seed's settings.
-async fn play(seed: u64, change: impl Fn(ProducerConfig) -> ProducerConfig) -> (Bed, Duration) {
-    let bed = Bed::start(seed).await;
-    let scene = Scene::begin_with(bed, &NEMESIS, &mut Draw::new(seed), change).await;
-    scene.play(300..2_000, async {}).await;
+async fn play(
+    seed: u64,
+    hardships: Hardships,
+    change: impl Fn(ProducerConfig) -> ProducerConfig,
+) -> (Bed, Duration) {
+    let bed = Bed::start(seed, hardships).await;
+    let mut scene = Scene::begin_with(bed, &NEMESIS, &mut Draw::new(seed), change).await;
+    scene.play(300..2_000, async |_| {}).await;
     scene.end().await
 }
 
@@ -80,48 +85,4 @@ pub(crate) fn config(draw: &mut Draw) -> ProducerConfig {
 /// The time in which each record must have an outcome.
 pub(crate) fn deadline(config: &ProducerConfig) -> Duration {
     config.delivery_timeout + config.max_block + SLACK
-}
-
-/// Sends so many records, at a rate that is drawn, and notes what becomes of each.
-pub(crate) async fn send(producer: &Producer, log: &Log, draw: &mut Draw, counts: Range<u64>) {
-    let count = draw.within(counts);
-    let burst = draw.within(1..40);
-    let pause = Duration::from_millis(draw.within(1..60));
-    let mut waiting = tokio::task::JoinSet::new();
-    for number in 0..count {
-        if number % burst == 0 {
-            tokio::time::sleep(pause).await;
-        }
-        let partition = i32::try_from(draw.within(0..PARTITIONS.unsigned_abs().into())).unwrap();
-        let stamp = Stamp { producer: 0, number, partition: Some(partition) };
-        let filler = "x".repeat(usize::try_from(draw.within(0..200)).unwrap());
-        let record = Record::to(TOPIC).partition(partition).value(format!("{stamp} {filler}"));
-        log.note(Event::Sent(stamp));
-        match producer.enqueue(record).await {
-            Ok(delivery) => {
-                waiting.spawn(observe(stamp, delivery, log.clone()));
-            }
-            Err(refused) => note_failure(log, stamp, refused.error()),
-        }
-    }
-    producer.flush().await;
-    while let Some(observed) = waiting.join_next().await {
-        observed.unwrap();
-    }
-}
-
-async fn observe(stamp: Stamp, delivery: Delivery, log: Log) {
-    match delivery.await {
-        Ok(there) => log.note(Event::Acknowledged {
-            stamp,
-            partition: there.partition,
-            offset: there.offset.known(),
-        }),
-        Err(failed) => note_failure(&log, stamp, failed.error()),
-    }
-}
-
-fn note_failure(log: &Log, stamp: Stamp, error: &SendError) {
-    let certainty: Certainty = error.certainty();
-    log.note(Event::Failed { stamp, certainty, error: error.to_string() });
 }

@@ -1,26 +1,23 @@
 //! What all workloads have: a cluster, somebody who writes to it, and what goes wrong meanwhile.
 
-use std::future::Future;
 use std::ops::Range;
 use std::time::Duration;
 
-use ottla_core::net::Client;
-use ottla_producer::Producer;
 use ottla_producer::config::ProducerConfig;
 
 use crate::bed::Bed;
 use crate::draw::Draw;
 use crate::nemesis::{Nemesis, Plan};
 use crate::produce;
+use crate::sender::Sender;
 
 /// A run that is about to be played.
 pub(crate) struct Scene {
     pub(crate) bed: Bed,
     /// The time in which each record must have an outcome.
-    pub(crate) deadline: Duration,
+    deadline: Duration,
     plan: Plan,
-    client: Client,
-    producer: Producer,
+    sender: Sender,
 }
 
 impl Scene {
@@ -36,30 +33,34 @@ impl Scene {
         draw: &mut Draw,
         change: impl FnOnce(ProducerConfig) -> ProducerConfig,
     ) -> Self {
-        let plan = nemesis.plan(draw);
-        let config = change(produce::config(draw));
+        let mut plan = nemesis.plan(draw);
+        let config = bed.hardships.harden(change(produce::config(draw)));
+        bed.hardships.burden(&mut plan, nemesis);
         let deadline = produce::deadline(&config);
         let client = bed.client(1).await;
-        let producer = Producer::builder(&client).config(config).build().await.unwrap();
-        Self { bed, deadline, plan, client, producer }
+        let sender = Sender::begin(&bed, client, config).await;
+        Self { bed, deadline, plan, sender }
     }
 
     /// Has so many records written while things go wrong and something else happens, and the
     /// cluster mended after it.
-    pub(crate) async fn play(&self, counts: Range<u64>, meanwhile: impl Future<Output = ()>) {
-        let Self { bed, plan, producer, .. } = self;
+    pub(crate) async fn play(&mut self, counts: Range<u64>, meanwhile: impl AsyncFnOnce(&Bed)) {
+        let Self { bed, plan, sender, .. } = self;
         let mut draw = Draw::new(bed.seed ^ 0xf0);
-        tokio::join!(
-            produce::send(producer, &bed.log, &mut draw, counts),
-            plan.run(&bed.cluster, |event| bed.log.note(event)),
-            meanwhile,
-        );
+        let trespassing = bed.hardships.forbidden.map(|_| sender.trespass());
+        let trespassing = async {
+            if let Some(trespassing) = trespassing {
+                trespassing.await;
+            }
+        };
+        tokio::join!(sender.send(&mut draw, counts), plan.run(bed), meanwhile(bed), trespassing,);
         bed.healed().await;
+        sender.prove().await;
     }
 
     /// Closes the producer's client, and leaves what is to be judged.
     pub(crate) async fn end(self) -> (Bed, Duration) {
-        self.client.close().await;
+        self.sender.end().await;
         (self.bed, self.deadline)
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ottla_consumer::config::AutoOffsetReset;
+use ottla_consumer::error::ConsumerError;
 use ottla_consumer::{Batch, Consumer, ConsumerBuilder};
 use ottla_core::cluster::CoordinatorKind;
 use ottla_core::net::{Client, Target};
@@ -18,11 +19,13 @@ use ottla_protocol::messages::leave_group::MemberIdentity;
 use tokio::sync::watch;
 
 use crate::actor::{Actor, spawn};
-use crate::bed::{Bed, Log, MAX_POLL_INTERVAL, OUTPUT, PARTITIONS, in_limit};
+use crate::bed::{Bed, Log, MAX_POLL_INTERVAL, OUTPUT, PARTITIONS, in_limit, patiently};
 use crate::check::{Violation, check, check_copies};
-use crate::consume::{Tell, note_commits};
+use crate::consume::note_commits;
 use crate::draw::Draw;
+use crate::hardship::Hardships;
 use crate::history::{Attempt, Ended, Event, History, Stamp};
+use crate::member::Tell;
 use crate::nemesis::{GROUP, Nemesis, TOPIC, silence_ends};
 use crate::planted::{Ordeal, Trial};
 use crate::runs::{each_holds, each_replays, in_time, simulate};
@@ -48,6 +51,15 @@ const NEMESIS: Nemesis = Nemesis {
         ApiKey::OffsetFetch,
     ],
     lasts: Duration::from_secs(30),
+    deniable: &[
+        (ApiKey::Fetch, TOPIC),
+        (ApiKey::Metadata, TOPIC),
+        (ApiKey::TxnOffsetCommit, TOPIC),
+        (ApiKey::Produce, OUTPUT),
+        (ApiKey::AddPartitionsToTxn, OUTPUT),
+        (ApiKey::Metadata, OUTPUT),
+    ],
+    unclean: false,
 };
 
 #[test]
@@ -65,32 +77,38 @@ fn a_seed_replays_byte_for_byte() {
 #[test]
 fn seeds_that_once_failed_stay_well() {
     for seed in [29, 183] {
-        simulate(run(seed));
+        simulate(run_with(seed, Hardships::NONE));
     }
 }
 
 async fn run(seed: u64) -> History {
-    let (bed, found) = in_time(seed, play(seed, Trial::NONE)).await;
+    run_with(seed, Hardships::draw(seed, &NEMESIS)).await
+}
+
+async fn run_with(seed: u64, hardships: Hardships) -> History {
+    let (bed, found) = in_time(seed, play(seed, Trial::NONE, hardships)).await;
     bed.judge_found(&found)
 }
 
 /// Plays a run to its end, with copiers that are on trial, and says what was broken.
-pub(crate) async fn play(seed: u64, trial: Trial) -> (Bed, Vec<Violation>) {
+pub(crate) async fn play(seed: u64, trial: Trial, hardships: Hardships) -> (Bed, Vec<Violation>) {
     let mut draw = Draw::new(seed ^ 0x70);
-    let bed = Bed::start_with(seed, *draw.pick(&[0, 1, 2, 2, 2])).await;
-    let scene = Scene::begin(bed, &NEMESIS, &mut draw).await;
+    let patience = hardships.patience;
+    let bed = Bed::start_with(seed, hardships, *draw.pick(&[0, 1, 2, 2, 2])).await;
+    let mut scene = Scene::begin(bed, &NEMESIS, &mut draw).await;
     let bed = &scene.bed;
-    let reading = spawn(read_back(bed.client(2).await, bed.log.clone(), trial));
+    let reading = spawn(read_back(bed.client(2).await, bed.log.clone(), trial, patience));
     let mut copiers = Copiers::begin(bed, seed, trial, &mut draw).await;
-    let ordeal = async {
-        if trial.ordeal == Ordeal::SilentEnds {
-            silence_ends(&bed.cluster, NEMESIS.lasts).await;
-        }
-    };
-    let meanwhile = async {
+    let meanwhile = async |bed: &Bed| {
+        let ordeal = async {
+            if trial.ordeal == Ordeal::SilentEnds {
+                silence_ends(&bed.cluster, NEMESIS.lasts).await;
+            }
+        };
         tokio::join!(copiers.churn(bed, &mut draw), ordeal);
     };
     scene.play(100..500, meanwhile).await;
+    let bed = &scene.bed;
     copied(bed).await;
     copiers.end().await;
     note_commits(bed).await;
@@ -163,6 +181,8 @@ impl Copiers {
             client: client.clone(),
             log: bed.log.clone(),
             draw: Draw::new(self.seed.wrapping_mul(1_000).wrapping_add(number.into())),
+            hardships: bed.hardships.clone(),
+            whims: Draw::new(self.seed.wrapping_mul(1_000).wrapping_sub(number.into())),
             attempts: 0,
             trial: self.trial,
         };
@@ -208,6 +228,9 @@ struct Copier {
     client: Client,
     log: Log,
     draw: Draw,
+    hardships: Hardships,
+    /// Draws what only hardships bring.
+    whims: Draw,
     attempts: u32,
     trial: Trial,
 }
@@ -232,6 +255,10 @@ impl Copier {
             let producer = Producer::builder(&self.client).transactional(self.id.as_str());
             let producer = producer.transaction_timeout(TIMEOUT).delivery_timeout(TIMEOUT);
             let producer = producer.request_timeout(Duration::from_secs(3));
+            let producer = match self.hardships.codec {
+                Some(codec) => producer.compression(codec),
+                None => producer,
+            };
             let producer = match self.trial.ordeal {
                 Ordeal::SilentEnds => producer.max_block(IMPATIENT),
                 Ordeal::None | Ordeal::Expulsions => producer,
@@ -257,7 +284,7 @@ impl Copier {
             config.max_poll_interval = MAX_POLL_INTERVAL;
             config.max_poll_records = Some(7);
         });
-        let tell = Tell { number: self.number, log: self.log.clone() };
+        let tell = Tell::new(self.number, self.log.clone());
         builder.on_rebalance(tell).build().await.unwrap()
     }
 
@@ -271,7 +298,7 @@ impl Copier {
             let polled = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                polled = consumer.poll() => polled,
+                polled = poll(&mut consumer, self.hardships.patience) => polled,
             };
             let batches = match polled {
                 Ok(Some(first)) => more(&mut consumer, first),
@@ -299,11 +326,18 @@ impl Copier {
         batches: &[Batch],
     ) -> bool {
         self.trial.defect.before(consumer).await;
-        let log = self.log.clone();
-        let copied = in_limit(&log, "transaction", TRANSACTION, self.transact(producer, batches));
-        let outcome = match copied.await {
-            Ok(()) => Ended::Committed,
-            Err(Failed::Transaction(error)) if error.is_outcome_unknown() => {
+        let (log, before, patience) = (self.log.clone(), self.attempts, self.patience());
+        let transacting = patiently(patience, self.transact(producer, batches));
+        let outcome = match in_limit(&log, "transaction", TRANSACTION, transacting).await {
+            // Dropped before anything was begun.
+            None if self.attempts == before => {
+                consumer.rewind(batches);
+                return true;
+            }
+            // It is aborted, or goes on to be committed.
+            None => settle(producer).await,
+            Some(Ok(())) => Ended::Committed,
+            Some(Err(Failed::Transaction(error))) if error.is_outcome_unknown() => {
                 self.note(Event::Fault(format!("copier {}: {error}", self.number)));
                 if self.trial.defect.gives_unknown_up() {
                     Ended::Aborted
@@ -311,7 +345,7 @@ impl Copier {
                     settle(producer).await
                 }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.note(Event::Fault(format!("copier {}: {error:?}", self.number)));
                 let fatal = matches!(&error, Failed::Transaction(error) if error.is_fatal());
                 if fatal {
@@ -327,6 +361,13 @@ impl Copier {
             consumer.rewind(batches);
         }
         true
+    }
+
+    /// How long the next transaction is waited for, where that is not to its end.
+    fn patience(&mut self) -> Option<Duration> {
+        let is_short = self.hardships.patience.is_some() && self.whims.chance(20);
+        let patience = Duration::from_millis(1)..Duration::from_millis(400);
+        is_short.then(|| self.whims.duration(patience))
     }
 
     async fn transact(
@@ -404,6 +445,18 @@ fn more(consumer: &mut Consumer, first: Batch) -> Vec<Batch> {
     batches
 }
 
+/// Polls, and drops the future as often as the patience of the application has it.
+async fn poll(
+    consumer: &mut Consumer,
+    patience: Option<Duration>,
+) -> Result<Option<Batch>, ConsumerError> {
+    loop {
+        if let Some(polled) = patiently(patience, consumer.poll()).await {
+            return polled;
+        }
+    }
+}
+
 /// Asks what became of a transaction until somebody knows.
 async fn settle(producer: &mut TransactionalProducer) -> Ended {
     loop {
@@ -429,14 +482,21 @@ async fn expel(client: &Client, batches: &[Batch]) {
 }
 
 /// Reads the copies as a consumer of committed records is given them.
-async fn read_back(client: Client, log: Log, trial: Trial) {
-    let partitions = (0..PARTITIONS).map(|partition| TopicPartition::new(OUTPUT, partition));
-    let builder = ConsumerBuilder::new(client).assign(partitions);
-    let builder = builder.start_at(AutoOffsetReset::Earliest);
-    let builder = if trial.defect.reads_all() { builder } else { builder.read_committed() };
-    let mut consumer = builder.build().await.unwrap();
+async fn read_back(client: Client, log: Log, trial: Trial, patience: Option<Duration>) {
+    let mut consumer = loop {
+        let partitions = (0..PARTITIONS).map(|partition| TopicPartition::new(OUTPUT, partition));
+        let builder = ConsumerBuilder::new(client.clone()).assign(partitions);
+        let builder = builder.start_at(AutoOffsetReset::Earliest);
+        let builder = if trial.defect.reads_all() { builder } else { builder.read_committed() };
+        match builder.build().await {
+            Ok(consumer) => break consumer,
+            // The topic is denied, for a while.
+            Err(error) => log.note(Event::Fault(format!("reading back: {error}"))),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     loop {
-        match consumer.poll().await {
+        match poll(&mut consumer, patience).await {
             Ok(Some(batch)) => {
                 for record in &batch {
                     let value = String::from_utf8_lossy(record.value().unwrap_or_default());
@@ -448,7 +508,10 @@ async fn read_back(client: Client, log: Log, trial: Trial) {
                 }
             }
             Ok(None) => return,
-            Err(error) => log.note(Event::Fault(format!("reading back: {error}"))),
+            Err(error) => {
+                log.note(Event::Fault(format!("reading back: {error}")));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
     }
 }
@@ -465,8 +528,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const IMPATIENT: Duration = Duration::from_secs(2);
 
 /// What a transaction may take with all that can go wrong: the work's sleep, `delivery.timeout.ms`, and
-/// `max.block.ms` for each of beginning, committing and aborting.
-const TRANSACTION: Duration = Duration::from_secs(10 + 5 + 3 * 60);
+/// `max.block.ms` for each of beginning, committing and aborting, and twice for its offsets.
+const TRANSACTION: Duration = Duration::from_secs(10 + 5 + 5 * 60);
 
 /// What closing may take.
 const CLOSE: Duration = Duration::from_secs(10);

@@ -33,6 +33,7 @@ enum From {
 #[derive(Debug, Default)]
 struct Delivered {
     offsets: BTreeSet<i64>,
+    stamps: BTreeSet<Stamp>,
     /// The first record that nobody was given; `None` while that is not known.
     frontier: Option<i64>,
 }
@@ -60,6 +61,7 @@ impl<'a> Consumed<'a> {
             Event::Delivered { consumer, partition, offset, stamp } => {
                 self.judge_content(*partition, *offset, *stamp, broken);
                 self.deliver(*consumer, *partition, *offset, broken);
+                self.delivered.entry(*partition).or_default().stamps.insert(*stamp);
             }
             Event::Committing(commit) => self.begin_commit(*commit, broken),
             Event::Committed(commit) => self.end_commit(*commit, broken),
@@ -86,8 +88,8 @@ impl<'a> Consumed<'a> {
     }
 
     fn judge_content(&self, partition: i32, offset: i64, stamp: Stamp, broken: &mut Broken) {
-        let there = self.truth.log.get(&(partition, offset));
-        if there != Some(&stamp) {
+        if !self.truth.has_had(partition, offset, stamp) {
+            let there = self.truth.log.get(&(partition, offset));
             let what = format!("{partition}@{offset} was read as {stamp}, and is {there:?}");
             broken.note("S17", what);
         }
@@ -124,7 +126,8 @@ impl<'a> Consumed<'a> {
                 let known = begun.is_some_and(|begun| {
                     begun.iter().any(|from| self.truth.next(partition, *from) == Some(offset))
                 });
-                if !known || offset < at_least {
+                let takes_back = offset < at_least && !self.truth.is_shortened(partition);
+                if !known || takes_back {
                     let what = format!("{what} first, where {at_least} was committed");
                     broken.note("S16", what);
                 }
@@ -132,11 +135,11 @@ impl<'a> Consumed<'a> {
         }
     }
 
-    /// Nothing is ever deleted or truncated here: a position is only missing where nobody
-    /// committed one.
+    /// Nothing is ever deleted here: a position is only missing where nobody committed one, or where
+    /// the log became shorter.
     fn reset(&mut self, consumer: u32, partition: i32, to: i64, broken: &mut Broken) {
         let Some((_, from)) = self.tenures.get_mut(&(consumer, partition)) else { return };
-        if *from != (From::Committed { at_least: 0 }) {
+        if *from != (From::Committed { at_least: 0 }) && !self.truth.is_shortened(partition) {
             let what = format!("consumer {consumer} was reset to {partition}@{to} from {from:?}");
             broken.note("S16", what);
         }
@@ -160,7 +163,7 @@ impl<'a> Consumed<'a> {
     fn end_commit(&mut self, commit: Commit, broken: &mut Broken) {
         let Commit { consumer, partition, offset } = commit;
         let floor = self.floors.remove(&commit).unwrap_or(0);
-        if offset < floor {
+        if offset < floor && !self.truth.is_shortened(partition) {
             let what = format!("{partition}: consumer {consumer} committed {offset} after {floor}");
             broken.note("S15", what);
         }
@@ -170,9 +173,14 @@ impl<'a> Consumed<'a> {
 
     fn judge_final(&self, partition: i32, offset: Option<i64>, broken: &mut Broken) {
         let acknowledged = self.committed.get(&partition).copied();
-        if offset < acknowledged {
+        if offset < acknowledged && !self.truth.is_shortened(partition) {
             let what = format!("{partition}: {offset:?} is left, {acknowledged:?} was committed");
             broken.note("S15", what);
+        }
+        let begun = self.committing.get(&partition);
+        let known = |offset| begun.is_some_and(|begun| begun.contains(offset));
+        if !self.delivered.is_empty() && !offset.as_ref().is_none_or(known) {
+            broken.note("S11", format!("{partition}: nobody committed {offset:?}, which is left"));
         }
     }
 
@@ -183,7 +191,8 @@ impl<'a> Consumed<'a> {
         }
         for ((partition, offset), stamp) in &self.truth.log {
             let seen = self.delivered.get(partition);
-            if !seen.is_some_and(|seen| seen.offsets.contains(offset)) {
+            let is_new = self.truth.is_shortened(*partition);
+            if !seen.is_some_and(|seen| seen.has(*offset, stamp, is_new)) {
                 let what = format!("{stamp} at {partition}@{offset} was given to nobody");
                 broken.note("S11", what);
             }
@@ -192,6 +201,11 @@ impl<'a> Consumed<'a> {
 }
 
 impl Delivered {
+    /// Whether a record was given to somebody: by its offset, but where that came twice by what it is.
+    fn has(&self, offset: i64, stamp: &Stamp, is_new: bool) -> bool {
+        if is_new { self.stamps.contains(stamp) } else { self.offsets.contains(&offset) }
+    }
+
     fn add(&mut self, partition: i32, offset: i64, truth: &Truth) {
         self.offsets.insert(offset);
         let mut frontier = self.frontier.or_else(|| truth.next(partition, 0));

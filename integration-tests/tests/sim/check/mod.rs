@@ -6,7 +6,7 @@ mod produced;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ pub(crate) fn check(
                 }
             }
             Event::Late { what, limit } => broken.note("L1", format!("{what}: not in {limit:?}")),
+            Event::Stuck(what) => broken.note("L3", what.clone()),
             _ => {}
         }
     }
@@ -79,6 +80,12 @@ struct Truth {
     log: BTreeMap<(i32, i64), Stamp>,
     /// Where each record lies.
     places: BTreeMap<Stamp, Vec<(i32, i64)>>,
+    /// What lay there before an unclean election, by partition and offset.
+    lost: BTreeSet<(i32, i64, Stamp)>,
+    /// The partitions that lost something.
+    shortened: BTreeSet<i32>,
+    /// By partition: the offsets at which there ever was a record.
+    offsets: BTreeSet<(i32, i64)>,
 }
 
 impl Truth {
@@ -91,6 +98,11 @@ impl Truth {
                     Err(why) => broken.note("S6", format!("{partition}@{offset}: {why}")),
                 }
             }
+            for (offset, value) in &log.lost {
+                truth.shortened.insert(*partition);
+                truth.offsets.insert((*partition, *offset));
+                truth.lost.extend(value.parse().map(|stamp| (*partition, *offset, stamp)));
+            }
         }
         truth
     }
@@ -101,11 +113,23 @@ impl Truth {
         }
         self.places.entry(stamp).or_default().push((partition, offset));
         self.log.insert((partition, offset), stamp);
+        self.offsets.insert((partition, offset));
     }
 
     /// The first record at or behind an offset; `None` behind the last one.
     fn next(&self, partition: i32, from: i64) -> Option<i64> {
-        let mut behind = self.log.range((partition, from)..(partition + 1, i64::MIN));
-        behind.next().map(|((_, offset), _)| *offset)
+        let mut behind = self.offsets.range((partition, from)..(partition + 1, i64::MIN));
+        behind.next().map(|(_, offset)| *offset)
+    }
+
+    /// Whether a record lies at a place, or did until that was lost.
+    fn has_had(&self, partition: i32, offset: i64, stamp: Stamp) -> bool {
+        self.log.get(&(partition, offset)) == Some(&stamp)
+            || self.lost.contains(&(partition, offset, stamp))
+    }
+
+    /// Whether records of a partition were lost, so that its offsets came twice.
+    fn is_shortened(&self, partition: i32) -> bool {
+        self.shortened.contains(&partition)
     }
 }

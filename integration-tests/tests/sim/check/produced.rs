@@ -36,6 +36,13 @@ impl<'a> Produced<'a> {
                     broken.note("S4", format!("{stamp} failed ({error}), but lies at {places:?}"));
                 }
             }
+            Event::Withdrawn(stamp) => {
+                self.settle(*stamp, at, broken);
+                if let Some(places) = self.truth.places.get(stamp) {
+                    broken.note("S4", format!("{stamp} was withdrawn, but lies at {places:?}"));
+                }
+            }
+            Event::Abandoned(stamp) => self.settle(*stamp, at, broken),
             _ => {}
         }
     }
@@ -61,8 +68,8 @@ impl<'a> Produced<'a> {
         broken: &mut Broken,
     ) {
         let Some(offset) = offset else { return };
-        let there = self.truth.log.get(&(partition, offset));
-        if there != Some(&stamp) {
+        if !self.truth.has_had(partition, offset, stamp) {
+            let there = self.truth.log.get(&(partition, offset));
             let there = there.map_or_else(|| "nothing".to_owned(), ToString::to_string);
             let what = format!("{stamp} was acknowledged at {partition}@{offset}: {there}");
             broken.note("S1", what);

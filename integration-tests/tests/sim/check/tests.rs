@@ -49,6 +49,41 @@ fn a_record_with_two_outcomes_is_found() {
 }
 
 #[test]
+fn a_record_that_was_withdrawn_is_not_there() {
+    check_that(&[sent(0), Event::Withdrawn(stamp(0))], &[], &[]);
+    check_that(&[sent(0), Event::Withdrawn(stamp(0))], &[0], &["S4"]);
+}
+
+#[test]
+fn what_becomes_of_an_abandoned_record_is_open() {
+    check_that(&[sent(0), Event::Abandoned(stamp(0))], &[], &[]);
+    check_that(&[sent(0), Event::Abandoned(stamp(0))], &[0], &[]);
+    check_that(&[sent(0), Event::Abandoned(stamp(0))], &[0, 0], &["S2"]);
+}
+
+#[test]
+fn a_partition_that_makes_no_progress_is_found() {
+    check_that(&[Event::Stuck("0 took no record".into())], &[], &["L3"]);
+}
+
+#[test]
+fn what_an_unclean_election_lost_was_there() {
+    let logs = BTreeMap::from([(0, shortened(&[0, 7], &[1, 2]))]);
+    let events = [sent(0), acked(0, 0), sent(1), acked(1, 1), sent(7), acked(7, 1)];
+    let read = [begin(1), vec![delivered(1, 0), delivered(1, 1), delivered(1, 2)]].concat();
+    let back = Event::Reset { consumer: 1, partition: 0, to: 1 };
+    let again = Event::Delivered { consumer: 1, partition: 0, offset: 1, stamp: stamp(7) };
+    let whole = [&events[..], &read, &[back, again]].concat();
+    assert_eq!(names(&check(&history(&whole), &logs, DEADLINE)), [""; 0]);
+    // What came instead was never read.
+    let missed = [&events[..], &read].concat();
+    assert_eq!(names(&check(&history(&missed), &logs, DEADLINE)), ["S11"]);
+    // That was never there.
+    let other = [sent(3), acked(3, 2)];
+    assert_eq!(names(&check(&history(&other), &logs, DEADLINE)), ["S1"]);
+}
+
+#[test]
 fn a_late_outcome_is_found() {
     let mut history = History::default();
     history.add(Duration::ZERO, sent(0));
@@ -64,7 +99,8 @@ fn a_skip_in_what_is_delivered_is_found() {
 
 #[test]
 fn a_gap_in_the_log_is_no_skip() {
-    let logs = BTreeMap::from([(0, FinalLog { records: vec![at(0), at(5)] })]);
+    let logs =
+        BTreeMap::from([(0, FinalLog { records: vec![at(0), at(5)], ..FinalLog::default() })]);
     let read = [begin(1), vec![delivered(1, 0), delivered(1, 5)]].concat();
     assert_eq!(names(&check(&history(&read), &logs, DEADLINE)), [""; 0]);
 }
@@ -108,8 +144,11 @@ fn a_commit_of_what_nobody_saw_is_found() {
 fn a_commit_that_takes_another_back_is_found() {
     let read = [delivered(1, 0), delivered(1, 1), committing(1, 2), committed(1, 2)];
     check_read(&[&read[..], &[committing(1, 1), committed(1, 1)]].concat(), 2, &["S15"]);
-    let left = Event::FinallyCommitted { partition: 0, offset: Some(1) };
-    check_read(&[&read[..], &[left]].concat(), 2, &["S15"]);
+    let left = |offset| Event::FinallyCommitted { partition: 0, offset: Some(offset) };
+    let earlier = [&read[..1], &[committing(1, 1)], &read[1..], &[left(1)]].concat();
+    check_read(&earlier, 2, &["S15"]);
+    check_read(&[&read[..], &[left(2)]].concat(), 2, &[]);
+    check_read(&[&read[..], &[left(3)]].concat(), 2, &["S11"]);
 }
 
 #[test]
@@ -145,7 +184,14 @@ fn history(events: &[Event]) -> History {
 }
 
 fn log(numbers: &[u64]) -> FinalLog {
-    FinalLog { records: (0..).zip(numbers.iter().map(|&it| stamp(it).to_string())).collect() }
+    let records = (0..).zip(numbers.iter().map(|&it| stamp(it).to_string())).collect();
+    FinalLog { records, ..FinalLog::default() }
+}
+
+/// The log as it is, and as it was behind its first record.
+fn shortened(numbers: &[u64], lost: &[u64]) -> FinalLog {
+    let lost = (1..).zip(lost.iter().map(|&it| stamp(it).to_string())).collect();
+    FinalLog { lost, ..log(numbers) }
 }
 
 fn names(found: &[Violation]) -> Vec<&'static str> {
