@@ -357,18 +357,19 @@ impl Partition {
     }
 
     /// Takes the followers that have not caught up since `now - limit` out of the in-sync
-    /// replicas. Returns whether any was.
+    /// replicas. Returns whether these changed.
     pub fn drop_laggards(&mut self, limit: Duration, around: Surroundings<'_>) -> bool {
+        let before = self.in_sync.clone();
+        // Followers fetch all the time, also where nobody has written since there is a leader.
+        self.settle(around);
         let Some(end) = self.leader_log().map(Log::end) else { return false };
-        let before = self.in_sync.len();
         let (views, leader, now) = (&self.views, self.leader, around.now.mono);
         self.in_sync.retain(|node| {
             let lags = |view: &View| view.end < end && now.saturating_sub(view.caught_up) >= limit;
             Some(*node) == leader || !views.get(node).is_none_or(lags)
         });
-        let dropped = self.in_sync.len() < before;
         self.advance_high_watermark(around.settings);
-        dropped
+        self.in_sync != before
     }
 
     /// Whether a live follower in the in-sync replicas is behind the leader.

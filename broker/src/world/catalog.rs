@@ -264,7 +264,7 @@ impl Catalog {
         })
     }
 
-    /// The partitions whose in-sync replicas shrank, and whether any has more laggards.
+    /// The partitions whose in-sync replicas changed, and whether any has more laggards.
     pub(super) fn drop_laggards(&mut self, limit: Duration, now: Now) -> (Vec<(Uuid, i32)>, bool) {
         let mut lagging = false;
         let changed = self.each_partition(now, |partition, around| {

@@ -84,6 +84,18 @@ fn a_follower_that_lags_leaves_the_in_sync_replicas() {
 }
 
 #[test]
+fn followers_of_what_nobody_wrote_to_stay_in_sync_when_others_lag() {
+    let mut test = Test::new();
+    test.topic("busy", &[]);
+    test.world.pause_replication("busy", 0, true, test.now).unwrap();
+    let leader = test.leader("busy").0;
+    let written = test.send(leader, 9, produce_request("busy", 1, batch(&["a"])));
+    assert_eq!(produced(written).error_code, 0);
+    test.pass(Duration::from_secs(31));
+    assert_eq!(in_sync(&test), [1, 2, 3]);
+}
+
+#[test]
 fn the_last_in_sync_replica_stays_one_and_leads_again() {
     let mut test = Test::new();
     for node in [2, 3, 1] {
