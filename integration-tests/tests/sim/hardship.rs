@@ -72,8 +72,8 @@ impl Hardships {
     };
 
     /// Those of a seed where `SIM_HARDSHIPS` is set, but those that `SIM_WITHOUT` names: what a failure
-    /// does without had no part in it. None unless asked for, as long as seeds fall with them that the
-    /// ledger has and nobody has explained.
+    /// does without had no part in it. None unless asked for: a run takes several times as long with
+    /// them, as clusters are gone for minutes.
     pub(crate) fn draw(seed: u64, nemesis: &Nemesis) -> Self {
         if std::env::var_os("SIM_HARDSHIPS").is_none() {
             return Self::NONE;
