@@ -264,7 +264,7 @@ impl Copier {
                 Ordeal::None | Ordeal::Expulsions => producer,
             };
             match producer.build().await {
-                Ok(producer) => self.copy(producer, &mut stop).await,
+                Ok(producer) => Box::pin(self.copy(producer, &mut stop)).await,
                 Err(error) => self.note(Event::Fault(format!("{}: {error}", self.id))),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
