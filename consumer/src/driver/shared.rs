@@ -216,13 +216,18 @@ impl Shared {
         self.ended.load(Ordering::Acquire) == OPEN
     }
 
-    /// Says why no records can come any more, if that is so.
+    /// Says why no records can come any more, if that is so. Asked for each record.
+    #[inline]
     pub(crate) fn check_open(&self) -> Result<(), ConsumerError> {
-        match self.ended.load(Ordering::Acquire) {
-            OPEN => Ok(()),
-            CLIENT_CLOSED => Err(RequestError::Closed { certainty: Certainty::NotWritten }.into()),
-            _ => Err(ConsumerError::Closed),
+        if self.is_open() { Ok(()) } else { Err(self.why_ended()) }
+    }
+
+    #[cold]
+    fn why_ended(&self) -> ConsumerError {
+        if self.is_closed() {
+            return ConsumerError::Closed;
         }
+        RequestError::Closed { certainty: Certainty::NotWritten }.into()
     }
 
     /// The group, while the consumer is open.
