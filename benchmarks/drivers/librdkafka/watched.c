@@ -35,12 +35,15 @@ static struct usage settle(unsigned seconds) {
 void idle_clients(const struct options *o) {
   read_payload(o);
   int64_t before = held_bytes();
+  rd_kafka_t **clients = calloc((size_t)o->clients, sizeof *clients);
+  if (!clients) die("calloc", "no memory for the clients");
+  /* All at once: each takes half a second until it has sent its first record. */
   for (int64_t i = 0; i < o->clients; i++) {
-    rd_kafka_t *rk = new_client(RD_KAFKA_PRODUCER, producer_conf(o));
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, o->topic, NULL);
+    clients[i] = new_client(RD_KAFKA_PRODUCER, producer_conf(o));
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(clients[i], o->topic, NULL);
     rd_kafka_produce(topic, 0, RD_KAFKA_MSG_F_COPY, value_of(o, i), o->size, NULL, 0, NULL);
-    rd_kafka_flush(rk, 60000);
   }
+  for (int64_t i = 0; i < o->clients; i++) rd_kafka_flush(clients[i], 60000);
   struct usage from = settle(1);
   sleep((unsigned)o->seconds);
   report_idle(o, from, before, o->clients);
