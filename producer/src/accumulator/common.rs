@@ -16,7 +16,7 @@ use super::partition::Partition;
 use super::transaction::Enlistment;
 use crate::config::ProducerConfig;
 use crate::error::SendError;
-use crate::machine::batch::{Finished, SealWork, Terms};
+use crate::machine::batch::{Finished, Terms};
 use crate::machine::delivery::Outcome;
 use crate::machine::identity::IdentityCell;
 use crate::machine::transaction::Transactions;
@@ -139,10 +139,12 @@ impl Common {
         }
     }
 
-    /// Seals a batch: at once where the codec is quick, and beside the caller where it is not.
-    pub(super) fn seal(self: &Arc<Self>, partition: &Arc<Partition>, work: SealWork) {
+    /// Seals a batch: at once where the codec is quick, and beside the caller where it is not. One that
+    /// is given up before its turn comes is passed over, and was told in time.
+    pub(super) fn seal(self: &Arc<Self>, partition: &Arc<Partition>, id: u64) {
         let (common, partition) = (Arc::clone(self), Arc::clone(partition));
         let seal = move || {
+            let Some(work) = partition.slot.lock().queue.begin_seal(id) else { return };
             let (id, sealed) = work.run(&common.terms);
             partition.with(&common, |slot, effects| slot.queue.finish_seal(id, sealed, effects));
         };

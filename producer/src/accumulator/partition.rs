@@ -159,12 +159,12 @@ impl Partition {
 
     /// Tells what came of batches, and sees to those that a codec must seal. Call it under no lock.
     pub(super) fn settle(self: &Arc<Self>, common: &Arc<Common>, effects: Effects) {
-        let Effects { opened: _, ready: _, sealed_bytes, work, finished } = effects;
+        let Effects { opened: _, ready: _, sealed_bytes, unsealed, finished } = effects;
         if sealed_bytes > 0 {
             self.topic.count_sealed(self.index, sealed_bytes, common);
         }
-        for work in work {
-            common.seal(self, work);
+        for id in unsealed {
+            common.seal(self, id);
         }
         for finished in finished {
             common.resolve(finished);
@@ -236,7 +236,7 @@ impl Effects {
         self.opened.is_none()
             && !self.ready
             && self.sealed_bytes == 0
-            && self.work.capacity() == 0
+            && self.unsealed.capacity() == 0
             && self.finished.capacity() == 0
     }
 }

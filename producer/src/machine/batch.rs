@@ -124,6 +124,8 @@ pub(crate) struct Batch {
 /// The bytes of a batch.
 #[derive(Debug)]
 pub(crate) enum Body {
+    /// It waits for a codec.
+    Unsealed(BatchBuilder, Charge),
     /// A codec has it.
     Sealing,
     /// Nobody else has seen it.
@@ -152,10 +154,26 @@ impl Batch {
         self.place == Place::OnWire { attempt: wanted }
     }
 
-    /// Bytes on the wire; 0 while a codec has it.
+    /// Whether its bytes are those that are sent: no codec has it, or is to have it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.body, Body::Fresh(..) | Body::Sent(_))
+    }
+
+    /// Gives it to a codec, if it waits for one.
+    pub(crate) fn begin_seal(&mut self) -> Option<SealWork> {
+        match std::mem::replace(&mut self.body, Body::Sealing) {
+            Body::Unsealed(builder, charge) => Some(SealWork { id: self.id, builder, charge }),
+            other => {
+                self.body = other;
+                None
+            }
+        }
+    }
+
+    /// Bytes on the wire; 0 until it is sealed.
     pub(crate) fn len(&self) -> usize {
         match &self.body {
-            Body::Sealing => 0,
+            Body::Unsealed(..) | Body::Sealing => 0,
             Body::Fresh(sealed, _) => sealed.as_bytes().len(),
             Body::Sent(bytes) => bytes.len(),
         }
@@ -172,13 +190,13 @@ impl Batch {
     pub(crate) fn as_sent(&mut self, terms: &Terms) -> Bytes {
         match &self.body {
             Body::Sent(bytes) => bytes.clone(),
-            Body::Sealing | Body::Fresh(..) => self.bytes(terms, |_| ()),
+            _ => self.bytes(terms, |_| ()),
         }
     }
 
     fn bytes(&mut self, terms: &Terms, change: impl FnOnce(&mut SealedBatch)) -> Bytes {
         let bytes = match std::mem::replace(&mut self.body, Body::Sealing) {
-            Body::Sealing => Bytes::new(),
+            Body::Unsealed(..) | Body::Sealing => Bytes::new(),
             Body::Fresh(mut sealed, charge) => {
                 change(&mut sealed);
                 terms.pool.freeze(sealed.into_buffer(), charge)
@@ -193,7 +211,7 @@ impl Batch {
     /// A copy of its bytes, for giving its records back.
     pub(crate) fn body_copy(&self) -> Option<Bytes> {
         match &self.body {
-            Body::Sealing => None,
+            Body::Unsealed(..) | Body::Sealing => None,
             Body::Fresh(sealed, _) => Some(Bytes::copy_from_slice(sealed.as_bytes())),
             Body::Sent(bytes) => Some(Bytes::copy_from_slice(bytes)),
         }
@@ -229,6 +247,11 @@ pub(crate) struct SealWork {
 }
 
 impl SealWork {
+    /// Seals it as it is, because it is not sent: only its records are wanted.
+    pub(crate) fn give_up(self, terms: &Terms) -> Body {
+        Body::Fresh(self.builder.seal(&terms.seal_options()), self.charge)
+    }
+
     /// Seals it. Takes up to milliseconds: not for the task of a connection, where the codec is
     /// slow.
     pub(crate) fn run(self, terms: &Terms) -> (u64, Sealed) {

@@ -45,7 +45,7 @@ pub(crate) struct PartitionQueue {
     partition: i32,
     open: Option<OpenBatch>,
     batches: VecDeque<Batch>,
-    /// Given up on while a codec had them: told, with their records, when those come back.
+    /// Given up on while a codec had them, which cannot be called off: told, with their records, when those come back.
     returning: Vec<(Batch, SendError)>,
     on_wire: usize,
     /// Whether something failed while others were under way: they are awaited first.
@@ -82,8 +82,8 @@ pub(crate) struct Effects {
     pub(crate) ready: bool,
     /// Bytes of batches that were sealed.
     pub(crate) sealed_bytes: usize,
-    /// What a codec must do.
-    pub(crate) work: Vec<SealWork>,
+    /// Batches for a codec, by id: see [`PartitionQueue::begin_seal`].
+    pub(crate) unsealed: Vec<u64>,
     /// What has become of batches.
     pub(crate) finished: Vec<Finished>,
 }
@@ -267,6 +267,11 @@ impl PartitionQueue {
     /// The open batch and when it is due, for a link that has to look after it.
     pub(crate) fn open_batch(&self) -> Option<(u64, Instant)> {
         self.open.as_ref().map(|open| (open.id, open.due))
+    }
+
+    /// Gives a batch to a codec that has time for it now; `None` if it was given up meanwhile.
+    pub(crate) fn begin_seal(&mut self, id: u64) -> Option<SealWork> {
+        self.batches.iter_mut().find(|batch| batch.id == id)?.begin_seal()
     }
 
     /// Takes back a batch that a codec has sealed.

@@ -8,7 +8,7 @@ use ottla_protocol::compression::Codec;
 use ottla_protocol::records::{AppendError, BatchBuilder, BatchHeader};
 
 use super::{AppendFault, Effects, PartitionQueue};
-use crate::machine::batch::{Batch, Body, OpenBatch, Place, SealWork, Terms};
+use crate::machine::batch::{Batch, Body, OpenBatch, Place, Terms};
 use crate::machine::budget::Charge;
 use crate::machine::delivery::BatchDone;
 
@@ -90,8 +90,8 @@ impl PartitionQueue {
         let body = if self.terms.codec == Codec::NONE {
             Body::Fresh(builder.seal(&self.terms.seal_options()), charge)
         } else {
-            effects.work.push(SealWork { id, builder, charge });
-            Body::Sealing
+            effects.unsealed.push(id);
+            Body::Unsealed(builder, charge)
         };
         self.batches.push_back(Batch {
             id,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Effects, NextSend, PartitionQueue, Sending};
-use crate::machine::batch::{Batch, Body, Place};
+use crate::machine::batch::{Batch, Place};
 use crate::machine::identity::{Identity, IdentityCell};
 
 impl PartitionQueue {
@@ -59,11 +59,10 @@ impl PartitionQueue {
         usize::try_from(span).is_ok_and(|span| span < self.terms.window) || !self.terms.idempotent
     }
 
-    /// The first batch that is not under way, unless a codec has it.
+    /// The first batch that is not under way, unless it is not sealed yet.
     fn first_waiting(&self) -> Option<usize> {
         let index = self.batches.iter().position(Batch::is_waiting)?;
-        let sealed = !matches!(self.batches.get(index)?.body, Body::Sealing);
-        sealed.then_some(index)
+        self.batches.get(index)?.is_sealed().then_some(index)
     }
 
     /// Begins the sequences anew, once all that is under way has been answered and nobody wonders

@@ -9,7 +9,7 @@ use ottla_core::retry::Deadline;
 
 use super::{Effects, PartitionQueue};
 use crate::error::{SendError, Trouble};
-use crate::machine::batch::{self, Batch, Body, Finished, Place};
+use crate::machine::batch::{self, Batch, Finished, Place};
 use crate::machine::delivery::{BatchFailure, Outcome};
 use crate::machine::identity::Identity;
 
@@ -248,11 +248,15 @@ impl PartitionQueue {
         if self.settle_written(index, effects) {
             return;
         }
+        if let Some(batch) = self.batches.get_mut(index)
+            && let Some(work) = batch.begin_seal()
+        {
+            batch.body = work.give_up(&self.terms);
+        }
         let Some(batch) = self.batches.get(index) else { return };
         let error = (!batch.resolved).then(|| error(self, batch));
-        let sealed = !matches!(batch.body, Body::Sealing);
         match error {
-            Some(error) if sealed => effects.finished.push(batch.failed(error)),
+            Some(error) if batch.is_sealed() => effects.finished.push(batch.failed(error)),
             // Without a sequence, so that nothing is missed behind it.
             Some(error) => {
                 let batch = self.batches.remove(index);
@@ -273,13 +277,6 @@ impl PartitionQueue {
         if let Some(id) = open
             && let Some(index) = self.batches.iter().position(|batch| batch.id == id)
         {
-            // A codec that was to seal it has nothing to do any more, but its records are wanted.
-            if let Some(batch) = self.batches.get_mut(index)
-                && let Some(work) = effects.work.pop_if(|work| work.id == id)
-            {
-                batch.body =
-                    Body::Fresh(work.builder.seal(&self.terms.seal_options()), work.charge);
-            }
             self.fail(index, effects, error);
         }
     }

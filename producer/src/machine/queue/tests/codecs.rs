@@ -6,7 +6,7 @@ use ottla_protocol::compression::{Codec, Compression};
 use ottla_protocol::records::SealError;
 
 use super::super::*;
-use super::steps::{Fixture, result, sequences, single};
+use super::steps::{Fixture, append, result, sequences, single};
 use crate::config::ProducerConfig;
 use crate::machine::batch::Sealed;
 use crate::record::Record;
@@ -50,10 +50,27 @@ fn with_a_codec<const N: usize>(
         let bound = parts.len_bound();
         let queue = &mut fixture.queue;
         queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
-        works.append(&mut effects.work);
+        works.extend(effects.unsealed.into_iter().filter_map(|id| queue.begin_seal(id)));
         fixture.queue.collect_pending(&mut done);
     }
     (fixture, works, done.remove(0))
+}
+
+#[test]
+fn what_is_given_up_before_a_codec_has_time_for_it_is_told_at_once() {
+    let compression = Codec::new(Compression::Zstd);
+    let mut fixture = Fixture::new(&ProducerConfig { compression, ..single() });
+    let (record, mut effects) = (Record::to("t").value("a"), Effects::default());
+    let appended = append(&mut fixture.queue, &record, 0, fixture.now, &mut effects).unwrap();
+    let (done, id) = (appended.done.unwrap(), effects.unsealed[0]);
+    fixture.pass(Duration::from_secs(120));
+    fixture.expire();
+    let error = result(&done, 0).unwrap().unwrap_err();
+    assert!(matches!(error.error(), SendError::DeliveryTimeout { .. }));
+    assert_eq!(error.into_record().unwrap(), record.timestamp(0).partition(0));
+    assert!(fixture.queue.begin_seal(id).is_none(), "the codec passes over it");
+    assert!(fixture.queue.is_empty());
+    assert_eq!(fixture.budget.free(), fixture.memory);
 }
 
 #[test]
@@ -93,7 +110,8 @@ fn what_is_charged_for_a_compressed_batch_is_what_holds_it() {
     let (parts, mut effects, now) = (record.parts(), Effects::default(), fixture.now);
     let bound = parts.len_bound();
     fixture.queue.append(&parts, bound, 0, false, &mut None, || now, &mut effects).unwrap();
-    let (_, sealed) = effects.work.remove(0).run(&Arc::clone(&fixture.queue.terms));
+    let work = fixture.queue.begin_seal(effects.unsealed[0]).unwrap();
+    let (_, sealed) = work.run(&Arc::clone(&fixture.queue.terms));
     assert_eq!(sealed.charge.bytes(), 1 << 10);
     assert_eq!(sealed.batch.into_buffer().capacity(), 1 << 10);
 }

@@ -236,7 +236,8 @@ impl Run {
             }
             assert!(finished.done.resolve(finished.outcome), "told twice");
         }
-        for work in effects.work {
+        for id in effects.unsealed {
+            let Some(work) = self.queue.begin_seal(id) else { continue };
             let (id, sealed) = work.run(&Arc::clone(&self.queue.terms));
             let mut effects = Effects::default();
             self.queue.finish_seal(id, sealed, &mut effects);
@@ -415,7 +416,7 @@ fn an_append_that_nothing_follows_from_is_like_any() {
 
 fn follows(effects: &Effects) -> (Option<u64>, bool, usize, usize) {
     let opened = effects.opened.map(|(id, _)| id);
-    (opened, effects.ready, effects.sealed_bytes, effects.work.len())
+    (opened, effects.ready, effects.sealed_bytes, effects.unsealed.len())
 }
 
 /// The bytes of all batches, each acknowledged before the next is sent.

@@ -93,7 +93,11 @@ impl Fixture {
         for finished in effects.finished {
             assert!(finished.done.resolve(finished.outcome), "told twice");
         }
-        effects.work.into_iter().for_each(|work| self.seal(work));
+        for id in effects.unsealed {
+            if let Some(work) = self.queue.begin_seal(id) {
+                self.seal(work);
+            }
+        }
     }
 
     /// Has a codec seal a batch.
