@@ -9,7 +9,7 @@ use ottla_broker::cluster::{Cluster, TopicSpec};
 use ottla_broker::fault::{Act, Rule};
 use ottla_core::cluster::{ClusterSnapshot, CoordinatorKind};
 use ottla_core::config::ClientConfig;
-use ottla_core::error::{CloseReason, RequestError};
+use ottla_core::error::{Certainty, CloseReason, RequestError};
 use ottla_core::net::{Client, Runtime, SnapshotListener, Target};
 use ottla_core::retry::Deadline;
 use ottla_core::types::{ErrorCode, HostPort, NodeId, TopicName};
@@ -189,6 +189,27 @@ async fn the_time_a_connection_took_is_not_given_to_the_answer_again() {
     client.call(&target, &DescribeClusterRequest::default(), soon(&client)).await.unwrap_err();
     let took = client.runtime().now() - begun;
     assert!((SOON..SOON + Duration::from_secs(1)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_behind_a_slower_one_has_failed_at_its_own_deadline() {
+    let bed = Bed::start().await;
+    let client = bed.client().await.unwrap();
+    let on_two = Rule::new(ApiKey::DescribeCluster, Act::Delay(SOON / 2));
+    let _slow = bed.cluster.fault(on_two.node(ottla_broker::world::NodeId(2)).once());
+    let target = Target::Node(NodeId::from_wire(2).unwrap());
+    let (request, begun) = (DescribeClusterRequest::default(), client.runtime().now());
+    let slow = client.call(&target, &request, soon(&client));
+    let hasty = async {
+        let deadline = Deadline::after(begun, SOON / 4);
+        let error = client.call(&target, &request, deadline).await.unwrap_err();
+        assert!(matches!(error, RequestError::DeadlineExceeded { .. }), "{error}");
+        assert_eq!(error.certainty(), Certainty::PossiblyWritten);
+        let took = client.runtime().now() - begun;
+        assert!((SOON / 4..SOON / 3).contains(&took), "{took:?}");
+    };
+    let (slow, ()) = tokio::join!(slow, hasty);
+    assert_eq!(slow.unwrap().error_code, 0, "it had more time");
 }
 
 #[tokio::test(start_paused = true)]

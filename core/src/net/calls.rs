@@ -134,18 +134,26 @@ struct State {
     next_token: u64,
     /// Calls that no connection has taken yet.
     queued: VecDeque<Queued>,
-    sent: BTreeMap<Token, Box<dyn Call>>,
+    sent: BTreeMap<Token, Queued>,
     /// Why there is no connection, if one was tried.
     last: Option<RequestError>,
     /// Whether the link is gone for good.
     closed: bool,
 }
 
+/// A call that waits to be sent, or for its answer.
 #[derive(Debug)]
 struct Queued {
     call: Box<dyn Call>,
     timeout: Duration,
     until: Instant,
+}
+
+impl Queued {
+    fn fail_late(&mut self, certainty: Certainty, last: Option<Arc<RequestError>>) {
+        let within = self.timeout;
+        self.call.fail(RequestError::DeadlineExceeded { within, certainty, last });
+    }
 }
 
 /// A call of any API.
@@ -236,6 +244,12 @@ impl State {
     fn drop_abandoned(&mut self) {
         self.queued.retain(|queued| !queued.call.is_abandoned());
     }
+
+    /// Calls whose answer cannot come yet, because another's comes first, which may take longer. The
+    /// connection sees to the oldest.
+    fn held_up(&self) -> impl Iterator<Item = (&Token, &Queued)> {
+        self.sent.iter().skip(1)
+    }
 }
 
 impl RequestSource for Calls {
@@ -243,16 +257,16 @@ impl RequestSource for Calls {
         let mut state = self.state();
         state.drop_abandoned();
         while outbox.room() > 0
-            && let Some(Queued { mut call, until, .. }) = state.queued.pop_front()
+            && let Some(mut queued) = state.queued.pop_front()
         {
             let token = Token(state.next_token);
             state.next_token += 1;
             // What it waited for the connection is gone.
-            match call.send(outbox, token, until.saturating_duration_since(now)) {
+            match queued.call.send(outbox, token, queued.until.saturating_duration_since(now)) {
                 Ok(()) => {
-                    state.sent.insert(token, call);
+                    state.sent.insert(token, queued);
                 }
-                Err(error) => call.fail(error),
+                Err(error) => queued.call.fail(error),
             }
         }
     }
@@ -264,16 +278,16 @@ impl RequestSource for Calls {
         answer: &Answer,
     ) -> Result<Duration, AnswerFault> {
         let mut state = self.state();
-        let Some(call) = state.sent.get_mut(&token) else { return Ok(Duration::ZERO) };
-        let throttle = call.answer(answer)?;
+        let Some(sent) = state.sent.get_mut(&token) else { return Ok(Duration::ZERO) };
+        let throttle = sent.call.answer(answer)?;
         state.sent.remove(&token);
         Ok(throttle)
     }
 
     fn handle_failure(&self, _: Instant, token: Token, error: &RequestError) {
-        let call = self.state().sent.remove(&token);
-        if let Some(mut call) = call {
-            call.fail(error.clone());
+        let sent = self.state().sent.remove(&token);
+        if let Some(mut sent) = sent {
+            sent.call.fail(error.clone());
         }
     }
 
@@ -292,7 +306,9 @@ impl RequestSource for Calls {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.state().queued.iter().map(|queued| queued.until).min()
+        let state = self.state();
+        let held_up = state.held_up().map(|(_, sent)| sent.until);
+        state.queued.iter().map(|queued| queued.until).chain(held_up).min()
     }
 
     fn handle_timeout(&self, now: Instant) {
@@ -300,12 +316,17 @@ impl RequestSource for Calls {
         let last = state.last.clone().map(Arc::new);
         for queued in &mut state.queued {
             if queued.until <= now {
-                let (within, certainty) = (queued.timeout, Certainty::NotWritten);
-                let last = last.clone();
-                queued.call.fail(RequestError::DeadlineExceeded { within, certainty, last });
+                queued.fail_late(Certainty::NotWritten, last.clone());
             }
         }
         state.drop_abandoned();
+        let late = state.held_up().filter(|(_, sent)| sent.until <= now);
+        let late: Vec<Token> = late.map(|(token, _)| *token).collect();
+        for token in late {
+            if let Some(mut sent) = state.sent.remove(&token) {
+                sent.fail_late(Certainty::PossiblyWritten, None);
+            }
+        }
     }
 
     fn wants_connection(&self) -> bool {
