@@ -44,7 +44,7 @@ impl World {
             Act::ApplyThenRespond(code) => return self.serve_twice(cx, request, id, code),
             Act::DropBefore => return Flow::Close,
             Act::Delay(by) => {
-                return self.park(&[], Some(cx.now.mono + by), Resume::Held(request));
+                return self.park(&[], cx.now.mono.checked_add(by), Resume::Held(request));
             }
             Act::Hang => return self.park(&[], None, Resume::Answer(None)),
             Act::Hold => return self.park(&[WaitKey::Gate(id)], None, Resume::Held(request)),
@@ -123,7 +123,7 @@ impl World {
     fn change_reply(&mut self, cx: &Context, mut reply: Reply, then: Then) -> Flow {
         match then {
             Then::Delay(by) => {
-                let until = Some(cx.now.mono + by);
+                let until = cx.now.mono.checked_add(by);
                 return self.park(&[], until, Resume::Answer(Some(reply)));
             }
             Then::Throttle(by) => {

@@ -52,7 +52,7 @@ pub enum Act {
     DropBefore,
     /// It is done; then the connection is closed without an answer.
     ApplyThenDrop,
-    /// It is done so much later.
+    /// It is done so much later, also where its client is gone by then.
     Delay(Duration),
     /// It is done; the answer comes so much later.
     ApplyThenDelay(Duration),
@@ -60,7 +60,8 @@ pub enum Act {
     Hang,
     /// It is done and never answered.
     ApplyThenHang,
-    /// It waits, not yet done, until [`World::open_gate`](crate::world::World::open_gate).
+    /// It waits, not yet done, until [`World::open_gate`](crate::world::World::open_gate), and is done
+    /// then, also where its client is gone.
     Hold,
     /// The answer says that the client is throttled, and its connection is not read for so long.
     Throttle(Duration),

@@ -181,7 +181,9 @@ impl Connection {
             () = down(&mut self.power) => Err(Closed::NodeDown),
             _ = woken => Ok(Why::Woken),
             () = clock.sleep_until(parked.until) => Ok(Why::Expired),
-            () = hung_up(&mut self.stream, &mut self.inbox) => Err(Closed::ByPeer),
+            () = hung_up(&mut self.stream, &mut self.inbox), if !parked.outlives_its_client() => {
+                Err(Closed::ByPeer)
+            }
             // Kafka does not ask whether a request is being served.
             () = self.idle.passed() => self.leave_idle().await,
         }

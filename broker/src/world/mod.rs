@@ -206,6 +206,13 @@ pub(crate) enum Resume {
 }
 
 impl Parked {
+    /// Whether it is served even where its client is gone by then, as what a broker has taken in is: a
+    /// write may come after the one that was meant to repeat it.
+    #[must_use]
+    pub fn outlives_its_client(&self) -> bool {
+        matches!(self.resume, Resume::Held(_))
+    }
+
     /// Whether it waits only for [`read_records`](Self::read_records).
     #[must_use]
     pub fn wants_records_read(&self) -> bool {

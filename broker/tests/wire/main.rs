@@ -142,6 +142,38 @@ async fn a_client_that_hangs_up_while_it_waits_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_that_is_delayed_may_come_after_the_one_that_repeats_it() {
+    let cluster = in_memory().start().await.unwrap();
+    let mut wire = leader(&cluster).await;
+    let delay = Act::Delay(Duration::from_secs(60));
+    let _late = cluster.fault(Rule::new(ApiKey::Produce, delay).once());
+    wire.send(&produce(-1, batch(&["a"])), 9).await;
+    cluster.seen(|seen| seen.api == ApiKey::Produce).await;
+    drop(wire);
+    let mut other = leader(&cluster).await;
+    other.call(&produce(-1, batch(&["b"])), 9).await;
+    assert_eq!(high_watermark(&mut other).await, 1);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let values = cluster.partition("t", 0).records();
+    let values: Vec<_> = values.iter().map(|record| record.value().unwrap().to_vec()).collect();
+    assert_eq!(values, [b"b", b"a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_without_end_has_none() {
+    let cluster = in_memory().start().await.unwrap();
+    let mut wire = leader(&cluster).await;
+    for act in [Act::Delay(Duration::MAX), Act::ApplyThenDelay(Duration::MAX)] {
+        let _endless = cluster.fault(Rule::new(ApiKey::Produce, act).once());
+        let mut waiting = leader(&cluster).await;
+        waiting.send(&produce(-1, batch(&["a"])), 9).await;
+        let answer = waiting.receive::<ProduceRequest>(9);
+        assert!(timeout(Duration::from_secs(300), answer).await.is_err());
+    }
+    assert_eq!(high_watermark(&mut wire).await, 1, "the second was done");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_connection_survives_a_restart_however_quick_it_is() {
     let cluster = in_memory().start().await.unwrap();
     let leader = cluster.partition("t", 0).leader().unwrap();
