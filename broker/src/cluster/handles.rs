@@ -50,7 +50,8 @@ impl<'a> NodeHandle<'a> {
         }
     }
 
-    /// Starts a killed broker again, at the same address and with its logs.
+    /// Starts a killed broker again, at the same address and with its logs. Nothing happens to one that
+    /// is up, or paused.
     ///
     /// # Errors
     ///
@@ -60,9 +61,14 @@ impl<'a> NodeHandle<'a> {
     ///
     /// Cancel safe: the broker is up or it is not.
     pub async fn start(self) -> io::Result<()> {
-        let known = |node: &super::Running| (node.host.clone(), node.port, node.bound);
+        let known = |node: &super::Running| {
+            (node.accepting.is_some(), node.host.clone(), node.port, node.bound)
+        };
         let found = self.cluster.with_nodes(|nodes| nodes.get(&self.id).map(known));
-        let (host, port, bound) = found.ok_or(io::ErrorKind::NotFound)?;
+        let (is_up, host, port, bound) = found.ok_or(io::ErrorKind::NotFound)?;
+        if is_up {
+            return Ok(());
+        }
         let listener = match (bound, &self.cluster.connector.memory) {
             (Some(address), _) => Listener::Tcp(bind(address).await?),
             (None, Some(memory)) => memory.listen(&host, port),

@@ -191,6 +191,25 @@ async fn no_connection_survives_a_restart_however_quick_it_is() {
     again.call(&ApiVersionsRequest::default(), 2).await;
 }
 
+async fn starting_a_broker_that_is_up_changes_nothing(cluster: Cluster) {
+    let mut wire = leader(&cluster).await;
+    wire.call(&produce(-1, batch(&["a"])), 9).await;
+    let node = cluster.partition("t", 0).leader().unwrap();
+    cluster.node(node).start().await.unwrap();
+    assert_eq!(high_watermark(&mut wire).await, 1);
+    assert_eq!(high_watermark(&mut leader(&cluster).await).await, 1);
+}
+
+#[tokio::test]
+async fn starting_a_broker_that_is_up_changes_nothing_in_memory() {
+    starting_a_broker_that_is_up_changes_nothing(in_memory().start().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn starting_a_broker_that_is_up_changes_nothing_over_tcp() {
+    starting_a_broker_that_is_up_changes_nothing(over_tcp().start().await.unwrap()).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_nobody_uses_is_closed() {
     let cluster = in_memory().config("connections.max.idle.ms", "5000").start().await.unwrap();
