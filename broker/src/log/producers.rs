@@ -115,11 +115,11 @@ impl Producers {
         if let Some(base) = entry.find(stamp.base_sequence, last_sequence(header)) {
             return Ok(Verdict::Duplicate(base));
         }
-        if entry.open_since.is_some() && !header.attributes.is_transactional() {
-            return Err(ErrorCode::InvalidTxnState);
-        }
         if stamp.base_sequence != entry.next_sequence() {
             return Err(ErrorCode::OutOfOrderSequenceNumber);
+        }
+        if entry.open_since.is_some() && !header.attributes.is_transactional() {
+            return Err(ErrorCode::InvalidTxnState);
         }
         Ok(Verdict::Fresh)
     }

@@ -150,6 +150,9 @@ fn a_transaction_cannot_be_mixed_with_other_records() {
         let row = test.produce(-1, stamped(producer.id, producer.epoch, 1));
         assert_eq!(error(row.error_code), ErrorCode::InvalidTxnState, "{protocol:?}");
         assert_eq!(row.log_start_offset, 0, "by the log itself");
+        let row = test.produce(-1, stamped(producer.id, producer.epoch, 3));
+        let first = ErrorCode::OutOfOrderSequenceNumber;
+        assert_eq!(error(row.error_code), first, "{protocol:?}: the sequence is looked at first");
     }
 }
 
