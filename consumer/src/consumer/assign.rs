@@ -53,7 +53,7 @@ impl Consumer {
         let waits = self.shared.look(|fetcher| {
             fetcher.assignment().any(|name| {
                 let slot = fetcher.slot(&name.topic, name.partition);
-                slot.is_some_and(|slot| fetcher.is_unplaced(slot))
+                slot.is_some_and(|slot| fetcher.is_being_placed(slot))
             })
         });
         if waits { Poll::Pending } else { Poll::Ready(Ok(())) }

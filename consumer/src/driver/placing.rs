@@ -60,8 +60,8 @@ impl Shared {
         self.client().runtime().spawn("committed offsets", placing);
     }
 
-    /// Has partitions read from where their group has come to, and returns those that nothing is said
-    /// of.
+    /// Has partitions read from where their group has come to, and returns those that are not read yet:
+    /// nothing is said of them, or that nothing will be.
     fn begin(
         self: &Arc<Self>,
         mut unplaced: Vec<Unplaced>,
@@ -75,7 +75,7 @@ impl Shared {
                     Some(Ok(offset)) => {
                         fetcher.begin(it.slot, offset.as_ref().map(Position::from), now);
                     }
-                    Some(Err(code)) => fetcher.refuse(it.slot, *code, now),
+                    Some(Err(code)) => fetcher.refuse(it.slot, *code),
                     None => {}
                 }
                 it.is_waiting(fetcher)
@@ -84,6 +84,21 @@ impl Shared {
         // Whoever assigned them may wait for that.
         self.reader().wake();
         unplaced
+    }
+
+    /// Asks again, after a while, for what the application has been told is refused: somebody may grant
+    /// it meanwhile, as with a fetch that is refused.
+    fn ask_later(self: &Arc<Self>, refused: Vec<Unplaced>) {
+        if refused.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        self.client().runtime().spawn("refused offsets", async move {
+            let client = shared.client();
+            client.runtime().sleep(client.config().retry_backoff_max).await;
+            shared.unplaced().extend(refused);
+            shared.place();
+        });
     }
 
     /// Takes note that nobody says what is committed: the next poll tells, and the one after it asks
@@ -114,7 +129,13 @@ async fn place(shared: Arc<Shared>, mut unplaced: Vec<Unplaced>, deadline: Deadl
             return;
         };
         match looking_up.await {
-            Ok(found) => unplaced = shared.begin(unplaced, &found),
+            Ok(found) => {
+                let is_refused = |it: &Unplaced| matches!(found.get(&it.partition), Some(Err(_)));
+                let left = shared.begin(unplaced, &found);
+                let (refused, awaited) = left.into_iter().partition(is_refused);
+                shared.ask_later(refused);
+                unplaced = awaited;
+            }
             Err(error) => return shared.put_off(unplaced, error),
         }
     }

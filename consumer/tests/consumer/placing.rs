@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ottla_broker::fault::{Act, Rule};
 use ottla_consumer::Consumer;
-use ottla_consumer::error::ConsumerError;
+use ottla_consumer::error::{ConsumerError, FetchError};
 use ottla_consumer::machine::commit::{CommitError, Offset};
 use ottla_core::error::RequestError;
-use ottla_protocol::ApiKey;
+use ottla_protocol::{AnyResponse, ApiKey, ErrorCode};
 
 use crate::bed::{Bed, next, t, value, values, within};
 use crate::groups::{committed, member, onlooker};
@@ -146,4 +146,56 @@ async fn what_was_committed_is_asked_anew_for_a_partition_that_comes_again() {
     within(look.commit_offsets([(t(0), Offset::new(2))].into())).await.unwrap();
     within(consumer.assign([t(0)])).await.unwrap();
     assert_eq!(values(&next(&mut consumer).await), ["c"]);
+}
+
+/// Refuses to say what is committed of the first partition of `t`.
+fn unsaid() -> Rule {
+    let refuse = |answer: &mut AnyResponse| {
+        let AnyResponse::OffsetFetch(answer) = answer else { return };
+        let topics = answer.groups.iter_mut().flat_map(|group| &mut group.topics);
+        for row in topics.flat_map(|topic| &mut topic.partitions) {
+            if row.partition_index == 0 {
+                row.error_code = ErrorCode::TopicAuthorizationFailed.code();
+            }
+        }
+    };
+    Rule::new(ApiKey::OffsetFetch, Act::edit(refuse))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_offset_is_refused_is_told_of_and_read_once_it_is_granted() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"]).await;
+    bed.produce(1, &["y"]).await;
+    let _unsaid = bed.cluster.fault(unsaid().times(2));
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    let (mut read, mut told) = (Vec::new(), 0);
+    while read.len() < 2 {
+        match within(consumer.poll()).await {
+            Ok(batch) => read.push(values(&batch.unwrap()).concat()),
+            Err(ConsumerError::Fetch(FetchError::Refused { partition, code })) => {
+                assert_eq!((partition, code), (t(0), ErrorCode::TopicAuthorizationFailed));
+                told += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!((read, told), (vec!["y".to_owned(), "x".to_owned()], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_assigns_a_partition_does_not_wait_for_an_offset_that_is_refused() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["x"]).await;
+    let unsaid = bed.cluster.fault(unsaid());
+    let builder = bed.builder().group("g").assign([t(0)]);
+    let mut consumer = within(builder.build()).await.unwrap();
+    let told = within(consumer.poll()).await;
+    assert!(matches!(told, Err(ConsumerError::Fetch(FetchError::Refused { .. }))), "{told:?}");
+    consumer.seek(&t(0), 0).unwrap();
+    assert_eq!(values(&next(&mut consumer).await), ["x"], "no offset is needed to seek");
+    let asked = unsaid.hits();
+    let idle = tokio::time::timeout(Duration::from_secs(10), consumer.poll()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    assert!(unsaid.hits() <= asked + 1, "nobody wants to know any more");
 }

@@ -103,7 +103,7 @@ impl Fetcher {
                 let check = partition.check_of(fetched);
                 partition.mark(check);
             }
-            Life::Unplaced | Life::Halted(_) => {}
+            Life::Unplaced { .. } | Life::Halted(_) => {}
         }
         self.settle(slot, now);
     }

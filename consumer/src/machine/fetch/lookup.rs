@@ -79,7 +79,9 @@ impl Fetcher {
                     let epoch = LeaderEpoch::to_wire(fetched.leader_epoch);
                     (LookupKind::Epochs, i64::from(epoch))
                 }
-                Life::Unplaced | Life::Seeking(_) | Life::Placed(_) | Life::Halted(_) => continue,
+                Life::Unplaced { .. } | Life::Seeking(_) | Life::Placed(_) | Life::Halted(_) => {
+                    continue;
+                }
             };
             lookups.entry((leader, kind)).or_default().push(LookupItem {
                 slot,
@@ -184,7 +186,7 @@ impl Fetcher {
         match &mut partition.life {
             Life::Seeking(seeking) => seeking.asked = false,
             Life::Placed(place) => place.check = Check::Due,
-            Life::Unplaced | Life::Halted(_) => return,
+            Life::Unplaced { .. } | Life::Halted(_) => return,
         }
         self.back_off(slot, now);
     }

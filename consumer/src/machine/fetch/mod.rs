@@ -161,7 +161,7 @@ impl Fetcher {
             tenure: generation,
             since: generation,
             generation,
-            life: Life::Unplaced,
+            life: Life::Unplaced { refused: false },
             queue: VecDeque::new(),
             queued_bytes: 0,
             in_line: false,

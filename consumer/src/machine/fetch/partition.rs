@@ -65,8 +65,9 @@ pub(super) struct Partition {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
-    /// Where to begin is not known; whoever assigned the partition finds out.
-    Unplaced,
+    /// Where to begin is not known; whoever assigned the partition finds out. Whether that was refused,
+    /// which an error has said.
+    Unplaced { refused: bool },
     /// The leader is asked where to begin.
     Seeking(Seeking),
     /// It is read.
@@ -166,7 +167,7 @@ impl Partition {
     /// The next record to be delivered; `None` where that is not known.
     pub(super) fn position(&self) -> Option<Position> {
         match self.life {
-            Life::Unplaced | Life::Seeking(_) => None,
+            Life::Unplaced { .. } | Life::Seeking(_) => None,
             Life::Placed(place) => Some(place.delivered),
             Life::Halted(at) => at,
         }

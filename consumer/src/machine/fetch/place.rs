@@ -20,7 +20,15 @@ impl Fetcher {
     /// Whether nobody has said yet where a partition begins.
     #[must_use]
     pub fn is_unplaced(&self, slot: Slot) -> bool {
-        self.get(slot).is_some_and(|partition| partition.life == Life::Unplaced)
+        self.get(slot).is_some_and(|partition| matches!(partition.life, Life::Unplaced { .. }))
+    }
+
+    /// Whether it is to be expected that somebody says where a partition begins: nobody has, or has
+    /// refused to.
+    #[must_use]
+    pub fn is_being_placed(&self, slot: Slot) -> bool {
+        let awaited = Life::Unplaced { refused: false };
+        self.get(slot).is_some_and(|partition| partition.life == awaited)
     }
 
     /// Begins at what is committed, unless the application sought meanwhile. Without a committed
@@ -35,12 +43,16 @@ impl Fetcher {
         }
     }
 
-    /// Takes note that nobody says what is committed of a partition: it is not read before the
-    /// application seeks, or the topic is another. Nothing happens if it sought meanwhile.
-    pub fn refuse(&mut self, slot: Slot, code: ErrorCode, now: Instant) {
-        let Some(partition) = self.get(slot).filter(|_| self.is_unplaced(slot)) else { return };
+    /// Takes note that somebody who was asked what is committed of a partition does not say it, and may
+    /// yet when asked again. Nothing happens if the application sought meanwhile.
+    pub fn refuse(&mut self, slot: Slot, code: ErrorCode) {
+        if !self.is_unplaced(slot) {
+            return;
+        }
+        let Some(partition) = self.get_mut(slot) else { return };
+        partition.life = Life::Unplaced { refused: true };
         let partition = partition.name.clone();
-        self.halt(slot, None, FetchError::Refused { partition, code }, now);
+        self.report(FetchError::Refused { partition, code });
     }
 
     /// Reads on at `position`. What was fetched before is dropped.
