@@ -22,6 +22,7 @@ use crate::machine::fetch::{FetchedBatch, Generation, Origin, Slot};
 use crate::record::{ConsumerRecord, RecordRef};
 
 pub(crate) use open::Opener;
+use open::Rest;
 
 /// Records of one partition that lie together in its log, lent to the application.
 ///
@@ -192,25 +193,31 @@ impl Batch {
         self.from
     }
 
-    /// Leaves at most `most` records in it, and puts the others back to be taken next.
-    pub(crate) fn cut(mut self, most: Option<u32>, now: Instant) -> Self {
-        let Some(most) = most.map(|most| most.max(1) as usize) else { return self };
-        let Some(first_left) = self.records().nth(most) else { return self };
-        if first_left.offset() >= self.section.end {
+    /// Leaves at most `most` records in it, and puts the others back to be taken next. Returns what
+    /// those are in, so that whoever takes them need not go through the records before them.
+    fn cut(&mut self, most: u32, shared: &Arc<Shared>, now: Instant) -> Option<Rest> {
+        let mut records = self.records();
+        records.nth(most.max(1) as usize - 1)?;
+        let (left, bytes) = records.records.as_ref()?.rest()?;
+        let first = records.next()?.offset();
+        if first >= self.section.end {
             // Beyond the batch's last offset: no fetch from there would bring it again.
-            return self;
+            return None;
         }
-        let at = Position { offset: first_left.offset(), leader_epoch: self.section.leader_epoch };
-        let section = &self.section;
-        let rest = FetchedBatch { batch: self.stored.clone(), next: self.next };
-        if let Some(shared) = section.shared.upgrade() {
-            shared.with(|fetcher| {
-                let Section { slot, generation, tenure, .. } = **section;
-                fetcher.put_back(Origin { slot, generation, tenure }, rest, at, now);
-            });
-        }
-        (self.until, self.next) = (at.offset, at);
-        self
+        let header = BatchHeader { record_count: i32::try_from(left).ok()?, ..self.header };
+        // A section too short for them is read from its start again: that tells where it ends.
+        let rest = Records::over(&header, bytes).is_ok().then(|| Rest {
+            origin: self.origin().0,
+            from: first,
+            end: self.section.end,
+            header,
+            bytes: self.section.bytes.slice_ref(bytes),
+        });
+        let at = Position { offset: first, leader_epoch: self.section.leader_epoch };
+        let batch = FetchedBatch { batch: self.stored.clone(), next: self.next };
+        shared.with(|fetcher| fetcher.put_back(self.origin().0, batch, at, now));
+        (self.until, self.next) = (first, at);
+        rest
     }
 
     /// Where to go on after it.

@@ -146,9 +146,8 @@ impl PartitionStream {
             Found::Nothing => Poll::Pending,
             Found::Batch(taken) => {
                 let (origin, from, topic_id) = (taken.origin(), taken.from, taken.topic_id);
-                match self.opener.open(taken, reader, &self.shared) {
+                match self.opener.open(taken, reader, &self.shared, now) {
                     Ok(batch) => {
-                        let batch = batch.cut(self.shared.config().max_poll_records, now);
                         batch.hand_out();
                         (self.returned, self.topic_id) = (Some(batch.next()), topic_id);
                         Poll::Ready(Ok(Some(batch)))

@@ -1,6 +1,7 @@
 //! From what was fetched to what an application reads.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use ottla_core::conn::BufferPool;
@@ -13,37 +14,56 @@ use ottla_protocol::records::{
 
 use super::{Batch, Section};
 use crate::driver::Shared;
-use crate::machine::fetch::{Generation, Slot, Taken};
+use crate::machine::fetch::{Origin, Taken};
 
 /// Turns what was fetched into what an application reads; on the application's side, so that it is
 /// done by as many tasks as read.
 #[derive(Debug)]
 pub(crate) struct Opener {
     decompressor: Decompressor,
-    /// What was opened last, if it may come again: batches that are cut do.
-    last: Option<(Slot, Generation, i64, BatchHeader, Bytes)>,
+    /// Of the batch that was cut last.
+    rest: Option<Rest>,
+}
+
+/// The records behind those that a batch was left with when it was cut.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) origin: Origin,
+    /// The offset of the first.
+    pub(super) from: i64,
+    /// Behind the batch's last offset.
+    pub(super) end: i64,
+    /// The batch's, with the count of these.
+    pub(super) header: BatchHeader,
+    pub(super) bytes: Bytes,
+}
+
+impl Rest {
+    /// Whether it is what there is to read of a batch.
+    fn is_of(&self, taken: &Taken) -> bool {
+        let end = taken.batch.next_offset();
+        (self.origin, self.from, self.end) == (taken.origin(), taken.from.offset, end)
+    }
 }
 
 impl Opener {
     pub(crate) fn new() -> Self {
-        Self { decompressor: Decompressor::new(), last: None }
+        Self { decompressor: Decompressor::new(), rest: None }
     }
 
-    /// Verifies the checksum, if that is wanted, and decompresses.
+    /// Verifies the checksum, if that is wanted, and decompresses. Of a batch with more than
+    /// `max.poll.records`, those behind are put back.
     pub(crate) fn open(
         &mut self,
         taken: Taken,
         reader: Option<ConsumerGroupMetadata>,
         shared: &Arc<Shared>,
+        now: Instant,
     ) -> Result<Batch, RecordsError> {
-        let (header, bytes) = match self.opened(&taken) {
-            Some(again) => again,
+        let (header, bytes) = match self.rest.take().filter(|rest| rest.is_of(&taken)) {
+            Some(rest) => (rest.header, rest.bytes),
             None => self.unpack(&taken, shared)?,
         };
-        if shared.config().max_poll_records.is_some() {
-            let last = taken.batch.last_offset();
-            self.last = Some((taken.slot, taken.generation, last, header, bytes.clone()));
-        }
         let Taken { slot, generation, tenure, partition, topic_id: _, batch: stored, from, next } =
             taken;
         let leader_epoch = LeaderEpoch::from_wire(header.partition_leader_epoch);
@@ -65,15 +85,11 @@ impl Opener {
         };
         let section = Arc::new(section);
         let (from, until) = (from.offset, i64::MAX);
-        Ok(Batch { header, section, from, until, next, stored })
-    }
-
-    /// What the rest of a batch that was cut is in.
-    fn opened(&self, taken: &Taken) -> Option<(BatchHeader, Bytes)> {
-        let (slot, generation, last, header, bytes) = self.last.as_ref()?;
-        let same = (taken.slot, taken.generation, taken.batch.last_offset())
-            == (*slot, *generation, *last);
-        same.then(|| (*header, bytes.clone()))
+        let mut batch = Batch { header, section, from, until, next, stored };
+        if let Some(most) = shared.config().max_poll_records {
+            self.rest = batch.cut(most, shared, now);
+        }
+        Ok(batch)
     }
 
     fn unpack(

@@ -189,9 +189,8 @@ impl Consumer {
             };
             let (origin, from) = (taken.origin(), taken.from);
             let (partition, topic_id) = (taken.partition.clone(), taken.topic_id);
-            match self.opener.open(taken, reader, &self.shared) {
+            match self.opener.open(taken, reader, &self.shared, now) {
                 Ok(batch) => {
-                    let batch = batch.cut(self.shared.config().max_poll_records, now);
                     batch.hand_out();
                     let next = batch.next();
                     self.returned = Some(Returned { partition, origin, topic_id, next });

@@ -330,6 +330,29 @@ async fn a_poll_lends_no_more_records_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_batch_comes_before_other_partitions() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let bed = Bed::start().await;
+        let of = |partition| ["a", "b", "c", "d", "e"].map(|it| format!("{it}{partition}"));
+        for partition in [0, 1] {
+            let written = of(partition);
+            let written: Vec<&str> = written.iter().map(String::as_str).collect();
+            bed.produce_with(partition, &written, compression).await;
+        }
+        let mut consumer =
+            bed.consumer_with(&[0, 1], |config| config.max_poll_records = Some(2)).await;
+        let mut read = Vec::new();
+        while read.len() < 10 {
+            read.extend(values(&next(&mut consumer).await));
+        }
+        let (first, second) = read.split_at(5);
+        let (zero, one) = (of(0), of(1));
+        let in_order = first == zero && second == one || first == one && second == zero;
+        assert!(in_order, "{read:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_future_of_a_record_is_small() {
     let bed = Bed::start().await;
     let mut consumer = bed.consumer(&[0]).await;

@@ -223,6 +223,13 @@ impl<'a> Records<'a> {
     pub fn over(header: &BatchHeader, section: &'a [u8]) -> Result<Self, RecordsError> {
         Ok(Self { section, cursor: Cursor::new(header, section)? })
     }
+
+    /// How many records are still to come, and the bytes that they are in: a section of their own, for
+    /// who reads on some other time. `None` after an error.
+    #[must_use]
+    pub fn rest(&self) -> Option<(u32, &'a [u8])> {
+        self.section.get(self.cursor.at..).map(|bytes| (self.cursor.left, bytes))
+    }
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -263,6 +270,39 @@ mod tests {
                 check(&Cursor::new(batch.header(), &section).unwrap(), &section);
             }
         }
+    }
+
+    #[test]
+    fn the_rest_of_the_records_is_read_as_it_would_have_been() {
+        let mut builder = BatchBuilder::new();
+        for value in 0..9_u8 {
+            builder.append(NewRecord::new(1_000, None, Some(&[value]))).unwrap();
+        }
+        let options = SealOptions { base_offset: 100, ..SealOptions::default() };
+        let batch = builder.seal(&options).freeze();
+        let mut records = Records::over(batch.header(), batch.encoded_records()).unwrap();
+        loop {
+            let (left, bytes) = records.rest().unwrap();
+            let record_count = i32::try_from(left).unwrap();
+            let header = BatchHeader { record_count, ..*batch.header() };
+            let rest = Records::over(&header, bytes).unwrap().map(Result::unwrap);
+            assert!(rest.eq(records.clone().map(Result::unwrap)));
+            if records.next().is_none() {
+                assert_eq!((left, bytes.len()), (0, 0));
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn behind_a_record_that_cannot_be_read_there_is_no_rest() {
+        let mut builder = BatchBuilder::new();
+        builder.append(NewRecord::new(1_000, None, Some(b"value"))).unwrap();
+        let batch = builder.seal(&SealOptions::default()).freeze();
+        let section = batch.encoded_records();
+        let mut records = Records::over(batch.header(), &section[..section.len() - 1]).unwrap();
+        assert!(records.next().unwrap().is_err());
+        assert_eq!(records.rest(), None);
     }
 
     /// Reads the section both ways, as far as it is right.

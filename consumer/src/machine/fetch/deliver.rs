@@ -145,7 +145,23 @@ impl Fetcher {
         partition.queued_bytes += bytes;
         partition.queue.push_front(Fetched::Batch(batch));
         self.buffered += bytes;
+        self.line_up_first(slot);
         self.settle(slot, now);
+    }
+
+    /// Lets a partition be the next, whose turn is not over.
+    fn line_up_first(&mut self, slot: Slot) {
+        let Some(partition) = self.get_mut(slot).filter(|it| !it.streamed && it.is_deliverable())
+        else {
+            return;
+        };
+        if std::mem::replace(&mut partition.in_line, true)
+            // Taking from it has placed it behind the others.
+            && let Some(last) = self.line.iter().rposition(|waiting| *waiting == slot)
+        {
+            self.line.remove(last);
+        }
+        self.line.push_front(slot);
     }
 
     /// Where to go on behind what was taken up to `next`: before that, where it has turned out since

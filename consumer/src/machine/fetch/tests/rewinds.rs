@@ -22,6 +22,27 @@ fn what_is_put_back_is_read_again_whatever_happened_to_its_leader() {
 }
 
 #[test]
+fn what_is_put_back_is_taken_before_what_others_have() {
+    for more_of_its_own in [0, 3] {
+        let mut world = World::begun(|_| {});
+        world.append(0, 1 + more_of_its_own);
+        world.append(1, 2);
+        world.fetch(1);
+        world.fetch(2);
+        let taken = world.fetcher.take(world.now).unwrap();
+        let (origin, from) = (taken.origin(), taken.from);
+        for _ in 0..3 {
+            let rest = FetchedBatch { batch: taken.batch.clone(), next: taken.next };
+            world.fetcher.put_back(origin, rest, from, world.now);
+            let again = world.fetcher.take(world.now).unwrap();
+            assert_eq!((again.slot, again.from), (taken.slot, from));
+        }
+        let other = world.fetcher.take(world.now).unwrap();
+        assert_ne!(other.slot, taken.slot, "and then it is their turn");
+    }
+}
+
+#[test]
 fn a_batch_that_cannot_be_read_is_fetched_again_from_a_new_leader() {
     let (mut world, taken) = taken_before_the_leader_moved();
     let fault = RecordsError::CrcMismatch { base_offset: 0, stored: 1, computed: 2 };
