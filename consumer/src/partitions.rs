@@ -40,6 +40,7 @@ impl<'a> Partitions<'a> {
     ///
     /// Cancel safe: a dropped future has taken nothing.
     pub async fn next(&mut self) -> Option<PartitionStream> {
+        self.error = None;
         match self.consumer.next_partition().await {
             Ok(stream) => stream,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! What the consumer does when its group gives it partitions or takes them.
 
+use std::sync::Arc;
+
 use ottla_core::retry::Deadline;
 use ottla_core::types::TopicPartition;
 
@@ -42,6 +44,18 @@ impl Consumer {
             outcome.map_err(listening::failed)?;
         }
         Ok(())
+    }
+
+    /// Tells of partitions that others have already, before the rest is given up.
+    pub(super) async fn heed_loss(
+        &mut self,
+        group: &GroupHandle,
+    ) -> Result<Result<(), ListenerError>, ConsumerError> {
+        let is_loss = |it: &Arc<GroupNotice>| matches!(it.event, GroupEvent::Lost { .. });
+        let Some(notice) = group.current_event().filter(is_loss) else { return Ok(Ok(())) };
+        let said = self.heed(&notice).await;
+        group.finish_event(notice.id);
+        said
     }
 
     /// Does what one notice asks for. The outer error leaves the notice as it is; the inner one is

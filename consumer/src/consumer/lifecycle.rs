@@ -74,17 +74,26 @@ impl Consumer {
             return Ok(());
         }
         self.store_returned();
+        let uncommitted = self.why_uncommitted();
         let deadline = Deadline::after(self.shared.now(), timeout);
         // Nothing more is fetched; what was is returned to nobody, and no stream goes on.
         self.shared.close();
         let sessions = self.shared.end_sessions(deadline);
         let ((), left) = tokio::join!(sessions, self.leave_in_time(deadline, timeout, on_close));
         self.group = None;
-        left
+        uncommitted.map_or(left, Err)
     }
 }
 
 impl Consumer {
+    /// Why what was processed is not committed any more, if it is not: the client is closed, and the
+    /// group's task has ended with it.
+    fn why_uncommitted(&self) -> Option<ConsumerError> {
+        let group = self.group.as_ref().filter(|_| self.shared.config().enable_auto_commit)?;
+        let ended = self.shared.check_open().err().filter(|_| !self.shared.is_closed())?;
+        group.has_uncommitted().then_some(ended)
+    }
+
     async fn leave_in_time(
         &mut self,
         deadline: Deadline,
@@ -112,12 +121,13 @@ impl Consumer {
         deadline: Deadline,
         on_close: OnClose,
     ) -> Result<(), ConsumerError> {
+        let lost = self.heed_loss(group).await?;
         let owned = if self.subscribed { self.assignment() } else { Vec::new() };
         let told = if owned.is_empty() { Ok(()) } else { self.tell_revoking(&owned).await };
         // Who closes again, because this was dropped, is not told of them again.
         owned.iter().for_each(|partition| self.remove(partition));
         group.leave(on_close, deadline).await?;
-        told.map_err(listening::failed)
+        lost.and(told).map_err(listening::failed)
     }
 }
 

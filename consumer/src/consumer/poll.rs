@@ -57,7 +57,8 @@ impl Consumer {
     }
 
     /// Lends the next batch if it is there: what a call to [`poll`](Self::poll) would return without
-    /// waiting. Partitions neither come nor go with it: while that is to be done, there is nothing.
+    /// waiting. Partitions neither come nor go with it: while that is to be done, there is nothing, nor
+    /// once the consumer is [shut down](Self::shutdown_handle).
     ///
     /// Calling it says that the batch before is processed.
     ///
@@ -68,7 +69,7 @@ impl Consumer {
         self.shared.check_open()?;
         self.finish_returned();
         self.record_poll();
-        if self.has_event() {
+        if self.has_event() || self.shared.is_stopping() {
             return Ok(None);
         }
         self.next_batch()

@@ -148,6 +148,11 @@ impl GroupHandle {
         self.cells.store().store(partition, offset);
     }
 
+    /// Whether anything was processed and is not committed.
+    pub fn has_uncommitted(&self) -> bool {
+        !self.cells.store().uncommitted(None).is_empty()
+    }
+
     /// Has what `cursor` says of a partition count as stored, until another takes its place. Called
     /// once a batch, before its records are given one by one.
     pub fn follow(&self, partition: &TopicPartition, cursor: Arc<Cursor>) {

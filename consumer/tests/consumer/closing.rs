@@ -117,6 +117,23 @@ async fn whoever_reads_hears_each_time_that_the_client_was_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_tells_of_the_last_commit_that_a_closed_client_did_not_make() {
+    for automatic in [true, false] {
+        let bed = Bed::start().await;
+        bed.produce(0, &["a"]).await;
+        let builder = member(&bed, "g").configure(|config| config.enable_auto_commit = automatic);
+        let mut consumer = builder.build().await.unwrap();
+        next(&mut consumer).await;
+        close_client(&bed).await;
+        let told = within(consumer.close(Duration::from_secs(5))).await;
+        match automatic {
+            true => client_is_closed(&told),
+            false => told.unwrap(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_that_are_there_are_not_given_once_the_client_is_closed() {
     let bed = Bed::start().await;
     bed.produce(0, &["a", "b"]).await;

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use ottla_broker::fault::{Act, Rule};
 use ottla_consumer::config::ConsumerConfig;
 use ottla_consumer::error::ConsumerError;
-use ottla_consumer::listener::{Assigned, ListenerError, RebalanceListener, Revoking};
+use ottla_consumer::listener::{Assigned, ListenerError, Lost, RebalanceListener, Revoking};
 use ottla_consumer::machine::commit::{CommitError, Offset};
 use ottla_consumer::machine::membership::GroupError;
 use ottla_consumer::{Consumer, ConsumerBuilder, ConsumerRecord, ConsumerStream};
@@ -244,6 +244,21 @@ async fn a_stream_goes_on_after_a_refusal_that_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_told_of_partitions_is_not_why_a_shutdown_ends_them() {
+    let bed = Bed::start().await;
+    let denied = Act::Respond(ErrorCode::GroupAuthorizationFailed);
+    let _denied = bed.cluster.fault(Rule::new(ApiKey::JoinGroup, denied).once());
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    let shutdown = consumer.shutdown_handle();
+    let mut partitions = consumer.partitions();
+    assert!(within(partitions.next()).await.is_none());
+    member_refused(partitions.error().cloned().map_or(Ok(()), Err));
+    shutdown.shutdown();
+    assert!(within(partitions.next()).await.is_none());
+    assert!(partitions.error().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_heartbeat_that_is_refused_is_told_and_takes_no_partition() {
     let bed = Bed::start().await;
     let told = Told::default();
@@ -423,6 +438,26 @@ impl RebalanceListener for Told {
         self.0.lock().unwrap().push(format!("-{}", revoking.partitions.len()));
         Ok(())
     }
+
+    async fn lost(&self, lost: &Lost<'_>) -> Result<(), ListenerError> {
+        self.0.lock().unwrap().push(format!("!{}", lost.partitions.len()));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_have_already_is_not_given_up_at_a_close() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let told = Told::default();
+    let mut consumer = member(&bed, "g").on_rebalance(told.clone()).build().await.unwrap();
+    next(&mut consumer).await;
+    let forgotten = Act::Respond(ErrorCode::UnknownMemberId);
+    let forgotten = bed.cluster.fault(Rule::new(ApiKey::Heartbeat, forgotten).once());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(forgotten.hits(), 1);
+    within(consumer.close(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(*told.0.lock().unwrap(), ["+3", "!3"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -193,6 +193,7 @@ async fn a_shutdown_ends_polls_however_much_there_is_to_read() {
     assert_eq!(values(&next(&mut consumer).await), ["a"]);
     consumer.shutdown_handle().shutdown();
     assert!(consumer.poll().await.unwrap().is_none());
+    assert!(consumer.try_poll().unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
