@@ -16,7 +16,8 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError`], when the committed offsets cannot be looked up.
+    /// [`ConsumerError::Exclusive`], where it subscribes; [`ConsumerError`], when the committed offsets
+    /// cannot be looked up.
     ///
     /// # Cancel safety
     ///
@@ -30,6 +31,9 @@ impl Consumer {
         &mut self,
         partitions: impl IntoIterator<Item = P>,
     ) -> Result<(), ConsumerError> {
+        if self.subscribed {
+            return Err(ConsumerError::Exclusive);
+        }
         let wanted: BTreeSet<TopicPartition> = partitions.into_iter().map(Into::into).collect();
         for gone in self.assignment().iter().filter(|name| !wanted.contains(*name)) {
             self.remove(gone);
@@ -64,7 +68,8 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError::Pattern`], and [`ConsumerError::NoGroup`] without a group id.
+    /// [`ConsumerError::Pattern`]; [`ConsumerError::NoGroup`] without a group id;
+    /// [`ConsumerError::Exclusive`], where it has partitions that it was [assigned](Self::assign).
     pub fn subscribe<T: Into<TopicName>>(
         &mut self,
         topics: impl IntoIterator<Item = T>,
@@ -72,6 +77,9 @@ impl Consumer {
         let subscription = Subscription::new(topics.into_iter().map(Into::into))?;
         if self.group.is_none() {
             return Err(ConsumerError::NoGroup);
+        }
+        if !self.subscribed && !self.assignment().is_empty() {
+            return Err(ConsumerError::Exclusive);
         }
         self.subscribe_to(subscription);
         Ok(())

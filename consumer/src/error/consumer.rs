@@ -32,6 +32,12 @@ pub enum ConsumerError {
     /// The consumer has neither partitions nor a subscription.
     #[error("nothing to read: assign partitions or subscribe to topics first")]
     NothingAssigned,
+    /// A consumer reads what its group gives it or what it is assigned, and not both.
+    #[error(
+        "a consumer that subscribes cannot be assigned partitions, nor one with assigned partitions \
+         subscribe; make another consumer for that"
+    )]
+    Exclusive,
     /// The partition is not assigned to this consumer, or not any more.
     #[error("{partition} is not assigned to this consumer")]
     NotAssigned {
@@ -90,7 +96,7 @@ impl ConsumerError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Fetch(error) => error.class(),
-            Self::Closed | Self::NothingAssigned | Self::NotAssigned { .. } => {
+            Self::Closed | Self::NothingAssigned | Self::Exclusive | Self::NotAssigned { .. } => {
                 ErrorClass::ApplicationRecoverable
             }
             Self::Topic { code, .. } | Self::Offsets { code, .. } => {
@@ -124,6 +130,7 @@ impl ConsumerError {
             // A seek, an assignment or the next poll mends these, or somebody who changes rights.
             Self::Fetch(_)
             | Self::NothingAssigned
+            | Self::Exclusive
             | Self::NotAssigned { .. }
             | Self::Topic { .. }
             | Self::Offsets { .. }
@@ -149,7 +156,9 @@ impl ConsumerError {
                 | FetchError::Truncated { .. },
             ) => ErrorKind::OffsetOutOfRange,
             Self::Closed => ErrorKind::Closed,
-            Self::NothingAssigned | Self::NotAssigned { .. } | Self::NoGroup => ErrorKind::State,
+            Self::NothingAssigned | Self::Exclusive | Self::NotAssigned { .. } | Self::NoGroup => {
+                ErrorKind::State
+            }
             Self::Topic { code, .. } | Self::Offsets { code, .. } => ErrorKind::of(*code),
             Self::Config { .. } | Self::Pattern(_) => ErrorKind::Config,
             Self::Group(GroupError::FencedInstance { .. }) | Self::Commit(CommitError::Fenced) => {

@@ -446,6 +446,20 @@ impl RebalanceListener for Told {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_consumer_subscribes_or_is_assigned_partitions() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let mut member = member(&bed, "g").build().await.unwrap();
+    assert!(matches!(member.assign([t(1)]).await, Err(ConsumerError::Exclusive)));
+    assert_eq!(values(&next(&mut member).await), ["a"], "it is a member as before");
+    let mut reader = bed.builder().group("other").assign([t(0)]).build().await.unwrap();
+    assert!(matches!(reader.subscribe(["t"]), Err(ConsumerError::Exclusive)));
+    assert_eq!(values(&next(&mut reader).await), ["a"], "it reads as before");
+    reader.assign::<TopicPartition>([]).await.unwrap();
+    reader.subscribe(["t"]).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_others_have_already_is_not_given_up_at_a_close() {
     let bed = Bed::start().await;
     bed.produce(0, &["a"]).await;
