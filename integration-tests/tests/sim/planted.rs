@@ -9,7 +9,7 @@ use crate::hardship::Hardships;
 use crate::history::Ended;
 use crate::nemesis::GROUP;
 use crate::runs::simulate;
-use crate::transactions::play;
+use crate::transactions::{NEMESIS, play};
 
 /// What a copier does wrong, as a client would that had the defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,24 +192,46 @@ fn no_ordeal_breaks_a_copier_without_defects() {
     }
 }
 
+#[test]
+fn what_is_allowed_in_hardships_hides_no_defect() {
+    for (defect, invariant) in [
+        (Defect::OffsetsAfter, "S10"),
+        (Defect::NoRewind, "S10"),
+        (Defect::WritesOutside, "S7"),
+        (Defect::AbortToldAsCommit, "S7"),
+        (Defect::Reorders, "S3"),
+        (Defect::Misroutes, "S6"),
+        (Defect::Forgets, "S10"),
+        (Defect::Repeats, "S10"),
+        (Defect::ReadsAll, "S9"),
+    ] {
+        let trial = Trial { defect, ordeal: Ordeal::None };
+        check_with(|seed| Hardships::of(seed, &NEMESIS), trial, invariant);
+    }
+}
+
 #[track_caller]
 fn check(defect: Defect, invariant: &str) {
     check_in(Ordeal::None, defect, invariant);
 }
 
-/// One of few seeds brings it to light, as what it is.
 #[track_caller]
 fn check_in(ordeal: Ordeal, defect: Defect, invariant: &str) {
+    check_with(|_| Hardships::NONE, Trial { defect, ordeal }, invariant);
+}
+
+/// One of few seeds brings it to light, as what it is.
+#[track_caller]
+fn check_with(hardships: impl Fn(u64) -> Hardships, trial: Trial, invariant: &str) {
     let mut found = BTreeSet::new();
     for seed in 0..SEEDS {
-        let trial = Trial { defect, ordeal };
-        let (_, violations) = simulate(play(seed, trial, Hardships::NONE));
+        let (_, violations) = simulate(play(seed, trial, hardships(seed)));
         found.extend(violations.into_iter().map(|violation| violation.invariant));
         if found.contains(invariant) {
             return;
         }
     }
-    panic!("{defect:?} is not {invariant}: {found:?}");
+    panic!("{trial:?} is not {invariant}: {found:?}");
 }
 
 /// How many seeds a defect is to be found in.

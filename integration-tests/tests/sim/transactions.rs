@@ -32,7 +32,7 @@ use crate::runs::{each_holds, each_replays, in_time, simulate};
 use crate::scene::Scene;
 
 /// The faults that a copier can meet.
-const NEMESIS: Nemesis = Nemesis {
+pub(crate) const NEMESIS: Nemesis = Nemesis {
     apis: &[
         ApiKey::Produce,
         ApiKey::Produce,
