@@ -102,10 +102,12 @@ impl Consumer {
     ) -> Result<(), ConsumerError> {
         let Some(group) = self.group.clone() else { return Ok(()) };
         let runtime = self.shared.client().runtime().clone();
+        // The group's task ends at the deadline, and knows what the last commit waited for.
+        let late = Deadline::after(deadline.instant(), GRACE).instant();
         tokio::select! {
             biased;
             left = self.leave(&group, deadline, on_close) => left,
-            () = runtime.sleep_until(Some(deadline.instant())) => Err(CommitError::DeadlineExceeded {
+            () = runtime.sleep_until(Some(late)) => Err(CommitError::DeadlineExceeded {
                 within: timeout,
                 last: None,
                 cause: None,
@@ -136,3 +138,6 @@ impl Drop for Consumer {
         self.shared.close();
     }
 }
+
+/// How long the group's task has to say what became of the last commit, behind the deadline.
+const GRACE: Duration = Duration::from_millis(100);

@@ -83,6 +83,21 @@ async fn a_close_tells_of_the_last_commit_though_another_began_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_without_brokers_says_why_the_last_commit_had_no_answer() {
+    let bed = Bed::start().await;
+    bed.produce(0, &["a"]).await;
+    let mut consumer = member(&bed, "g").build().await.unwrap();
+    next(&mut consumer).await;
+    for node in [1, 2, 3] {
+        bed.cluster.node(node).kill().await;
+    }
+    let told = within(consumer.close(Duration::from_secs(10))).await.unwrap_err();
+    let ConsumerError::Commit(CommitError::DeadlineExceeded { cause: Some(_), .. }) = told else {
+        unreachable!("{told:?}")
+    };
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interval_without_end_commits_when_the_consumer_is_closed() {
     let bed = Bed::start().await;
     bed.produce(0, &["a"]).await;
